@@ -1,0 +1,90 @@
+# Every command that a person or CI runs here. `make` alone lists them.
+#
+# The environment is made from the hashed locks in requirements/, by uv when it is present, else by
+# venv and pip; the Dockerfile installs from the same files.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+UV := $(shell command -v uv 2>/dev/null)
+ARGS ?=
+
+ifdef UV
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+NEWENV = $(UV) venv --quiet --allow-existing --python "$(PYTHON)"
+else
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NEWENV = "$(PYTHON)" -m venv
+endif
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+.PHONY: python
+python:
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.11 or newer found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "make: PYTHON=$(PYTHON) is not Python 3.11 or newer; name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+
+# The lock first, then the project itself from this folder, built by the locked hatchling.
+$(VENV)/run.stamp: requirements/build.txt requirements/run.txt pyproject.toml | python
+	@echo "making $(VENV) from requirements/run.txt (once) ..."
+	@$(NEWENV) $(VENV)
+	@$(INSTALL) --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/run.stamp requirements/demo.txt
+	@$(INSTALL) --require-hashes -r requirements/demo.txt
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
+	@echo "adding requirements/test.txt (once) ..."
+	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.PHONY: run
+run: $(VENV)/demo.stamp ## proxy and mock together, with an example to paste; Ctrl-C ends both
+	@exec $(BIN)/lorax-proxy serve --demo $(ARGS)
+
+.PHONY: dev
+dev: $(VENV)/test.stamp $(VENV)/demo.stamp ## an editor-ready environment in .venv
+	@echo "$(BIN)/python is ready: the project is installed editable, with every tool that make test uses"
+
+.PHONY: format
+format: $(VENV)/test.stamp ## let the formatter and the linter mend what they can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: $(VENV)/test.stamp
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: $(VENV)/test.stamp
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+.PHONY: test
+test: lint types ## format, lint, types and tests: what CI runs
+	@$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+.PHONY: deep
+deep: $(VENV)/test.stamp ## every law with 100,000 examples; long
+	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m law --timeout 0 $(ARGS)
+
+.PHONY: locks
+locks: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	@requirements/lock
+
+.PHONY: clean
+clean: ## remove the environments and caches
+	@rm -rf .venv .venv-* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build htmlcov mutants .coverage*

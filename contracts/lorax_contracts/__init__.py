@@ -1,0 +1,1 @@
+"""What both wires promise: data first, and the judge of any server."""

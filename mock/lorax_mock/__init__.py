@@ -1,0 +1,1 @@
+"""A deterministic LoRAX without a GPU."""

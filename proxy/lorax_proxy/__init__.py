@@ -1,0 +1,1 @@
+"""The OpenAI API for LoRAX: requests in, `generate` calls out, answers back."""

@@ -1,0 +1,1 @@
+"""The translation, free of I/O: equal inputs give equal bytes."""

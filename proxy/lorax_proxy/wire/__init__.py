@@ -1,0 +1,1 @@
+"""Bytes to types and back: the two wires, nothing decided here."""
