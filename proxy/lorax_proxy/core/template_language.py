@@ -1,0 +1,388 @@
+"""The Jinja that chat templates are written in: Hugging Face's dialect, sandboxed and metered.
+
+The dialect is what `transformers` gives a template (`utils/chat_template_utils.py`): an immutable
+sandbox, blocks trimmed on both sides, `break` and `continue`, the globals `raise_exception`,
+`strftime_now`, `namespace` and a `dict` that hides its type, a `tojson` that writes plain JSON,
+and `{% generation %}` around what the assistant wrote.
+
+How the meter (`core.template_budget`) gets to see everything that can grow:
+
+- operators and calls pass the sandbox, which asks the environment;
+- filters and tests are wrapped;
+- what Jinja compiles to plain Python (loops, `~`, slices, comparisons, dictionary keys, literal
+  text) is rewritten in the syntax tree into filters whose names start with a dot, which no
+  template can spell in front of its arguments and which do exactly the same after paying;
+- printed values pass `finalize`.
+
+Not there on purpose: `lipsum` and `random`. Equal inputs give equal prompts.
+"""
+
+import json
+import operator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from types import BuiltinMethodType, GeneratorType, MethodType
+from typing import Any, NoReturn, cast
+
+from jinja2 import Environment, nodes, pass_context
+from jinja2.exceptions import SecurityError, TemplateError
+from jinja2.ext import Extension, LoopControlExtension
+from jinja2.parser import Parser
+from jinja2.runtime import Context, Macro, markup_join, str_join
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
+
+from lorax_proxy.core.template_budget import Weighable, active_meter
+from lorax_proxy.core.template_costs import (
+    charge_binary,
+    charge_compare,
+    charge_filter,
+    charge_format,
+    charge_method,
+)
+
+__all__ = ["RaisedByTemplate", "TemplateEnvironment", "instrument"]
+
+_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "ne": operator.ne,
+    "lt": operator.lt,
+    "lteq": operator.le,
+    "gt": operator.gt,
+    "gteq": operator.ge,
+    "in": lambda left, right: left in right,
+    "notin": lambda left, right: left not in right,
+}
+
+
+class RaisedByTemplate(TemplateError):  # noqa: N818 - a refusal, not a fault
+    """The template called `raise_exception`: it refuses the messages it was given."""
+
+
+def _raise_exception(message: Any) -> NoReturn:
+    meter = active_meter()
+    meter.spend(meter.weigh(message))
+    raise RaisedByTemplate(str(message))
+
+
+def _strftime_now(format: str) -> str:  # noqa: A002 - templates may name the argument
+    meter = active_meter()
+    # The C library may answer a directive with 256 characters for each of the format's.
+    meter.spend(256 * len(format))
+    return meter.now.strftime(format)
+
+
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 - the order of Hugging Face's filter
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,  # noqa: FBT001, FBT002
+) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _unavailable(name: str) -> Callable[..., NoReturn]:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise SecurityError(f"{name} gives a different prompt each time and is not available")
+
+    return refuse
+
+
+class _TemplateDict:
+    """`dict` as templates see it: a call and `fromkeys`, and no type to climb from."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        return dict.fromkeys(*args, **kwargs)
+
+
+class _TemplateNamespace(Namespace, Weighable):
+    """`namespace` that stores no underscore names, as `transformers` has it, and can be weighed."""
+
+    # Without a parameter called `self`, so that `namespace(self=1)` works.
+    def __init__(*args: Any, **kwargs: Any) -> None:
+        self, rest = args[0], args[1:]
+        values = dict(*rest, **kwargs)
+        for name in values:
+            _check_attribute(name)
+        Namespace.__init__(self, values)
+        object.__setattr__(self, "values", values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        _check_attribute(name)
+        object.__getattribute__(self, "values")[name] = value
+        super().__setitem__(name, value)
+
+    def members(self) -> list[Any]:
+        """The attributes' values, and their names."""
+        return [object.__getattribute__(self, "values")]
+
+    def __repr__(self) -> str:
+        meter = active_meter()
+        meter.spend(meter.weigh(self))
+        return super().__repr__()
+
+
+def _check_attribute(name: Any) -> None:
+    if isinstance(name, str) and name.startswith("_"):
+        raise SecurityError(f"a namespace cannot have the attribute {name!r}: leave the _ out")
+
+
+class _Generation(Extension):
+    """`{% generation %}`: marks what the assistant wrote. Prompts need the text alone."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja declares it as an instance's set
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        call = self.call_method("_written")
+        return nodes.CallBlock(call, [], [], body).set_lineno(line)
+
+    def _written(self, caller: Macro) -> str:
+        text: str = caller()
+        return text
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    """Hugging Face's dialect, every operation of which pays the active meter first."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
+
+    def __init__(self) -> None:
+        super().__init__(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=_finalize,
+            extensions=[_Generation, LoopControlExtension],
+        )
+        names = cast("dict[str, Any]", self.globals)
+        names["raise_exception"] = _raise_exception
+        names["strftime_now"] = _strftime_now
+        names["dict"] = _TemplateDict()
+        names["namespace"] = _TemplateNamespace
+        names["lipsum"] = _unavailable("lipsum")
+        self.filters["tojson"] = _tojson
+        self.filters["random"] = _unavailable("random")
+        for name, function in list(self.filters.items()):
+            self.filters[name] = _metered_filter(name, function)
+        for name, function in list(self.tests.items()):
+            if name in _PRICED_TESTS:
+                self.tests[name] = _metered_test(name, cast("Callable[..., Any]", function))
+        self.filters |= _INSTRUMENTS
+
+    def call(
+        __self,  # noqa: N805 - a template may pass any keyword, `self` included
+        __context: Context,  # noqa: PYI063 - Jinja's own signature
+        __callee: Any,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Every call in a template."""
+        meter = active_meter()
+        meter.step()
+        if isinstance(__callee, BuiltinMethodType | MethodType):
+            values = list(args)
+            charge_method(meter, __callee.__self__, __callee.__name__, values, kwargs)
+            return super().call(__context, __callee, *values, **kwargs)
+        return super().call(__context, __callee, *args, **kwargs)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Every arithmetic operator in a template."""
+        charge_binary(active_meter(), operator, left, right)
+        return super().call_binop(context, operator, left, right)
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """`str.format` and `str.format_map`, sandboxed and paid for; None for any other value."""
+        inner = super().wrap_str_format(value)
+        if inner is None:
+            return None
+
+        @wraps(inner)
+        def metered(*args: Any, **kwargs: Any) -> str:
+            charge_format(active_meter(), value.__self__, [*args, *kwargs.values()])
+            return inner(*args, **kwargs)
+
+        return metered
+
+
+def _finalize(value: Any) -> Any:
+    meter = active_meter()
+    meter.spend(meter.weigh(value))
+    return value
+
+
+def _metered_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def metered(*args: Any, **kwargs: Any) -> Any:
+        meter = active_meter()
+        values = list(args)
+        passed: list[Any] = []
+        if values and isinstance(values[0], Context | nodes.EvalContext | Environment):
+            passed.append(values.pop(0))
+        charge_filter(meter, name, values, kwargs)
+        result = function(*passed, *values, **kwargs)
+        return meter.paced(result) if isinstance(result, GeneratorType) else result
+
+    return metered
+
+
+# The tests that look inside what they are given.
+_PRICED_TESTS = frozenset(
+    {"lower", "upper", "in", "eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<="}
+    | {"gt", "greaterthan", ">", "ge", ">="}
+)
+
+
+def _metered_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def metered(value: Any, *args: Any) -> Any:
+        meter = active_meter()
+        meter.step()
+        if args:
+            charge_compare(meter, "in" if name == "in" else "eq", value, args[0])
+        else:
+            meter.spend(meter.weigh(value))
+        return function(value, *args)
+
+    return metered
+
+
+# --- what the rewritten syntax tree calls; Jinja must not fold these at compile time, hence
+# --- `pass_context` on each.
+
+
+@pass_context
+def _pay(_: Context, size: int) -> bool:
+    meter = active_meter()
+    meter.step()
+    meter.spend(abs(size))
+    return True
+
+
+@pass_context
+def _concatenate(context: Context, values: tuple[Any, ...]) -> str:
+    meter = active_meter()
+    meter.spend(sum(map(meter.weigh, values)))
+    return markup_join(values) if context.eval_ctx.autoescape else str_join(values)
+
+
+@pass_context
+def _compare(_: Context, left: Any, symbol: str, right: Any) -> Any:
+    charge_compare(active_meter(), symbol, left, right)
+    return _COMPARISONS[symbol](left, right)
+
+
+@pass_context
+def _weighed(_: Context, value: Any) -> Any:
+    meter = active_meter()
+    meter.spend(meter.weigh(value))
+    return value
+
+
+@pass_context
+def _slice(_: Context, value: Any, *bounds: Any) -> Any:
+    result = value[slice(*bounds)]
+    if isinstance(result, str | list | tuple):
+        active_meter().spend(len(result))
+    return result
+
+
+_INSTRUMENTS: dict[str, Callable[..., Any]] = {
+    ".pay": _pay,
+    ".concatenate": _concatenate,
+    ".compare": _compare,
+    ".weighed": _weighed,
+    ".slice": _slice,
+}
+
+
+def _instrument(name: str, subject: nodes.Expr, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(subject, name, list(args), [], None, None, lineno=subject.lineno)
+
+
+def _payment(size: int, line: int) -> nodes.ExprStmt:
+    return nodes.ExprStmt(_instrument(".pay", nodes.Const(size, lineno=line)), lineno=line)
+
+
+class _Instrumentation(NodeTransformer):
+    """Puts a payment before everything that Jinja would compile to plain Python."""
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        super().generic_visit(node, *args, **kwargs)
+        for field in node.fields:
+            statements = getattr(node, field)
+            if not isinstance(statements, list):
+                continue
+            size = sum(_literal_size(s) for s in statements if isinstance(s, nodes.Output))
+            turn = field == "body" and isinstance(node, nodes.For)
+            if size or turn:
+                statements.insert(0, _payment(size, node.lineno))
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's visitors
+        self.generic_visit(node)
+        if node.test is not None:
+            paid = _instrument(".pay", nodes.Const(0, lineno=node.lineno))
+            node.test = nodes.And(paid, node.test, lineno=node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja's visitors
+        self.generic_visit(node)
+        return _instrument(".concatenate", nodes.Tuple(node.nodes, "load", lineno=node.lineno))
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802 - Jinja's visitors
+        self.generic_visit(node)
+        if len(node.ops) > 1:
+            node.expr = _instrument(".weighed", node.expr)
+            for operand in node.ops:
+                operand.expr = _instrument(".weighed", operand.expr)
+            return node
+        operand = node.ops[0]
+        searches = operand.op in {"in", "notin"}
+        if not searches and nodes.Const in {type(node.expr), type(operand.expr)}:
+            return node
+        symbol = nodes.Const(operand.op, lineno=node.lineno)
+        return _instrument(".compare", node.expr, symbol, operand.expr)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - Jinja's visitors
+        self.generic_visit(node)
+        if isinstance(node.arg, nodes.Slice):
+            none = nodes.Const(None, lineno=node.lineno)
+            bounds = (node.arg.start, node.arg.stop, node.arg.step)
+            return _instrument(".slice", node.node, *(bound or none for bound in bounds))
+        if not isinstance(node.arg, nodes.Const):
+            node.arg = _instrument(".weighed", node.arg)
+        return node
+
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Node:  # noqa: N802 - Jinja's visitors
+        self.generic_visit(node)
+        if not isinstance(node.key, nodes.Const):
+            node.key = _instrument(".weighed", node.key)
+        return node
+
+
+def _literal_size(output: nodes.Output) -> int:
+    literals: Iterator[Any] = (
+        child.data if isinstance(child, nodes.TemplateData) else child.value
+        for child in output.nodes
+        if isinstance(child, nodes.TemplateData | nodes.Const)
+    )
+    return sum(len(value) if isinstance(value, str) else 8 for value in literals)
+
+
+def instrument(tree: nodes.Template, environment: TemplateEnvironment) -> nodes.Template:
+    """Rewrite `tree`, in place, so that its rendering pays the active meter."""
+    _Instrumentation().visit(tree)
+    tree.set_environment(environment)
+    return tree
