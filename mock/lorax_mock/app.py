@@ -1,0 +1,283 @@
+"""The ASGI shell: LoRAX's routes, and the events of the engine put on a socket.
+
+Plain ASGI throughout: a stream event costs a few microseconds, and a framework would cost more than
+the work. What decides an answer lives elsewhere; here are order, time and connections:
+
+* a stream's status line and headers leave before anything is checked (router/src/server.rs:930),
+  so refusals become events;
+* a concurrency permit is taken without waiting and held until the answer or stream has ended;
+* a client that leaves is noticed between events, and ends its own generation.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+
+from lorax_mock.adapters import Catalogue
+from lorax_mock.axum import (
+    JSON,
+    PREFLIGHT,
+    TEXT,
+    ClientLeft,
+    Exchange,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    parse,
+)
+from lorax_mock.engine import generate, pick_best, request_key, server_seed
+from lorax_mock.errors import FatalRequest, FrameworkRefusal, LoraxRefusal, Refusal, overloaded
+from lorax_mock.headers import echoed, measured
+from lorax_mock.info import encode_info
+from lorax_mock.journal import Entry, Journal
+from lorax_mock.metrics import Metrics
+from lorax_mock.pace import breathe, wait
+from lorax_mock.settings import Settings
+from lorax_mock.timing import timing_of
+from lorax_mock.tokenizer import Tokenizer, builtin
+from lorax_mock.validation import check_before_permit, validate
+from lorax_mock.wire import (
+    COMPAT_GENERATE_REQUEST,
+    GENERATE_REQUEST,
+    TOKENIZE_REQUEST,
+    Generated,
+    GenerateParameters,
+    GenerateRequest,
+    encode_error,
+    encode_generate,
+    encode_stream_event,
+    encode_tokenize,
+    sse,
+)
+
+__all__ = ["MockApp", "create_app"]
+
+_FAIRNESS: Final = 64
+"""Events after which an unpaced stream lets others have the loop."""
+
+_EVENT_STREAM: Final[tuple[Header, ...]] = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+)
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+class MockApp:
+    """One mock server; every state it has is in here."""
+
+    def __init__(self, settings: Settings, tokenizer: Tokenizer | None = None) -> None:
+        self.settings = settings
+        self.tokenizer: Tokenizer = tokenizer or builtin()
+        self.catalogue = Catalogue(settings)
+        self.journal = Journal()
+        self.metrics = Metrics(settings.limits)
+        self._permits = settings.limits.max_concurrent_requests
+        self._occurrences: dict[bytes, int] = {}
+        self._info = encode_info(settings)
+        alive: dict[str, Handler] = {"GET": self._healthy}
+        self._routes: dict[str, dict[str, Handler]] = {
+            "/": {"GET": self._healthy, "POST": self._compat_generate},
+            "/invocations": {"POST": self._compat_generate},
+            "/generate": {"POST": self._generate},
+            "/generate_stream": {"POST": self._generate_stream},
+            "/tokenize": {"POST": self._tokenize},
+            "/info": {"GET": self._tell_info},
+            "/health": alive,
+            "/ping": alive,
+            "/startup": alive,
+            "/metrics": {"GET": self._tell_metrics},
+            "/_mock/adapters": {"GET": self._tell_adapters},
+            "/_mock/journal": {"GET": self._tell_journal},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's entry."""
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        if exchange.method == "OPTIONS":
+            await exchange.reply(200, headers=PREFLIGHT)
+            return
+        handlers = self._routes.get(exchange.path)
+        if handlers is None:
+            await exchange.reply(404)
+            return
+        handler = handlers.get("GET" if exchange.method == "HEAD" else exchange.method)
+        if handler is None:
+            allowed = ",".join("GET,HEAD" if known == "GET" else known for known in handlers)
+            await exchange.reply(405, headers=[(b"allow", allowed.encode())])
+            return
+        try:
+            await handler(exchange)
+        except Refusal as refusal:
+            await self._refuse(exchange, refusal)
+        except ClientLeft:
+            self.journal.note(f"{exchange.path}: the client left before its request was whole")
+
+    async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        if isinstance(refusal, FrameworkRefusal):
+            await exchange.reply(refusal.status, refusal.text.encode(), [TEXT])
+            return
+        status, body = self._spoken(refusal)
+        await exchange.reply(status, body, [JSON])
+
+    def _spoken(self, refusal: Refusal) -> tuple[int, bytes]:
+        """Status and JSON of a refusal, counted."""
+        match refusal:
+            case LoraxRefusal(status=status, message=message, error_type=error_type):
+                self.metrics.failed(refusal.counted_as)
+                return status, encode_error(message, error_type)
+            case FatalRequest(reason=reason, source=source):
+                text = f"lorax-mock refuses what would end a real LoRAX ({source}): {reason}"
+                return 500, encode_error(text, "mock_refusal")
+            case _:
+                raise refusal
+
+    async def _healthy(self, exchange: Exchange) -> None:
+        await exchange.reply(200)
+
+    async def _tell_info(self, exchange: Exchange) -> None:
+        await exchange.reply(200, self._info, [JSON])
+
+    async def _tell_metrics(self, exchange: Exchange) -> None:
+        if b"application/json" in (exchange.header(b"accept") or b""):
+            await exchange.reply(200, self.metrics.as_json(), [JSON])
+        else:
+            await exchange.reply(200, self.metrics.as_text(), [(b"content-type", b"text/plain")])
+
+    async def _tell_adapters(self, exchange: Exchange) -> None:
+        await exchange.reply(200, self.catalogue.as_json(), [JSON])
+
+    async def _tell_journal(self, exchange: Exchange) -> None:
+        await exchange.reply(200, self.journal.as_json(), [JSON])
+
+    async def _body(self, exchange: Exchange) -> bytes:
+        return await exchange.body(self.settings.limits.body_bytes)
+
+    async def _tokenize(self, exchange: Exchange) -> None:
+        asked = parse(await self._body(exchange), TOKENIZE_REQUEST)
+        special = asked.add_special_tokens is not False
+        tokens = self.tokenizer.tokenize(asked.inputs, special=special)
+        await exchange.reply(200, encode_tokenize(tokens), [JSON])
+
+    async def _compat_generate(self, exchange: Exchange) -> None:
+        request: GenerateRequest = parse(await self._body(exchange), COMPAT_GENERATE_REQUEST)
+        if request.stream:
+            await self._stream(exchange, request)
+        else:
+            await self._answer(exchange, request, wrapped=True)
+
+    async def _generate(self, exchange: Exchange) -> None:
+        request = parse(await self._body(exchange), GENERATE_REQUEST)
+        await self._answer(exchange, request, wrapped=False)
+
+    async def _generate_stream(self, exchange: Exchange) -> None:
+        await self._stream(exchange, parse(await self._body(exchange), GENERATE_REQUEST))
+
+    @contextmanager
+    def _permits_for(self, count: int) -> Generator[None]:
+        if self._permits < count:
+            raise overloaded()
+        self._permits -= count
+        try:
+            yield
+        finally:
+            self._permits += count
+
+    def _run(self, exchange: Exchange, request: GenerateRequest, count: int = 1) -> list[Generated]:
+        parameters = request.parameters
+        valid = validate(request, self.settings.limits, self.tokenizer)
+        identity, persona = self.catalogue.open(parameters, _download_token(exchange, parameters))
+        key = request_key(valid, identity, self.settings.seed)
+        if not valid.samples:
+            seeds = [0] * count
+        elif parameters.seed is not None:
+            seeds = [parameters.seed]
+        else:
+            first = self._occurrences.get(key, 0)
+            self._occurrences[key] = first + count
+            seeds = [server_seed(key, valid, first + place) for place in range(count)]
+        return [generate(valid, persona, self.tokenizer, key, seed) for seed in seeds]
+
+    async def _answer(self, exchange: Exchange, request: GenerateRequest, *, wrapped: bool) -> None:
+        entry = self.journal.begin(exchange.path, request)
+        self.metrics.asked()
+        parameters = request.parameters
+        count = max(parameters.best_of or 1, 1)
+        try:
+            check_before_permit(parameters, self.settings.limits, stream=False)
+            with self._permits_for(count):
+                best, others = pick_best(self._run(exchange, request, count))
+                timing = timing_of(self.settings.costs, best)
+                if self.settings.costs.paced:
+                    await asyncio.sleep(timing.total / 1000)
+            headers = [*echoed(request, self.settings), *measured(best, timing)]
+        except Refusal as refusal:
+            entry.refused(refusal)
+            raise
+        self.metrics.answered(best, timing)
+        entry.answered(best)
+        body = encode_generate(
+            best,
+            details=parameters.details or parameters.decoder_input_details,
+            others=others if count > 1 else None,
+            prompt=request.inputs if parameters.return_full_text else "",
+        )
+        await exchange.reply(200, b"[%b]" % body if wrapped else body, [JSON, *headers])
+
+    async def _stream(self, exchange: Exchange, request: GenerateRequest) -> None:
+        entry = self.journal.begin(exchange.path, request)
+        self.metrics.asked()
+        await exchange.start(200, [*_EVENT_STREAM, *echoed(request, self.settings)])
+        try:
+            check_before_permit(request.parameters, self.settings.limits, stream=True)
+            with self._permits_for(1):
+                sequence = self._run(exchange, request)[0]
+                await self._send_events(exchange, request, sequence, entry)
+        except Refusal as refusal:
+            entry.refused(refusal)
+            await exchange.chunk(sse(self._spoken(refusal)[1]))
+        await exchange.end()
+
+    async def _send_events(
+        self, exchange: Exchange, request: GenerateRequest, sequence: Generated, entry: Entry
+    ) -> None:
+        costs = self.settings.costs
+        timing = timing_of(costs, sequence)
+        details = request.parameters.details
+        prompt = request.inputs if request.parameters.return_full_text else ""
+        gone = asyncio.ensure_future(exchange.receive())
+        last = len(sequence.tokens) - 1
+        for place, token in enumerate(sequence.tokens):
+            if costs.paced:
+                pause = costs.step if place else timing.queue + timing.first_token
+                await wait(pause / 1000, exchange)
+            elif place % _FAIRNESS == _FAIRNESS - 1:
+                await breathe()
+            if gone.done():
+                self.metrics.failed("dropped")
+                entry.left(place)
+                return
+            end = sequence if place == last else None
+            await exchange.chunk(encode_stream_event(token, end, details=details, prompt=prompt))
+        self.metrics.answered(sequence, timing)
+        entry.answered(sequence)
+
+
+def _download_token(exchange: Exchange, parameters: GenerateParameters) -> str | None:
+    """The body's token, else the bearer's (router/src/server.rs:675)."""
+    if parameters.api_token is not None:
+        return parameters.api_token
+    authorization = exchange.header(b"authorization") or b""
+    if authorization.startswith(b"Bearer "):
+        return authorization.removeprefix(b"Bearer ").decode("latin-1")
+    return None
+
+
+def create_app(settings: Settings | None = None) -> MockApp:
+    """A mock server as an ASGI application."""
+    return MockApp(settings or Settings())

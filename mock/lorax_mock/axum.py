@@ -1,0 +1,134 @@
+"""HTTP as axum and tower-http speak it, on plain ASGI.
+
+The refusals are the framework's own words (axum 0.7.7), in its order: unknown path 404, wrong
+method 405 with `allow`, content type 415, body too large 413, then the body's JSON. Every answer
+carries tower-http's CORS headers (router/src/server.rs:1551); OPTIONS is answered for any path.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final
+
+from lorax_mock.errors import FrameworkRefusal
+from lorax_mock.serde import Fault, read, type_of_read
+
+__all__ = [
+    "CORS",
+    "JSON",
+    "PREFLIGHT",
+    "TEXT",
+    "ClientLeft",
+    "Exchange",
+    "Header",
+    "Headers",
+    "Receive",
+    "Scope",
+    "Send",
+    "parse",
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+
+CORS: Final[Headers] = [
+    (b"access-control-allow-origin", b"*"),
+    (b"vary", b"origin, access-control-request-method, access-control-request-headers"),
+]
+PREFLIGHT: Final[Headers] = [
+    (b"access-control-allow-methods", b"GET,POST"),
+    (b"access-control-allow-headers", b"content-type"),
+]
+JSON: Final[Header] = (b"content-type", b"application/json")
+TEXT: Final[Header] = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class ClientLeft(Exception):  # noqa: N818 - an event, not an error of ours
+    """The client hung up before its request was whole."""
+
+
+def _is_json(content_type: bytes | None) -> bool:
+    """Axum's test: `application/json`, or `application/` with a `+json` suffix."""
+    if content_type is None:
+        return False
+    kind, _, subtype = content_type.split(b";", 1)[0].strip().lower().partition(b"/")
+    return kind == b"application" and (subtype == b"json" or subtype.endswith(b"+json"))
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_send", "method", "path", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._send = send
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that lower-case name."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return bytes(value)
+        return None
+
+    async def body(self, limit: int) -> bytes:
+        """The body of a JSON request; raises FrameworkRefusal, or ClientLeft."""
+        if not _is_json(self.header(b"content-type")):
+            raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
+        body: bytes = b""
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise ClientLeft
+            part: bytes = message.get("body", b"")
+            body = body + part if body else part
+            if len(body) > limit:
+                raise FrameworkRefusal(
+                    413, "Failed to buffer the request body: length limit exceeded"
+                )
+            if not message.get("more_body", False):
+                return body
+
+    async def reply(self, status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> None:
+        """A whole answer with its length."""
+        length = (b"content-length", b"%d" % len(body))
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, length, *CORS],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def start(self, status: int, headers: Sequence[Header]) -> None:
+        """The head of an answer whose body comes in chunks."""
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *CORS]}
+        )
+
+    async def chunk(self, data: bytes) -> None:
+        """One chunk of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self) -> None:
+        """The end of a chunked body."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def parse(body: bytes, kind: type_of_read) -> Any:
+    """The body as `kind`; raises FrameworkRefusal with serde's words."""
+    try:
+        return read(body, kind)
+    except Fault as fault:
+        if fault.syntax:
+            raise FrameworkRefusal(
+                400, f"Failed to parse the request body as JSON: {fault}"
+            ) from None
+        raise FrameworkRefusal(
+            422, f"Failed to deserialize the JSON body into the target type: {fault}"
+        ) from None

@@ -1,0 +1,92 @@
+"""The made-up model's opinion of its next token: a distribution, not a number.
+
+Every step has a confidence `p` for the likeliest token; what is left is halved rank by rank, so
+that the ranks descend and never sum to more than one. Temperature sharpens or flattens `p`; top-k,
+top-p and typical-p forbid the ranks behind them and share out what those held, as masks do in the
+shard, where a forbidden token's logprob is -inf and prints as null.
+
+Greedy decoding takes rank 0. Sampling mostly does too, which is what sampling from a confident
+model looks like; then the chosen token appears at its rank among the alternatives.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from lorax_mock.floats import f32
+from lorax_mock.wire import GenerateParameters
+
+__all__ = ["Chances"]
+
+_FLOOR: Final = 0.34
+"""Above one third, rank 0 stays above rank 1, which has half of the remainder."""
+
+_RANK_TICKS: Final = (216, 240, 250, 256)
+"""Of 256 sampled tokens: how many are of rank 0, up to 1, up to 2, up to 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """For one confidence: the mass that no mask forbids, and the ranks that it covers."""
+
+    confidence: float
+    mass: float
+    ranks: int
+
+
+class Chances:
+    """The distributions of one request."""
+
+    def __init__(self, parameters: GenerateParameters, *, samples: bool, forced: bool) -> None:
+        self._samples = samples
+        temperature = parameters.temperature if samples and parameters.temperature else 1.0
+        self._exponent = min(max(1.0 / temperature, 0.25), 8.0) if temperature > 0 else 1.0
+        self._top_k = parameters.top_k if samples and parameters.top_k else None
+        limits = [p for p in (parameters.top_p, parameters.typical_p) if p is not None and p < 1]
+        self._nucleus = min(limits) if samples and limits else None
+        self._forced = forced
+        self._steps = [self._step(byte) for byte in range(256)]
+        self._spelled: dict[tuple[int, int], float] = {}
+
+    def _step(self, byte: int) -> _Step:
+        confident = _FLOOR + 0.65 * math.sqrt(byte / 255)
+        # A flattened confidence never sinks below the floor: ranks must descend.
+        confidence = max(_FLOOR, 1.0 - (1.0 - confident) ** self._exponent)
+        confidence = min(confidence, 0.999_999)
+        if self._forced:
+            return _Step(confidence, confidence, 1)
+        if self._top_k is None and self._nucleus is None:
+            return _Step(confidence, 1.0, 2**31)
+        mass, ranks = confidence, 1
+        limit = 64 if self._top_k is None else min(self._top_k, 64)
+        while ranks < limit and (self._nucleus is None or mass < self._nucleus):
+            mass += (1.0 - confidence) * 0.5**ranks
+            ranks += 1
+        return _Step(confidence, mass, ranks)
+
+    def rank(self, confidence: int, luck: int) -> int:
+        """Which rank is chosen, from two bytes."""
+        if not self._samples:
+            return 0
+        allowed = self._steps[confidence].ranks
+        for rank, ticks in enumerate(_RANK_TICKS):
+            if luck < ticks:
+                return min(rank, allowed - 1)
+        raise AssertionError(luck)
+
+    def logprob(self, confidence: int, rank: int) -> float | None:
+        """Log probability of a rank, as a 32-bit float; None when a mask forbids it."""
+        key = (confidence, rank)
+        known = self._spelled.get(key)
+        if known is not None:
+            return known
+        step = self._steps[confidence]
+        if rank >= step.ranks:
+            return None
+        if rank == 0:
+            value = math.log(step.confidence)
+        else:
+            value = math.log(1.0 - step.confidence) - rank * math.log(2)
+        value = f32(min(0.0, value - math.log(step.mass)))
+        self._spelled[key] = value
+        return value

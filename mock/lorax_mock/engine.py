@@ -1,0 +1,212 @@
+"""(request, seed, occurrence) -> tokens: everything that decides a body, and nothing else.
+
+What a draw may depend on is written down once, in `Identity`: the mock's seed, the prompt as the
+shard sees it, the adapter, and for sampled requests the sampling parameters with their seed. What
+must *not* change the text is left out of it: budgets, stop strings and details cut or show a text,
+they never choose it. So one request streamed and not streamed, with a long budget and a short one,
+tells the same story up to where it is cut.
+
+Stopping follows server/lorax_server/utils/tokens.py:150-212: after each token length is tested,
+then EOS, then stop strings, and those only against the end of the text so far (or the end before
+one final newline, because Python's `$` matches there too).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from lorax_mock.chances import Chances
+from lorax_mock.hashing import Draws, digest
+from lorax_mock.personas import Persona
+from lorax_mock.schema import compose
+from lorax_mock.tokenizer import Tokenizer
+from lorax_mock.validation import Valid
+from lorax_mock.wire import Alternative, FinishReason, Generated, PrefillToken, Token
+
+__all__ = ["Source", "generate", "pick_best", "request_key", "server_seed"]
+
+_UNFINISHED: Final = "\ufffd"
+
+Source = Iterator[int]
+"""Token ids that the model would go on to produce, EOS among them, without end."""
+
+
+def request_key(valid: Valid, adapter: str, seed: int) -> bytes:
+    """What a greedy text may depend on: the mock's seed, the adapter and the visible prompt."""
+    prompt = b"".join(token.to_bytes(4) for token in valid.prompt)
+    return digest("request", seed, adapter, prompt)
+
+
+def server_seed(key: bytes, valid: Valid, occurrence: int) -> int:
+    """The seed that LoRAX would have drawn for a request without one; any 64 bits."""
+    return int.from_bytes(digest(key, "seed", _sampling(valid), occurrence)[:8])
+
+
+def _sampling(valid: Valid) -> str:
+    asked = valid.request.parameters
+    return repr(
+        (
+            asked.do_sample,
+            asked.temperature,
+            asked.top_k,
+            asked.top_p,
+            asked.typical_p,
+            asked.repetition_penalty,
+            asked.frequency_penalty,
+            asked.presence_penalty,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """When a generation is over."""
+
+    budget: int
+    eos: int
+    """-1 when EOS is to be ignored."""
+
+    stops: tuple[str, ...]
+
+    def reason(self, count: int, token: int, text: Callable[[], str]) -> FinishReason | None:
+        """Why it ends with this token; None while it does not."""
+        if count >= self.budget:
+            return FinishReason.LENGTH
+        if token == self.eos:
+            return FinishReason.EOS
+        if self.stops:
+            so_far = text()
+            for stop in self.stops:
+                if so_far.endswith((stop, f"{stop}\n")):
+                    return FinishReason.STOP
+        return None
+
+
+def generate(
+    valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes, seed: int
+) -> Generated:
+    """One sequence; `seed` counts only if the request samples."""
+    parameters = valid.request.parameters
+    if valid.samples:
+        key = digest(key, "sampled", _sampling(valid), seed)
+    forced = valid.schema is not None
+    source = _tokens(valid, persona, tokenizer, key)
+    chances = Chances(parameters, samples=valid.samples, forced=forced)
+    confidence = Draws(key, "confidence").byte
+    luck = Draws(key, "luck").byte if valid.samples and not forced else _no_luck
+    feed = tokenizer.detokenizer(valid.prompt)
+    ending = _Ending(
+        valid.max_new_tokens,
+        -1 if parameters.ignore_eos_token else tokenizer.eos,
+        parameters.stop,
+    )
+    alternatives = parameters.return_k_alternatives
+    texts: list[str] = []
+    tokens: list[Token] = []
+    finish: FinishReason | None = None
+    for token in source:
+        text = feed(token)
+        texts.append(text)
+        certainty = confidence()
+        rank = chances.rank(certainty, luck())
+        listed = None
+        if alternatives is not None:
+            listed = _alternatives(
+                tokenizer, chances, (token, text), certainty, rank=rank, count=alternatives
+            )
+        tokens.append(
+            Token(
+                token, text, chances.logprob(certainty, rank), tokenizer.is_special(token), listed
+            )
+        )
+        finish = ending.reason(len(tokens), token, lambda: "".join(texts))
+        if finish is not None:
+            break
+    assert finish is not None  # noqa: S101 - a source never ends, and every budget does
+    prefill: tuple[PrefillToken, ...] = ()
+    if parameters.decoder_input_details:
+        prefill = _prefill(valid.prompt, tokenizer, key, chances)
+    return Generated(
+        generated_text(tokens, tokenizer),
+        finish,
+        len(valid.prompt),
+        seed if valid.samples else None,
+        prefill,
+        tokens,
+    )
+
+
+def _no_luck() -> int:
+    return 0
+
+
+def generated_text(tokens: list[Token], tokenizer: Tokenizer) -> str:
+    """The whole text, decoded afresh; empty when it ends inside a character (model.py:195)."""
+    text = tokenizer.decode([token.id for token in tokens], skip_special=True)
+    return "" if text.endswith(_UNFINISHED) else text
+
+
+def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) -> Source:
+    draws = Draws(key, "text")
+    prompt = valid.request.inputs
+    if valid.request.parameters.truncate is not None:
+        prompt = tokenizer.decode(valid.prompt, skip_special=True)
+    if valid.schema is not None:
+        yield from tokenizer.encode(compose(valid.schema, draws), special=False)
+        yield tokenizer.eos
+        prompt = ""
+    for sentence, done in persona.speak(prompt, draws, sampled=valid.samples):
+        yield from tokenizer.encode(sentence, special=False)
+        if done:
+            yield tokenizer.eos
+
+
+def _alternatives(
+    tokenizer: Tokenizer,
+    chances: Chances,
+    chosen: tuple[int, str],
+    confidence: int,
+    *,
+    rank: int,
+    count: int,
+) -> tuple[Alternative, ...]:
+    """The top `count`, best first; the chosen token stands at its rank if that is among them."""
+    token, text = chosen
+    size = tokenizer.size()
+    count = min(count, size)
+    out: list[Alternative] = []
+    other = (token * 31 + confidence) % size
+    for place in range(count):
+        logprob = chances.logprob(confidence, place)
+        if place == rank:
+            out.append(Alternative(token, text, logprob))
+            continue
+        other = (other + 1) % size
+        if other == token:
+            other = (other + 1) % size
+        out.append(Alternative(other, tokenizer.decode([other]), logprob))
+    return tuple(out)
+
+
+def _prefill(
+    prompt: tuple[int, ...], tokenizer: Tokenizer, key: bytes, chances: Chances
+) -> tuple[PrefillToken, ...]:
+    draws = Draws(key, "prefill")
+    return tuple(
+        PrefillToken(
+            token,
+            tokenizer.decode([token]),
+            None if place == 0 else chances.logprob(draws.byte(), 0),
+        )
+        for place, token in enumerate(prompt)
+    )
+
+
+def pick_best(candidates: list[Generated]) -> tuple[Generated, tuple[Generated, ...]]:
+    """best_of's winner by mean logprob, the first of equals, and the rest in their order."""
+
+    def mean(candidate: Generated) -> float:
+        return sum(token.logprob or 0.0 for token in candidate.tokens) / len(candidate.tokens)
+
+    best = max(range(len(candidates)), key=lambda place: (mean(candidates[place]), -place))
+    return candidates[best], tuple(candidates[:best] + candidates[best + 1 :])

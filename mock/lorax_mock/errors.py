@@ -1,0 +1,76 @@
+"""The refusals a LoRAX router can utter.
+
+    Refusal
+    ├── LoraxRefusal      LoRAX's own JSON envelope: a status, an `error` and an `error_type`
+    ├── FrameworkRefusal  axum's plain text, spoken before LoRAX's code runs
+    └── FatalRequest      a real LoRAX would not have survived this; the mock says so instead
+
+Texts and statuses: router/src/server.rs:1736 and router/src/infer.rs:1710.
+"""
+
+__all__ = [
+    "FatalRequest",
+    "FrameworkRefusal",
+    "LoraxRefusal",
+    "Refusal",
+    "generation",
+    "incomplete",
+    "overloaded",
+    "validation",
+]
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is what the server utters, not a fault of the mock
+    """Anything but the answer that was asked for."""
+
+
+class LoraxRefusal(Refusal):
+    """An answer in LoRAX's envelope; in a stream it travels as an event under status 200."""
+
+    def __init__(self, status: int, error_type: str, message: str, counted_as: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+        self.message = message
+        self.counted_as = counted_as
+        """The `err` label of `lorax_request_failure`."""
+
+
+class FrameworkRefusal(Refusal):
+    """Plain text from the web framework, never the JSON envelope."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class FatalRequest(Refusal):
+    """A request that ends a real LoRAX process: every panic aborts (Cargo.toml, `panic = "abort"`)."""
+
+    def __init__(self, reason: str, source: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.source = source
+        """LoRAX file and line that would have panicked."""
+
+
+def validation(text: str) -> LoraxRefusal:
+    """A parameter or prompt that LoRAX's validation turns down."""
+    return LoraxRefusal(422, "validation", f"Input validation error: {text}", "validation")
+
+
+def generation(cause: str, counted_as: str = "generation") -> LoraxRefusal:
+    """A failure in the shard; `cause` usually starts with `Server error: `."""
+    message = f"Request failed during generation: {cause}"
+    return LoraxRefusal(424, "generation", message, counted_as)
+
+
+def overloaded() -> LoraxRefusal:
+    """No concurrency permit is left; LoRAX gives no `retry-after`."""
+    return LoraxRefusal(429, "overloaded", "Model is overloaded", "overloaded")
+
+
+def incomplete() -> LoraxRefusal:
+    """The shard's channel closed before a final token."""
+    return LoraxRefusal(500, "incomplete_generation", "Incomplete generation", "incomplete")

@@ -1,0 +1,90 @@
+"""What a mock is set up with: the model, its limits, its adapters, its costs in virtual time.
+
+Defaults are those of LoRAX's launcher (launcher/src/main.rs:273-655) for a Llama 3.1 model, whose
+special tokens the built-in vocabulary has; `/info` reports exactly what is enforced.
+"""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Adapter", "Costs", "Limits", "Settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The router's limits; the names are LoRAX's own."""
+
+    max_concurrent_requests: int = 1024
+    max_best_of: int = 2
+    max_stop_sequences: int = 4
+    max_input_length: int = 4095
+    max_total_tokens: int = 4096
+    waiting_served_ratio: float = 1.2
+    max_batch_total_tokens: int = 120_000
+    max_batch_prefill_tokens: int = 4145
+    max_waiting_tokens: int = 20
+    validation_workers: int = 2
+    body_bytes: int = 2_097_152
+    """axum's default body limit; LoRAX sets none of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Milliseconds that things take in virtual time; `paced` makes them take real time as well."""
+
+    prefill_token: float = 0.2
+    step: float = 20.0
+    adapter_load: float = 300.0
+    paced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter that the mock knows."""
+
+    id: str
+    voice: str = "adapter"
+    """Which of the built-in manners of speaking it has."""
+
+    source: str = "hub"
+    error: str | None = None
+    """The shard's message when the adapter cannot load; None when it can."""
+
+    token: str | None = None
+    """The `api_token` that its download needs."""
+
+
+_DEFAULT_ADAPTERS = (
+    Adapter("acme/support", "support"),
+    Adapter("acme/pirate", "pirate"),
+    Adapter("acme/poet", "poet"),
+    Adapter("acme/sql", "sql"),
+    Adapter(
+        "acme/wrong-base",
+        error=(
+            "Adapter 'acme/wrong-base' is not compatible with model "
+            "'meta-llama/Meta-Llama-3.1-8B-Instruct'. Architectures differ: "
+            "['LlamaForCausalLM'] != ['MistralForCausalLM']. "
+            "Use --model-id 'mistralai/Mistral-7B-v0.1' instead."
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides what a mock answers, the script apart."""
+
+    model_id: str = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+    costs: Costs = field(default_factory=Costs)
+    adapters: tuple[Adapter, ...] = _DEFAULT_ADAPTERS
+    unknown_adapters: bool = False
+    """Whether an id that is not listed loads all the same, with a persona made from its name."""
+
+    default_adapter_source: str = "hub"
+
+    @property
+    def loadable(self) -> list[str]:
+        """Ids of the adapters that answer."""
+        return [adapter.id for adapter in self.adapters if adapter.error is None]

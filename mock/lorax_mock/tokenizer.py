@@ -1,0 +1,216 @@
+"""Text to tokens and back, as the router and the shard do it.
+
+Two directions with different rules:
+
+* *In*: special-token spellings inside a prompt become their special ids, wherever they stand;
+  the rest is cut into words and each word into the longest vocabulary entries from the left.
+* *Out*: a stream shows text late. A token's event text is what the decoded text grew by, except
+  that text ending in U+FFFD counts as unfinished and is held back whole (server/lorax_server/
+  models/model.py:195). So the first bytes of a character give "", its last byte the character.
+
+The one vocabulary serves limits, counts, `/tokenize` and events alike.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from lorax_mock.vocabulary import SPECIAL, piece_of, vocabulary
+from lorax_mock.wire import SimpleToken
+
+__all__ = ["BuiltinTokenizer", "Detokenizer", "Tokenizer", "builtin"]
+
+UNFINISHED: Final = "\ufffd"
+
+_WORD = re.compile(
+    r"(?i:'(?:s|t|re|ve|m|ll|d))\b"
+    r"|[^\r\n\w]?[^\W\d_]+"
+    r"|\d{1,3}"
+    r"| ?[^\s\w]+[\r\n]*"
+    r"|_+"
+    r"|\s*[\r\n]+"
+    r"|\s+(?!\S)"
+    r"|\s+"
+)
+"""How a text falls into words; every character belongs to exactly one alternative."""
+
+_WORD_CACHE_LIMIT: Final = 65_536
+_WORD_CACHE_LENGTH: Final = 32
+"""Longer words are seldom seen twice and would let a client fill the memory."""
+
+
+class Tokenizer(Protocol):
+    """What the mock needs of a vocabulary."""
+
+    bos: int | None
+    """Id that `/generate` puts in front; None when the model has none."""
+
+    eos: int
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Ids of a text; `special` adds what the post-processor adds."""
+        ...
+
+    def is_special(self, token: int) -> bool:
+        """Whether an id is among the tokenizer's special ones."""
+        ...
+
+    def decode(self, tokens: Sequence[int], *, skip_special: bool = False) -> str:
+        """Text of ids; bytes that are no text become U+FFFD."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[SimpleToken]:
+        """As `/tokenize` shows a text: pieces with character offsets."""
+        ...
+
+    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:
+        """A machine that turns each generated id into its event text."""
+        ...
+
+    def size(self) -> int:
+        """Ordinary ids are 0 up to here."""
+        ...
+
+
+class Detokenizer:
+    """Event texts of the built-in vocabulary: held-back bytes, then the text they complete."""
+
+    __slots__ = ("_pending", "_plain", "_spell")
+
+    def __init__(self, plain: Sequence[str | None], spell: Callable[[int], bytes]) -> None:
+        self._plain = plain
+        self._spell = spell
+        self._pending = b""
+
+    def feed(self, token: int) -> str:
+        """The event text of the next token."""
+        if not self._pending and token < len(self._plain):
+            text = self._plain[token]
+            if text is not None:
+                return text
+        self._pending += self._spell(token)
+        text = self._pending.decode("utf-8", "replace")
+        if text.endswith(UNFINISHED):
+            return ""
+        self._pending = b""
+        return text
+
+
+class BuiltinTokenizer:
+    """The built-in vocabulary with Llama 3.1's special tokens."""
+
+    def __init__(self) -> None:
+        self._bytes = vocabulary()
+        self._ids = {entry: token for token, entry in enumerate(self._bytes)}
+        self._longest = max(map(len, self._bytes))
+        self._special_names = {token: name for name, token in SPECIAL.items()}
+        self._split_special = re.compile("|".join(map(re.escape, SPECIAL)))
+        self._plain = [_as_text(entry) for entry in self._bytes]
+        self._words: dict[str, tuple[int, ...]] = {}
+        self.bos: int | None = SPECIAL["<|begin_of_text|>"]
+        self.eos = SPECIAL["<|eot_id|>"]
+
+    def size(self) -> int:
+        """Ordinary ids are 0 up to here."""
+        return len(self._bytes)
+
+    def is_special(self, token: int) -> bool:
+        """Whether an id is among the special ones."""
+        return token in self._special_names
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Ids of a text, BOS first if `special`; special spellings become special ids."""
+        out: list[int] = []
+        if special and self.bos is not None:
+            out.append(self.bos)
+        start = 0
+        if "<|" in text:
+            for match in self._split_special.finditer(text):
+                self._encode_plain(text[start : match.start()], out)
+                out.append(SPECIAL[match[0]])
+                start = match.end()
+        self._encode_plain(text[start:] if start else text, out)
+        return out
+
+    def _encode_plain(self, text: str, out: list[int]) -> None:
+        words = self._words
+        for word in _WORD.findall(text):
+            tokens = words.get(word)
+            out += self._encode_word(word) if tokens is None else tokens
+
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        data = word.encode()
+        whole = self._ids.get(data)
+        if whole is not None:
+            tokens: tuple[int, ...] = (whole,)
+        else:
+            found: list[int] = []
+            at = 0
+            while at < len(data):
+                for size in range(min(self._longest, len(data) - at), 0, -1):
+                    token = self._ids.get(data[at : at + size])
+                    if token is not None:
+                        found.append(token)
+                        at += size
+                        break
+            tokens = tuple(found)
+        if len(word) <= _WORD_CACHE_LENGTH:
+            if len(self._words) >= _WORD_CACHE_LIMIT:
+                self._words.clear()
+            self._words[word] = tokens
+        return tokens
+
+    def spell(self, token: int) -> bytes:
+        """The bytes of one token; a special token's are its spelling."""
+        name = self._special_names.get(token)
+        return self._bytes[token] if name is None else name.encode()
+
+    def decode(self, tokens: Sequence[int], *, skip_special: bool = False) -> str:
+        """Text of ids; bytes that are no text become U+FFFD."""
+        names = self._special_names
+        spelled = (self.spell(token) for token in tokens if not (skip_special and token in names))
+        return b"".join(spelled).decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[SimpleToken]:
+        """Pieces with character offsets; a part of a character spans the whole character."""
+        tokens = self.encode(text, special=special)
+        char_of_byte: list[int] = []
+        for place, char in enumerate(text):
+            char_of_byte += [place] * len(char.encode())
+        out: list[SimpleToken] = []
+        at = 0
+        for number, token in enumerate(tokens):
+            name = self._special_names.get(token)
+            if number == 0 and special and token == self.bos:
+                out.append(SimpleToken(token, name or "", 0, 0))
+                continue
+            spelled = self.spell(token)
+            start = char_of_byte[at]
+            at += len(spelled)
+            stop = char_of_byte[at - 1] + 1
+            piece = piece_of(spelled) if name is None else name
+            out.append(SimpleToken(token, piece, start, stop))
+        return out
+
+    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:  # noqa: ARG002 - a prompt's cut-off character cannot reach a byte-level decode of what follows it
+        """A machine that turns each generated id into its event text."""
+        return Detokenizer(self._plain, self.spell).feed
+
+
+def _as_text(entry: bytes) -> str | None:
+    """A token's text when it is whole characters and none of them U+FFFD at the end."""
+    try:
+        text = entry.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if text.endswith(UNFINISHED) else text
+
+
+_BUILTIN: list[BuiltinTokenizer] = []
+
+
+def builtin() -> BuiltinTokenizer:
+    """The built-in tokenizer, made once a process."""
+    if not _BUILTIN:
+        _BUILTIN.append(BuiltinTokenizer())
+    return _BUILTIN[0]
