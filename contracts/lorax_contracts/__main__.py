@@ -1,0 +1,104 @@
+"""`lorax-contracts`: the laws, and the judge of recordings and servers.
+
+Exit codes: 0 nothing found, 1 a law is broken, 2 it could not be judged.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorax_contracts.errors import ContractsError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="lorax-contracts",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="What OpenAI's and LoRAX's wires promise, and a judge of any server or recording.",
+)
+
+_KIND = typer.Option("--kind", help="openai or lorax; told from the input when absent")
+
+
+def _kind(value: str | None) -> str | None:
+    if value not in {None, "openai", "lorax"}:
+        raise ContractsError(f"--kind {value}: openai or lorax")
+    return value
+
+
+@app.command()
+def laws(
+    *,
+    wire: Annotated[str | None, typer.Option(help="openai or lorax; both when absent")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """List the laws."""
+    from lorax_contracts.laws import all_laws  # noqa: PLC0415 - --help must not load the data
+    from lorax_contracts.listing import law_document, law_table  # noqa: PLC0415 - see above
+
+    chosen = [law for law in all_laws().values() if law.wire == (_kind(wire) or law.wire)]
+    if as_json:
+        typer.echo(json.dumps([law_document(law) for law in chosen], indent=2, ensure_ascii=False))
+    else:
+        law_table(chosen)
+
+
+@app.command()
+def explain(law_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Print one law: what is promised, why it matters, who said so."""
+    from lorax_contracts.laws import law  # noqa: PLC0415 - --help must not load the data
+    from lorax_contracts.listing import law_text  # noqa: PLC0415 - see above
+
+    typer.echo(law_text(law(law_id)))
+
+
+@app.command()
+def lint(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="a recorded reply or stream")],
+    *,
+    kind: Annotated[str | None, _KIND] = None,
+    request: Annotated[
+        Path | None, typer.Option(help="the request's JSON, for laws about what was asked")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="judge our own, stricter promises too")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+) -> None:
+    """Judge a recorded stream, JSON reply or exchange; no server is needed."""
+    from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
+    from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
+
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        asked = None if request is None else json.loads(request.read_bytes())
+    except OSError as error:
+        raise ContractsError(f"{error.filename}: {error.strerror}") from error
+    except ValueError as error:
+        raise ContractsError(f"{request}: not JSON: {error}") from error
+    found = judge_recording(data, kind=_kind(kind), request=asked, strict=strict)
+    if as_json:
+        typer.echo(json.dumps([finding_document(one) for one in found], indent=2))
+    else:
+        for one in found:
+            typer.echo("\n".join(finding_lines(one)))
+        if not found:
+            typer.echo("no law is broken", err=True)
+    raise typer.Exit(1 if found else 0)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except ContractsError as error:
+        typer.echo(f"lorax-contracts: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

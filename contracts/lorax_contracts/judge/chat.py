@@ -1,0 +1,83 @@
+"""A chat completion that came whole."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import fold_reply, mapping, objects
+from lorax_contracts.judge.content import judge_content
+from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
+from lorax_contracts.judge.report import Report
+
+__all__ = ["choices_wanted", "judge_chat"]
+
+_PLACES: Places = tuple(
+    (re.compile(pattern), law)
+    for pattern, law in (
+        (r"^/object$", "OAI-CHAT-002"),
+        (r"^/id$", "OAI-CHAT-003"),
+        (r"^/created$", "OAI-CHAT-004"),
+        (r"^/model$", "OAI-CHAT-005"),
+        (r"^/choices/\d+/index$", "OAI-CHAT-006"),
+        (r"^/choices/\d+/finish_reason$", "OAI-CHAT-007"),
+        (r"^/choices/\d+/message/role$", "OAI-CHAT-008"),
+        (r"^/choices/\d+/message/content$", "OAI-CHAT-009"),
+        (r"^/choices/\d+/message/refusal$", "OAI-CHAT-010"),
+        (r"^/choices/\d+/logprobs$", "OAI-CHAT-010"),
+        (r"^/choices/\d+/logprobs/", "OAI-LOGP-001"),
+        (r"^/choices/\d+/message/tool_calls", "OAI-TOOL-001"),
+        (r"^/usage", "OAI-USAGE-001"),
+    )
+)
+
+
+def choices_wanted(exchange: Exchange) -> int | None:
+    """The request's n, 1 when absent; None when the request is not known."""
+    if exchange.request is None:
+        return None
+    n = exchange.asked.get("n")
+    return n if isinstance(n, int) and not isinstance(n, bool) else 1
+
+
+def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
+    """Judges the decoded reply of a 200 that is no stream."""
+    fit("openai/chat_completion", document, _PLACES, "OAI-CHAT-001", report)
+    if not isinstance(document, Mapping):
+        return
+    if bad_id(document.get("id")):
+        report.add(
+            "OAI-CHAT-003", "id identifies nothing", at="/id", seen={"id": document.get("id")}
+        )
+    created = document.get("created")
+    if bad_created(created, exchange):
+        report.add(
+            "OAI-CHAT-004", "created is not now in Unix seconds", at="/created", seen=created
+        )
+    if bad_model(document.get("model"), exchange):
+        report.add(
+            "OAI-CHAT-005",
+            f"model is not {exchange.asked.get('model')!r}",
+            at="/model",
+            seen=document.get("model"),
+        )
+    choices = objects(document.get("choices"))
+    wanted = choices_wanted(exchange)
+    indexes = [choice.get("index") for choice in choices]
+    if indexes != list(range(len(choices) if wanted is None else wanted)) or not choices:
+        report.add(
+            "OAI-CHAT-006", f"{wanted or 1} choices were wanted", at="/choices", seen=indexes
+        )
+    for place, choice in enumerate(choices):
+        message = mapping(choice.get("message"))
+        instead = any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+        if message.get("content") is None and not instead:
+            report.add(
+                "OAI-CHAT-009",
+                "content is null or missing, and nothing stands for it",
+                at=f"/choices/{place}/message",
+                seen=message,
+            )
+    if document.get("usage") is None:
+        report.add("OAI-USAGE-001", "usage is missing", at="/usage", seen=list(document))
+    judge_content(exchange, fold_reply(document), report)

@@ -1,0 +1,175 @@
+"""Text completions, whole and streamed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import Choice, fold_chunks, fold_reply, mapping, objects
+from lorax_contracts.judge.chunks import judge_stream_usage
+from lorax_contracts.judge.content import judge_content, prompts
+from lorax_contracts.judge.framing import judge_framing
+from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
+from lorax_contracts.judge.logprobs import not_a_logprob
+from lorax_contracts.judge.report import Report
+
+__all__ = ["judge_completion", "judge_completion_stream"]
+
+_PLACES: Places = tuple(
+    (re.compile(pattern), law)
+    for pattern, law in (
+        (r"^/object$", "OAI-COMP-002"),
+        (r"^/(id|created|model)$", "OAI-COMP-003"),
+        (r"^/choices/\d+/index$", "OAI-COMP-004"),
+        (r"^/choices/\d+/finish_reason$", "OAI-COMP-005"),
+        (r"^/choices/\d+/logprobs/", "OAI-COMP-008"),
+        (r"^/usage", "OAI-USAGE-001"),
+    )
+)
+
+
+def _fit(schema: str, document: Any, report: Report, at: str = "") -> None:
+    fit(schema, _without_nulls(document), _PLACES, "OAI-COMP-001", report, at=at)
+
+
+def _without_nulls(document: Any) -> Any:
+    """The document without the nulls in its logprobs lists.
+
+    The published lists hold numbers alone, but the first token of an echoed prompt has no
+    probability and is null everywhere.
+    """
+    if not isinstance(document, Mapping):
+        return document
+    choices: list[Any] = []
+    for choice in document.get("choices", []) if isinstance(document.get("choices"), list) else []:
+        logprobs = mapping(choice).get("logprobs")
+        if isinstance(logprobs, Mapping):
+            cleaned = {
+                key: [item for item in value if item is not None]
+                if isinstance(value, list)
+                else value
+                for key, value in logprobs.items()
+                if value is not None
+            }
+            choices.append({**choice, "logprobs": cleaned})
+        else:
+            choices.append(choice)
+    return {**document, "choices": choices} if choices else document
+
+
+def _identity(exchange: Exchange, documents: Sequence[Mapping[str, Any]], report: Report) -> None:
+    first = documents[0]
+    for place, document in enumerate(documents):
+        names = {key: document.get(key) for key in ("id", "created", "model")}
+        if (
+            bad_id(names["id"])
+            or bad_created(names["created"], exchange)
+            or bad_model(names["model"], exchange)
+        ):
+            report.add("OAI-COMP-003", "id, created or model is wrong", at=str(place), seen=names)
+        if any(document.get(key) != first.get(key) for key in names):
+            report.add("OAI-COMP-003", "id, created or model changes", at=str(place), seen=names)
+
+
+def _wanted(exchange: Exchange) -> int | None:
+    if exchange.request is None:
+        return None
+    n = exchange.asked.get("n")
+    return prompts(exchange) * (n if isinstance(n, int) else 1)
+
+
+def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
+    asked = exchange.asked.get("logprobs")
+    if exchange.request is None or not isinstance(asked, int) or isinstance(asked, bool):
+        return
+    at = f"/choices/{choice.index}/logprobs"
+    lists = {
+        key: mapping(choice.logprobs).get(key)
+        for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+    }
+    tokens = lists["tokens"]
+    if not isinstance(tokens, list) or (choice.text and not tokens):
+        if choice.text:
+            report.add("OAI-COMP-008", "logprobs were asked for", at=at, seen=choice.logprobs)
+        return
+    lengths = {key: len(value) for key, value in lists.items() if isinstance(value, list)}
+    # With zero alternatives top_logprobs may be null.
+    if len(set(lengths.values())) != 1 or len(lengths) < (4 if asked else 3):
+        report.add("OAI-COMP-008", "the lists differ in length", at=at, seen=lengths)
+    numbers = lists["token_logprobs"] if isinstance(lists["token_logprobs"], list) else []
+    if any(not_a_logprob(number) for number in numbers if number is not None):
+        report.add("OAI-LOGP-003", "no log probability", at=at, seen=numbers)
+    joined = "".join(token for token in tokens if isinstance(token, str))
+    loose = bool(exchange.asked.get("stop")) or choice.finish == "length"
+    plain = "�" not in joined and "bytes:" not in joined
+    same = joined.startswith(choice.text) if loose else joined == choice.text
+    if plain and not same and "�" not in choice.text:
+        report.add("OAI-COMP-008", "the tokens joined are not the text", at=at, seen=joined)
+
+
+def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) -> None:
+    wanted = _wanted(exchange)
+    expected = list(range(len(choices) if wanted is None else wanted))
+    if sorted(choices) != expected or not choices:
+        report.add(
+            "OAI-COMP-004",
+            f"{len(expected)} choices were wanted",
+            at="/choices",
+            seen=list(choices),
+        )
+    prompt = exchange.asked.get("prompt")
+    for choice in choices.values():
+        echoes = exchange.asked.get("echo") and isinstance(prompt, str)
+        if echoes and not choice.text.startswith(str(prompt)):
+            report.add("OAI-COMP-007", "the text lacks the prompt", seen=choice.text)
+        _logprobs(exchange, choice, report)
+
+
+def judge_completion(exchange: Exchange, document: Any, report: Report) -> None:
+    """Judges the decoded reply of a 200 that is no stream."""
+    _fit("openai/completion", document, report)
+    if not isinstance(document, Mapping):
+        return
+    _identity(exchange, [document], report)
+    if document.get("usage") is None:
+        report.add("OAI-USAGE-001", "usage is missing", at="/usage", seen=list(document))
+    answer = fold_reply(document)
+    if len(objects(document.get("choices"))) != len(answer.choices):
+        report.add("OAI-COMP-004", "an index comes twice", at="/choices")
+    _choices(exchange, answer.choices, report)
+    judge_content(exchange, answer, report)
+
+
+def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) -> None:
+    """Judges the body of a 200 that is an event stream."""
+    frames = judge_framing(
+        exchange, report, whole=whole, broken="OAI-COMP-009", unfinished="OAI-COMP-009"
+    )
+    if not frames.chunks:
+        return
+    finished: set[Any] = set()
+    for place, chunk in enumerate(frames.chunks):
+        _fit("openai/completion_chunk", chunk, report, at=f"event {place} ")
+        for choice in objects(chunk.get("choices")):
+            index, finish = choice.get("index"), choice.get("finish_reason")
+            if index in finished and (choice.get("text") or finish is not None):
+                report.add("OAI-COMP-005", "more after the finish_reason", seen=choice)
+            if finish is not None:
+                finished.add(index)
+    _identity(exchange, frames.chunks, report)
+    if not whole or frames.failed:
+        return
+    answer = fold_chunks(frames.chunks)
+    for index in answer.choices:
+        if index not in finished:
+            report.add("OAI-COMP-005", f"choice {index} never finished", seen=exchange.body[-160:])
+    judge_stream_usage(
+        exchange,
+        frames.chunks,
+        report,
+        unasked="OAI-COMP-010",
+        last="OAI-COMP-010",
+        others="OAI-COMP-010",
+    )
+    _choices(exchange, answer.choices, report)
+    judge_content(exchange, answer, report)

@@ -1,0 +1,204 @@
+"""What an answer says, however it travelled: stop strings, finish reasons, budgets, usage, text.
+
+The rules here must not raise a false alarm on a correct server with any model behind it, so each one
+asks only what must hold whatever the model says. Where the request is not known (a recording without
+one), rules about what was asked are silent.
+"""
+
+from typing import Any
+
+from lorax_contracts.exchange import Exchange, Route
+from lorax_contracts.judge.answer import Answer, Choice, mapping, objects
+from lorax_contracts.judge.logprobs import judge_logprobs
+from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.tools import judge_json, judge_tools
+
+__all__ = ["END_SPELLINGS", "budget", "judge_content", "prompt_text", "prompts", "stop_strings"]
+
+END_SPELLINGS = (
+    "</s>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<eos>",
+    "<｜end▁of▁sentence｜>",
+)
+"""How common model families spell the end of a text."""
+
+# No tokenizer in use has a token longer than this; one token an octet is the other extreme.
+_BYTES_A_TOKEN = 200
+_TOKENS_A_BYTE = 4
+# Below this no server's context can be full.
+_SMALL_CONTEXT = 256
+
+
+def stop_strings(exchange: Exchange) -> list[str]:
+    """The request's stop strings, whatever form they were sent in."""
+    stop = exchange.asked.get("stop")
+    listed = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
+    return [text for text in listed if isinstance(text, str) and text]
+
+
+def prompts(exchange: Exchange) -> int:
+    """How many prompts a completion request holds; 1 for chat."""
+    prompt = exchange.asked.get("prompt")
+    if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+        return len(prompt)
+    return 1
+
+
+def prompt_text(exchange: Exchange) -> str:
+    """All text that the request gives the model, joined."""
+    parts: list[str] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, str):
+            parts.append(value)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                collect(item)
+
+    collect(exchange.asked.get("prompt"))
+    for message in objects(exchange.asked.get("messages")):
+        collect(message.get("content"))
+    return "".join(parts)
+
+
+def budget(exchange: Exchange) -> int | None:
+    """The most completion tokens that one choice may have; None when nothing was said."""
+    for key in ("max_completion_tokens", "max_tokens"):
+        value = exchange.asked.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    known = exchange.request is not None and exchange.route is Route.COMPLETIONS
+    return 16 if known else None
+
+
+def _count(usage: Any, key: str) -> int | None:
+    value = mapping(usage).get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
+    most = budget(exchange)
+    if most is None or most <= 0:
+        return
+    spent = _count(answer.usage, "completion_tokens")
+    total = _count(answer.usage, "total_tokens")
+    many = max(len(answer.choices), 1)
+    echoed = bool(exchange.asked.get("echo"))
+    if spent is not None and spent > most * many and not exchange.asked.get("best_of"):
+        report.add(
+            "OAI-FINISH-002",
+            f"{spent} completion tokens, {most * many} were allowed",
+            at="/usage/completion_tokens",
+            seen=answer.usage,
+        )
+    for choice in answer.choices.values():
+        tokens = mapping(choice.logprobs).get("content")
+        if isinstance(tokens, list) and len(tokens) > most:
+            report.add(
+                "OAI-FINISH-002", f"{len(tokens)} tokens, {most} were allowed", at="/choices"
+            )
+        unspent = spent is not None and spent < most and many == 1
+        small = total is not None and total < _SMALL_CONTEXT
+        if choice.finish == "length" and unspent and small and not echoed:
+            report.add(
+                "OAI-FINISH-003",
+                f"length after {spent} of {most} tokens",
+                at=f"/choices/{choice.index}/finish_reason",
+                seen=answer.usage,
+            )
+
+
+def _finish(exchange: Exchange, choice: Choice, report: Report) -> None:
+    at = f"/choices/{choice.index}/finish_reason"
+    forced = isinstance(exchange.asked.get("tool_choice"), dict)
+    allowed = {"tool_calls", "length", "content_filter"} | ({"stop"} if forced else set())
+    if choice.calls and choice.finish is not None and choice.finish not in allowed:
+        report.add("OAI-FINISH-005", "tool calls under another reason", at=at, seen=choice.finish)
+    if choice.finish == "tool_calls" and not choice.calls:
+        report.add("OAI-FINISH-006", "tool_calls without a tool call", at=at, seen=choice.text)
+
+
+def _text(exchange: Exchange, choice: Choice, report: Report) -> None:
+    at = f"/choices/{choice.index}"
+    text = choice.text
+    asked = exchange.asked
+    prompt = asked.get("prompt")
+    if asked.get("echo") and isinstance(prompt, str):
+        text = text.removeprefix(prompt)
+    for stop in stop_strings(exchange):
+        if stop in text and not choice.calls:
+            report.add("OAI-STOP-001", f"the text holds the stop string {stop!r}", at=at, seen=text)
+    # A model that is told to go on past its end writes the spelling as text.
+    ignoring = asked.get("ignore_eos") or asked.get("ignore_eos_token")
+    said = prompt_text(exchange)
+    for spelling in END_SPELLINGS:
+        if text.rstrip().endswith(spelling) and not ignoring and spelling not in said:
+            report.add("OAI-TEXT-001", f"the text ends in {spelling}", at=at, seen=text[-80:])
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        report.add("OAI-TEXT-002", "a lone surrogate is in the text", at=at, seen=text)
+    elif "\ufffd" in text and choice.finish == "stop" and "\ufffd" not in said:
+        report.add("OAI-TEXT-002", "U+FFFD is in a finished text", at=at, seen=text)
+
+
+def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
+    usage = answer.usage
+    if usage is None:
+        return
+    prompt = _count(usage, "prompt_tokens")
+    spent = _count(usage, "completion_tokens")
+    total = _count(usage, "total_tokens")
+    if prompt is None or spent is None or total is None:
+        return
+    if total != prompt + spent or min(prompt, spent) < 0:
+        report.add(
+            "OAI-USAGE-002", "total is not prompt + completion", at="/usage", seen=dict(usage)
+        )
+    if exchange.request is not None and prompt == 0 and prompt_text(exchange).strip():
+        report.add("OAI-USAGE-003", "no prompt tokens for a prompt", at="/usage", seen=dict(usage))
+    size = sum(
+        len(choice.text.encode("utf-8", "surrogatepass"))
+        + sum(len(str(call.arguments)) + len(call.name) for call in choice.calls)
+        for choice in answer.choices.values()
+    )
+    echoed = bool(exchange.asked.get("echo"))
+    if size > _BYTES_A_TOKEN * spent and not echoed:
+        report.add(
+            "OAI-USAGE-003",
+            f"{spent} completion tokens for {size} bytes of text",
+            at="/usage/completion_tokens",
+            seen=dict(usage),
+        )
+    hidden = mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")
+    plain = not hidden and not exchange.asked.get("best_of") and not stop_strings(exchange)
+    calls = any(choice.calls or choice.function_call for choice in answer.choices.values())
+    if plain and not calls and spent > _TOKENS_A_BYTE * size + 64 * max(len(answer.choices), 1):
+        report.add(
+            "OAI-USAGE-003",
+            f"{spent} completion tokens for {size} bytes of text",
+            at="/usage/completion_tokens",
+            seen=dict(usage),
+        )
+
+
+def judge_content(exchange: Exchange, answer: Answer, report: Report) -> None:
+    """Judges a folded answer by every law about content."""
+    for choice in answer.choices.values():
+        _text(exchange, choice, report)
+        if exchange.route is Route.CHAT:
+            _finish(exchange, choice, report)
+            judge_logprobs(exchange, choice, report)
+            judge_json(exchange, choice, report)
+    if exchange.route is Route.CHAT:
+        judge_tools(exchange, answer, report)
+    _budget(exchange, answer, report)
+    _usage(exchange, answer, report)

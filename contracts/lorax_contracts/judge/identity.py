@@ -1,0 +1,50 @@
+"""What names a completion: id, created, model, and places in a schema that have their own law."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from lorax_contracts import schemas
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.report import Report
+
+__all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit"]
+
+Places = Sequence[tuple[re.Pattern[str], str]]
+"""Where in a schema which law is broken; the first pattern that matches the pointer counts."""
+
+_NOBODY = frozenset({"", "null", "none", "nil", "undefined", "0"})
+# 2001 in seconds; and past the year 5000 it must be milliseconds.
+_EARLIEST, _LATEST = 1_000_000_000, 100_000_000_000
+_DAY = 86_400
+
+
+def fit(
+    schema: str, document: Any, places: Places, default: str, report: Report, *, at: str = ""
+) -> None:
+    """Reports every misfit under the law of its place, or under `default`."""
+    for misfit in schemas.validate(schema, document):
+        law = next((law for pattern, law in places if pattern.search(misfit.at)), default)
+        report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=document)
+
+
+def bad_id(value: Any) -> bool:
+    """Whether an id identifies nothing."""
+    return not isinstance(value, str) or value.strip().casefold() in _NOBODY
+
+
+def bad_created(value: Any, exchange: Exchange) -> bool:
+    """Whether a time is no Unix time in seconds, or a day away from when the reply came."""
+    if not isinstance(value, int) or not _EARLIEST < value < _LATEST:
+        return True
+    return exchange.at is not None and abs(value - exchange.at) > _DAY
+
+
+def bad_model(value: Any, exchange: Exchange) -> bool:
+    """Whether `model` is not the one that was asked for, nor a dated snapshot of it."""
+    asked = exchange.asked.get("model")
+    if not isinstance(value, str) or value.strip().casefold() in _NOBODY:
+        return True
+    if not isinstance(asked, str) or not asked:
+        return False
+    return value != asked and not re.fullmatch(re.escape(asked) + r"-[0-9][0-9-]*", value)

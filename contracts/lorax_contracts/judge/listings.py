@@ -1,0 +1,74 @@
+"""Model lists and embeddings."""
+
+import base64
+import binascii
+import math
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from lorax_contracts import schemas
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import objects
+from lorax_contracts.judge.identity import Places, fit
+from lorax_contracts.judge.report import Report
+
+__all__ = ["judge_embeddings", "judge_model", "judge_models", "vector"]
+
+_EMBEDDING_PLACES: Places = ((re.compile(r"^/data/\d+/index$"), "OAI-EMB-002"),)
+
+
+def judge_models(document: Any, report: Report) -> None:
+    """Judges GET /v1/models."""
+    for misfit in schemas.validate("openai/model_list", document):
+        report.add("OAI-MODELS-001", misfit.message, at=misfit.at, seen=document)
+    if isinstance(document, Mapping):
+        ids = [str(model.get("id")) for model in objects(document.get("data"))]
+        if len(set(ids)) != len(ids):
+            report.add("OAI-MODELS-002", "an id is listed twice", at="/data", seen=ids)
+
+
+def judge_model(document: Any, report: Report) -> None:
+    """Judges GET /v1/models/{id}."""
+    for misfit in schemas.validate("openai/model", document):
+        report.add("OAI-MODELS-003", misfit.message, at=misfit.at, seen=document)
+
+
+def vector(value: Any, encoding: Any) -> list[float] | None:
+    """An embedding in the encoding that was asked for; None when it is not in it."""
+    if encoding == "base64":
+        if not isinstance(value, str):
+            return None
+        try:
+            packed = base64.b64decode(value, validate=True)
+        except binascii.Error:
+            return None
+        if len(packed) % 4:
+            return None
+        return [number for (number,) in struct.iter_unpack("<f", packed)]
+    if not isinstance(value, list):
+        return None
+    return [float(n) for n in value if isinstance(n, int | float)]
+
+
+def judge_embeddings(exchange: Exchange, document: Any, report: Report) -> None:
+    """Judges the decoded reply of POST /v1/embeddings."""
+    fit("openai/embedding_list", document, _EMBEDDING_PLACES, "OAI-EMB-001", report)
+    if not isinstance(document, Mapping):
+        return
+    entries = objects(document.get("data"))
+    given = exchange.asked.get("input")
+    many = len(given) if isinstance(given, list) and given and isinstance(given[0], str) else 1
+    indexes = [entry.get("index") for entry in entries]
+    if exchange.request is not None and indexes != list(range(many)):
+        report.add("OAI-EMB-002", f"{many} inputs", at="/data", seen=indexes)
+    encoding = exchange.asked.get("encoding_format") or "float"
+    vectors = [vector(entry.get("embedding"), encoding) for entry in entries]
+    if any(one is None for one in vectors):
+        report.add("OAI-EMB-003", f"not in {encoding}", at="/data", seen=entries)
+        return
+    if len({len(one or ()) for one in vectors}) > 1 or any(
+        not math.isfinite(number) for one in vectors for number in one or ()
+    ):
+        report.add("OAI-EMB-004", "lengths differ, or a number is not finite", at="/data")

@@ -1,0 +1,168 @@
+"""Which rules an OpenAI exchange falls under: errors, streams, plain replies, by route."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lorax_contracts import schemas
+from lorax_contracts.exchange import End, Exchange, Route
+from lorax_contracts.judge.answer import mapping
+from lorax_contracts.judge.chat import judge_chat
+from lorax_contracts.judge.chunks import judge_chunks
+from lorax_contracts.judge.completions import judge_completion, judge_completion_stream
+from lorax_contracts.judge.listings import judge_embeddings, judge_model, judge_models
+from lorax_contracts.judge.report import Report
+
+__all__ = ["judge_openai", "leaks"]
+
+_LEAK = re.compile(
+    rb"Traceback \(most recent call last\)|thread '[^']*' panicked at|"
+    rb'File \\?"[^"\\]+\.py\\?", line \d+|\bat [\w.$]+\([\w]+\.java:\d+\)|/site-packages/'
+)
+_JSON_ROUTES = frozenset(
+    {Route.CHAT, Route.COMPLETIONS, Route.EMBEDDINGS, Route.MODELS, Route.MODEL}
+)
+
+
+def leaks(body: bytes) -> bytes | None:
+    """The part of an error's body that shows the server's inside."""
+    match = _LEAK.search(body)
+    return match.group(0) if match else None
+
+
+def _error(exchange: Exchange, report: Report) -> None:
+    inside = leaks(exchange.body)
+    if inside is not None:
+        report.add("OAI-ERR-006", "the error shows the server's inside", seen=inside)
+    if exchange.status in {429, 503} and exchange.header("retry-after") is None:
+        report.add("OAI-ERR-008", f"{exchange.status} without Retry-After", at="retry-after")
+    if exchange.method == "HEAD":
+        return
+    try:
+        document = json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        report.add(
+            "OAI-ERR-001", f"the body of a {exchange.status} is not JSON", seen=exchange.body
+        )
+        return
+    if not isinstance(mapping(document).get("error"), Mapping):
+        report.add("OAI-ERR-001", "error is not an object", at="/error", seen=exchange.body)
+        return
+    if exchange.media_type != "application/json":
+        report.add(
+            "OAI-HTTP-001",
+            "content-type is not application/json",
+            at="content-type",
+            seen=exchange.header("content-type") or "",
+        )
+    for misfit in schemas.validate("openai/error", document):
+        report.add("OAI-ERR-002", misfit.message, at=misfit.at, seen=document)
+
+
+def _whole(exchange: Exchange, report: Report) -> bool:
+    match exchange.end:
+        case End.COMPLETE:
+            return True
+        case End.CUT:
+            report.add("OAI-HTTP-004", "the body was cut off", seen=exchange.body[-160:])
+        case End.TOO_LONG:
+            report.add(
+                "OAI-HTTP-004",
+                f"the body does not end: {len(exchange.body):,} bytes were read",
+                seen=exchange.body[-160:],
+            )
+        case End.IDLE:
+            # An open connection after [DONE] is the stream's own law.
+            if b"[DONE]" in exchange.body[-64:]:
+                return True
+            report.add(
+                "OAI-HTTP-004", "nothing more came before the body's end", seen=exchange.body[-160:]
+            )
+    return False
+
+
+def _document(exchange: Exchange, report: Report) -> Any:
+    try:
+        document = json.loads(exchange.body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        report.add("OAI-HTTP-001", f"the body is not JSON: {error}", seen=exchange.body)
+        return None
+    if exchange.media_type != "application/json":
+        report.add(
+            "OAI-HTTP-001",
+            "content-type is not application/json",
+            at="content-type",
+            seen=exchange.header("content-type") or "",
+        )
+    return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _plain(exchange: Exchange, report: Report) -> None:
+    document = _document(exchange, report)
+    if document is None:
+        return
+    if isinstance(document, Mapping) and document.get("error") and "choices" not in document:
+        report.add("OAI-HTTP-005", "status 200 carries an error", at="/error", seen=document)
+        return
+    match exchange.route:
+        case Route.CHAT:
+            judge_chat(exchange, document, report)
+        case Route.COMPLETIONS:
+            judge_completion(exchange, document, report)
+        case Route.EMBEDDINGS:
+            judge_embeddings(exchange, document, report)
+        case Route.MODELS:
+            judge_models(document, report)
+        case Route.MODEL:
+            judge_model(document, report)
+        case _:
+            pass
+
+
+def judge_openai(exchange: Exchange, report: Report) -> None:
+    """Judges one exchange by every law that one exchange can show."""
+    if exchange.status == 0:
+        return
+    if exchange.header("x-request-id") is None:
+        report.add("OAI-HTTP-003", "the reply has no x-request-id", at="x-request-id")
+    if exchange.status >= 400:
+        _error(exchange, report)
+        return
+    if exchange.route not in _JSON_ROUTES or exchange.status != 200:
+        return
+    streams = exchange.route in {Route.CHAT, Route.COMPLETIONS}
+    wanted = streams and exchange.asked.get("stream") is True
+    # A recording without its request is judged as what it says it is.
+    as_stream = exchange.media_type == "text/event-stream" or (
+        wanted and exchange.body.lstrip().startswith((b"data:", b":"))
+    )
+    whole = _whole(exchange, report)
+    if as_stream:
+        if exchange.media_type != "text/event-stream":
+            report.add(
+                "OAI-HTTP-002",
+                "a stream's content-type is not text/event-stream",
+                at="content-type",
+                seen=exchange.header("content-type") or "",
+            )
+        if exchange.request is not None and not wanted:
+            report.add("OAI-STREAM-027", "a stream came unasked", seen=exchange.body[:160])
+        if exchange.route is Route.COMPLETIONS:
+            judge_completion_stream(exchange, report, whole=whole)
+        else:
+            judge_chunks(exchange, report, whole=whole)
+        return
+    if wanted:
+        document = _document(exchange, report) if whole else None
+        if isinstance(document, Mapping) and document.get("error"):
+            report.add("OAI-HTTP-005", "status 200 carries an error", at="/error", seen=document)
+        else:
+            report.add("OAI-STREAM-027", "no stream came", seen=exchange.body[:160])
+        return
+    if whole:
+        _plain(exchange, report)

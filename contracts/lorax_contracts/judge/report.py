@@ -1,0 +1,61 @@
+"""Where rules put what they find."""
+
+import json
+from typing import Any
+
+from lorax_contracts.exchange import Exchange, Finding
+
+__all__ = ["Report", "shown"]
+
+_SHOWN = 200
+
+
+def shown(value: Any) -> str:
+    """A JSON value, text or bytes on one line, cut in the middle when it is long."""
+    if isinstance(value, bytes):
+        line = value.decode("utf-8", "backslashreplace")
+        line = line.replace("\r", "\\r").replace("\n", "\\n")
+    elif isinstance(value, str):
+        line = json.dumps(value, ensure_ascii=False)
+    else:
+        line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate is a finding of its own and must not stop the report.
+    line = line.encode("utf-8", "backslashreplace").decode("utf-8")
+    if len(line) > _SHOWN:
+        line = f"{line[: _SHOWN * 2 // 3]} ... {line[-_SHOWN // 3 :]}"
+    return line
+
+
+class Report:
+    """Collects findings about one exchange, the first for each law."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._found: dict[str, Finding] = {}
+
+    def add(self, law: str, message: str, *, at: str = "", seen: Any = None) -> None:
+        """Reports that `law` is broken; later reports of the same law are dropped.
+
+        Args:
+            law: id of the law.
+            message: what is wrong, in one line.
+            at: where, as in `Finding.at`.
+            seen: the offending part, as bytes, text or JSON; None shows nothing.
+        """
+        if law not in self._found:
+            self._found[law] = Finding(
+                law=law,
+                message=message,
+                at=at,
+                seen="" if seen is None else shown(seen),
+                exchange=self._exchange,
+            )
+
+    def has(self, law: str) -> bool:
+        """Whether that law was reported already."""
+        return law in self._found
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found, in order of discovery."""
+        return list(self._found.values())

@@ -1,0 +1,178 @@
+"""Which rules a LoRAX exchange falls under: framework texts, errors, headers, by route."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lorax_contracts import loader, schemas
+from lorax_contracts.exchange import End, Exchange, Route
+from lorax_contracts.judge.events import judge_events
+from lorax_contracts.judge.failures import error_misfit
+from lorax_contracts.judge.generate import judge_generate
+from lorax_contracts.judge.report import Report
+
+__all__ = ["judge_lorax"]
+
+_GENERATES = frozenset({Route.GENERATE, Route.GENERATE_STREAM, Route.COMPAT_GENERATE})
+
+
+def _headers(exchange: Exchange, name: str, report: Report, law: str) -> None:
+    table: Mapping[str, Any] = loader.table("lorax/headers")[name]
+    for row in table["always"]:
+        header = str(row["name"])
+        value = exchange.header(header)
+        if value is None:
+            report.add(law, f"{header} is missing", at=header)
+        elif "value" in row and value != row["value"]:
+            report.add(law, f"{header} is not {row['value']!r}", at=header, seen=value)
+        elif row.get("kind") == "int" and not value.isdecimal():
+            report.add(law, f"{header} is no whole number", at=header, seen=value)
+    for header in table.get("never", ()):
+        if exchange.header(header) is not None:
+            report.add(law, f"{header} comes too early", at=header, seen=exchange.header(header))
+
+
+def _adapter_headers(exchange: Exchange, report: Report) -> None:
+    parameters = exchange.asked.get("parameters")
+    parameters = parameters if isinstance(parameters, Mapping) else {}
+    merged = parameters.get("merged_adapters")
+    adapter = parameters.get("adapter_id")
+    if isinstance(merged, Mapping):
+        named = ",".join(str(one) for one in merged.get("ids", []))
+    else:
+        named = adapter if isinstance(adapter, str) and adapter != "__base_model__" else ""
+    for header, wanted in (("x-adapter-id", named or None), ("x-adapter-source", None)):
+        value = exchange.header(header)
+        if bool(value) != bool(named) or (wanted is not None and value != wanted):
+            report.add("LORAX-HEAD-004", f"the request names {named!r}", at=header, seen=value)
+
+
+def _error(exchange: Exchange, report: Report) -> None:
+    if not exchange.body:
+        return
+    for name, value in exchange.headers:
+        if name.startswith("x-") and name not in {"x-lorax-mock", "x-request-id"}:
+            report.add("LORAX-HEAD-005", "an error carries x- headers", at=name, seen=value)
+    if exchange.media_type == "text/plain":
+        texts = [
+            str(row["begins"])
+            for row in loader.table("lorax/errors")["plain"]
+            if row["status"] == exchange.status
+        ]
+        if not any(exchange.body.startswith(text.encode()) for text in texts):
+            report.add(
+                "LORAX-HTTP-003",
+                f"a plain text {exchange.status} in other words",
+                seen=exchange.body,
+            )
+        return
+    document = _document(exchange, report)
+    if document is not None:
+        misfit = error_misfit(document, exchange.status, in_stream=False)
+        if misfit is not None:
+            report.add(misfit[0], misfit[1], seen=document)
+
+
+def _document(exchange: Exchange, report: Report) -> Any:
+    try:
+        document = json.loads(exchange.body.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        report.add("LORAX-HTTP-001", f"the body is not JSON: {error}", seen=exchange.body)
+        return None
+    if exchange.media_type != "application/json":
+        report.add(
+            "LORAX-HTTP-001",
+            "content-type is not application/json",
+            at="content-type",
+            seen=exchange.header("content-type") or "",
+        )
+    elif exchange.header("content-length") is None:
+        report.add("LORAX-HTTP-001", "no content-length", at="content-length")
+    return document
+
+
+def _tokenized(exchange: Exchange, document: Any, report: Report) -> None:
+    misfits = schemas.validate("lorax/tokenize_response", document)
+    for misfit in misfits:
+        report.add("LORAX-TOK-001", misfit.message, at=misfit.at, seen=document)
+    for at in schemas.misordered("lorax/tokenize_response", document):
+        report.add("LORAX-TOK-001", "keys in another order", at=at, seen=document)
+    text = exchange.asked.get("inputs")
+    if misfits or not isinstance(text, str):
+        return
+    position = 0
+    for place, token in enumerate(document):
+        start, stop = token["start"], token["stop"]
+        if start == stop == 0:
+            continue
+        # Tokens of one character's bytes may share its place.
+        if not (start <= stop <= len(text)) or stop < position:
+            report.add("LORAX-TOK-002", "offsets leave the text", at=f"/{place}", seen=token)
+        position = max(position, stop)
+    if text and position != len(text):
+        report.add(
+            "LORAX-TOK-002",
+            f"the tokens end at character {position} of {len(text)}",
+            seen=document[-1:],
+        )
+
+
+_PLAIN = {
+    Route.INFO: ("lorax/info", "LORAX-INFO-001"),
+    Route.EMBED: ("lorax/embed_response", "LORAX-EMB-001"),
+    Route.EMBEDDINGS: ("lorax/compat_embed_response", "LORAX-EMB-001"),
+    Route.CLASSIFY: ("lorax/classify_response", "LORAX-CLS-001"),
+    Route.CLASSIFY_BATCH: ("lorax/classify_batch_response", "LORAX-CLS-001"),
+}
+
+
+def _success(exchange: Exchange, report: Report) -> None:
+    route = exchange.route
+    if route is Route.HEALTH:
+        if exchange.body:
+            report.add("LORAX-HTTP-005", "the body is not empty", seen=exchange.body)
+        return
+    if exchange.media_type == "text/event-stream" and route in _GENERATES:
+        _headers(exchange, "generate_stream", report, "LORAX-HEAD-002")
+        _adapter_headers(exchange, report)
+        judge_events(exchange, report)
+        return
+    document = _document(exchange, report)
+    if document is None:
+        return
+    if route in _GENERATES:
+        if route is Route.GENERATE_STREAM:
+            report.add("LORAX-STREAM-010", "no stream came", seen=exchange.body)
+            return
+        _headers(exchange, "generate", report, "LORAX-HEAD-001")
+        _adapter_headers(exchange, report)
+        judge_generate(exchange, document, report)
+    elif route is Route.TOKENIZE:
+        _tokenized(exchange, document, report)
+    elif route in _PLAIN:
+        name, law = _PLAIN[route]
+        for misfit in schemas.validate(name, document):
+            report.add(law, misfit.message, at=misfit.at, seen=document)
+        for at in schemas.misordered(name, document):
+            report.add(law, "keys in another order", at=at, seen=list(document))
+
+
+def judge_lorax(exchange: Exchange, report: Report) -> None:
+    """Judges one exchange by every law that one exchange can show."""
+    if exchange.status == 0:
+        return
+    _headers(exchange, "cors", report, "LORAX-HTTP-002")
+    if exchange.end is not End.COMPLETE:
+        report.add(
+            "LORAX-HTTP-006", f"the body was {exchange.end.value}", seen=exchange.body[-160:]
+        )
+        if exchange.media_type != "text/event-stream":
+            return
+    # Bodies that parse are answered with a stream; the framework's own texts come before it.
+    parsed = exchange.status >= 400 and exchange.media_type == "application/json"
+    if exchange.route is Route.GENERATE_STREAM and parsed:
+        report.add("LORAX-STREAM-010", f"status {exchange.status} for a stream", seen=exchange.body)
+    if exchange.status >= 400:
+        _error(exchange, report)
+    elif exchange.status == 200 and exchange.method != "OPTIONS":
+        _success(exchange, report)

@@ -1,0 +1,101 @@
+"""The laws in words: what each wire promises, how much it matters, and who said so.
+
+`data/laws/openai.toml` and `data/laws/lorax.toml` are the list; this module gives it a type.
+A law's id never changes its meaning: a law that falls leaves its number unused.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lorax_contracts import loader
+from lorax_contracts.errors import UnknownName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Evidence", "Law", "Promise", "Severity", "all_laws", "law"]
+
+
+class Severity(Enum):
+    """How much a broken law costs the client."""
+
+    WRONG = "wrong"  # told something untrue, or something is lost
+    BREAKS = "breaks"  # usual clients fail
+    SHAPE = "shape"  # the published shape is not kept; many clients survive
+
+
+class Promise(Enum):
+    """Whose promise a law is."""
+
+    OPENAI = "openai"
+    LORAX = "lorax"
+    OURS = "ours"  # stricter than what is published: judged when asked for
+
+
+class Evidence(Enum):
+    """What it takes to see the law broken."""
+
+    ONE = "one"  # one recorded exchange
+    SEVERAL = "several"  # two or more
+    PROBE = "probe"  # a request made for it
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """One promise.
+
+    Attributes:
+        id: as `OAI-STREAM-007`; stable.
+        text: the promise in one sentence.
+        why: what a client loses when it is broken, in one sentence.
+        source: who promised it: document and schema, RFC, or file and line.
+    """
+
+    id: str
+    severity: Severity
+    promise: Promise
+    evidence: Evidence
+    text: str
+    why: str
+    source: str
+
+    @property
+    def wire(self) -> str:
+        """`openai` or `lorax`: which wire the law is about."""
+        return "openai" if self.id.startswith("OAI-") else "lorax"
+
+
+@cache
+def all_laws() -> "Mapping[str, Law]":
+    """Every law by id, in the order of the files."""
+    return MappingProxyType(
+        {
+            row["id"]: Law(
+                id=row["id"],
+                severity=Severity(row["severity"]),
+                promise=Promise(row["promise"]),
+                evidence=Evidence(row["evidence"]),
+                text=row["law"],
+                why=row["why"],
+                source=row["source"],
+            )
+            for wire in ("openai", "lorax")
+            for row in loader.table(f"laws/{wire}")["law"]
+        }
+    )
+
+
+def law(law_id: str) -> Law:
+    """The law with that id, whatever the case it was typed in.
+
+    Raises:
+        UnknownName: there is none; the message names the nearest.
+    """
+    laws = all_laws()
+    found = laws.get(law_id.upper())
+    if found is None:
+        raise UnknownName("law", law_id, laws)
+    return found

@@ -1,0 +1,99 @@
+"""Laws and findings as text for people and as JSON for programs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lorax_contracts.curl import curl
+from lorax_contracts.exchange import Exchange, Finding
+from lorax_contracts.laws import Evidence, Law, Promise, law
+
+__all__ = ["finding_document", "finding_lines", "law_document", "law_table", "law_text"]
+
+_EVIDENCE = {
+    Evidence.ONE: "one recorded exchange shows it",
+    Evidence.SEVERAL: "several exchanges show it together",
+    Evidence.PROBE: "a request made for it shows it",
+}
+_PROMISE = {
+    Promise.OPENAI: "OpenAI's",
+    Promise.LORAX: "LoRAX's",
+    Promise.OURS: "ours, stricter than what is published (judged with --strict)",
+}
+
+
+def law_text(one: Law) -> str:
+    """Everything about a law, in six lines."""
+    return "\n".join(
+        [
+            f"{one.id}  ({one.severity.value})",
+            f"  promised  {one.text}",
+            f"  because   {one.why}",
+            f"  source    {one.source}",
+            f"  promise   {_PROMISE[one.promise]}",
+            f"  evidence  {_EVIDENCE[one.evidence]}",
+        ]
+    )
+
+
+def law_document(one: Law) -> dict[str, str]:
+    """A law as JSON."""
+    return {
+        "id": one.id,
+        "severity": one.severity.value,
+        "promise": one.promise.value,
+        "evidence": one.evidence.value,
+        "law": one.text,
+        "why": one.why,
+        "source": one.source,
+    }
+
+
+def law_table(laws: Iterable[Law]) -> None:
+    """Prints a table to standard output."""
+    from rich.console import Console  # noqa: PLC0415 - rich is slow to load, and --json needs none
+    from rich.table import Table  # noqa: PLC0415 - see above
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("law", no_wrap=True)
+    table.add_column("severity", no_wrap=True)
+    table.add_column("promised")
+    for one in laws:
+        table.add_row(one.id, one.severity.value, one.text, style=None)
+    Console(markup=False, highlight=False).print(table)
+
+
+def finding_document(finding: Finding, base: str = "") -> dict[str, Any]:
+    """A finding as JSON; `request` only when a request is known."""
+    promised = law(finding.law)
+    document: dict[str, Any] = {
+        "law": finding.law,
+        "severity": promised.severity.value,
+        "message": finding.message,
+        "at": finding.at,
+        "seen": finding.seen,
+        "promised": promised.text,
+        "source": promised.source,
+    }
+    if _has_request(finding.exchange):
+        document["curl"] = curl(finding.exchange, base or "http://HOST")  # type: ignore[arg-type]  # not None, just asked
+    return document
+
+
+def _has_request(exchange: Exchange | None) -> bool:
+    return exchange is not None and (
+        exchange.request is not None or exchange.request_text is not None
+    )
+
+
+def finding_lines(finding: Finding, base: str = "") -> list[str]:
+    """A finding for a reader: what is wrong, then what was seen, promised, and how to repeat it."""
+    promised = law(finding.law)
+    at = f" at {finding.at}" if finding.at else ""
+    lines = [f"{finding.law}  {finding.message}{at}"]
+    if finding.seen:
+        lines.append(f"    seen      {finding.seen}")
+    lines.append(f"    promised  {promised.text}")
+    exchange = finding.exchange
+    if exchange is not None and (base or _has_request(exchange)):
+        lines.append(f"    repeat    {curl(exchange, base or 'http://HOST')}")
+    return lines

@@ -1,0 +1,125 @@
+"""Validation against the packaged schemas, with findings that a person can act on.
+
+`jsonschema` reports the failure of an `anyOf` as one opaque sentence; what helps is the branch that
+came closest, so each error is followed down to its best-matching leaf. Key order, which JSON Schema
+cannot say, is the order of a schema's `properties` and is judged by `misordered`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from lorax_contracts import loader
+
+__all__ = ["Misfit", "misordered", "pointer", "validate", "validate_against"]
+
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """One place where a value does not fit.
+
+    Attributes:
+        at: JSON pointer to it, "" for the whole value.
+        rule: the schema keyword that failed (`type`, `required`, ...).
+        message: what is wrong, in one line.
+    """
+
+    at: str
+    rule: str
+    message: str
+
+
+def pointer(path: "Mapping[Any, Any] | list[Any] | tuple[Any, ...]") -> str:
+    """A JSON pointer (RFC 6901) of these keys and indexes."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(loader.schema(name))
+
+
+def _leaf(error: ValidationError) -> ValidationError:
+    # A union's own message only says that nothing fitted.
+    while error.context:
+        deeper = best_match(error.context)
+        if deeper is None:
+            break
+        error = deeper
+    return error
+
+
+def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
+    found: list[Misfit] = []
+    for error in sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.path]):
+        leaf = _leaf(error)
+        at = list(leaf.absolute_path)
+        rule = str(leaf.validator)
+        if rule == "required" and isinstance(leaf.instance, Mapping):
+            # One misfit for each missing key, pointed at the key: laws are chosen by place.
+            wanted = leaf.validator_value if isinstance(leaf.validator_value, list) else []
+            missing = next((k for k in wanted if f"{k!r} is a required" in leaf.message), None)
+            if missing is not None:
+                found.append(Misfit(pointer([*at, missing]), rule, f"{missing} is missing"))
+                continue
+        message = leaf.message if len(leaf.message) <= _SHOWN else leaf.message[:_SHOWN] + "..."
+        found.append(Misfit(pointer(at), rule, message))
+    return found
+
+
+def validate(name: str, value: Any) -> list[Misfit]:
+    """Where the decoded JSON `value` does not fit the schema `name`; empty when it fits.
+
+    Raises:
+        UnknownName: no schema is called so.
+    """
+    return _misfits(_validator(name), value)
+
+
+def validate_against(schema: Any, value: Any) -> list[Misfit]:
+    """The same for a schema that a request brought along.
+
+    Raises:
+        jsonschema.SchemaError: it is no JSON Schema.
+    """
+    Draft202012Validator.check_schema(schema)
+    return _misfits(Draft202012Validator(schema), value)
+
+
+def misordered(name: str, value: Any) -> list[str]:
+    """Pointers to objects in `value` whose keys come in another order than `name` lists them.
+
+    Keys that the schema does not list are left out of account: `validate` has them.
+    """
+    root = loader.schema(name)
+    wrong: list[str] = []
+
+    def resolve(schema: Any) -> Any:
+        while isinstance(schema, Mapping) and "$ref" in schema:
+            schema = root["$defs"][str(schema["$ref"]).rsplit("/", 1)[1]]
+        if isinstance(schema, Mapping) and "anyOf" in schema:
+            inner = [s for s in schema["anyOf"] if s != {"type": "null"}]
+            return resolve(inner[0])
+        return schema
+
+    def walk(schema: Any, part: Any, path: list[Any]) -> None:
+        schema = resolve(schema)
+        if isinstance(part, Mapping) and isinstance(schema, Mapping) and "properties" in schema:
+            order = list(schema["properties"])
+            known = [key for key in part if key in schema["properties"]]
+            if known != sorted(known, key=order.index):
+                wrong.append(pointer(path))
+            for key in known:
+                walk(schema["properties"][key], part[key], [*path, key])
+        elif isinstance(part, list) and isinstance(schema, Mapping) and "items" in schema:
+            for index, item in enumerate(part):
+                walk(schema["items"], item, [*path, index])
+
+    walk(root, value, [])
+    return wrong
