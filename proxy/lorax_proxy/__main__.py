@@ -1,0 +1,203 @@
+"""`lorax-proxy`: arguments in, a running proxy out."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+
+from lorax_proxy.config import Settings, load
+from lorax_proxy.errors import ProxyError, SettingsInvalid
+
+__all__ = ["main"]
+
+_cli = typer.Typer(
+    name="lorax-proxy",
+    help="The OpenAI API for LoRAX's LoRA adapters.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.")]
+
+
+@_cli.command()
+def serve(
+    *,
+    upstream: Annotated[str | None, typer.Option(help="LoRAX's address.")] = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo", help="Start a mock LoRAX and serve that.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [8000].")] = None,
+    config: Config = None,
+    chat_template: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="A built-in's name, or a file.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A model folder, for its template.")
+    ] = None,
+    allow_unlisted: Annotated[
+        Literal["none", "hub", "any"] | None,
+        typer.Option(help="Which unlisted model names are adapter ids."),
+    ] = None,
+    api_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The key that clients must send.")
+    ] = None,
+    no_auth: Annotated[
+        bool | None, typer.Option("--no-auth", help="Listen off loopback without a key.")
+    ] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None, typer.Option(help="[info]")
+    ] = None,
+) -> None:
+    """Serve OpenAI's API until Ctrl-C."""
+    flags = {
+        "upstream": upstream,
+        "demo": demo,
+        "host": host,
+        "port": port,
+        "chat_template": chat_template,
+        "tokenizer": tokenizer,
+        "allow_unlisted": allow_unlisted,
+        "api_key": api_key,
+        "no_auth": no_auth,
+        "log_level": log_level,
+    }
+    try:
+        settings, _ = load(flags, config)
+        if settings.demo and settings.upstream:
+            raise SettingsInvalid("--demo brings its own upstream: leave --upstream out, or --demo")
+        if not settings.demo and not settings.upstream:
+            raise SettingsInvalid(
+                "no LoRAX to serve: give --upstream URL, or --demo for a mock that invents text"
+            )
+        if settings.demo:
+            _serve_demo(settings)
+        else:
+            _run(settings, _announce)
+    except ProxyError as error:
+        _fail(str(error))
+
+
+@_cli.command()
+def config(*, config: Config = None) -> None:
+    """Print the effective settings and where each came from."""
+    # imported here: `serve` must not wait for what it does not print with
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.table import Table  # noqa: PLC0415 - see above
+
+    try:
+        _, origins = load({}, config)
+    except ProxyError as error:
+        _fail(str(error))
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for origin in origins:
+        table.add_row(origin.name, _shown(origin.value), origin.origin)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def main() -> None:
+    """The command's entry point."""
+    _cli()
+
+
+def _serve_demo(settings: Settings) -> None:
+    from lorax_proxy.config import ModelSettings, UpstreamSettings  # noqa: PLC0415
+    from lorax_proxy.demo import example, running_mock  # noqa: PLC0415
+
+    with running_mock() as mock:
+        offered = settings.model_copy(
+            update={
+                "upstream": [UpstreamSettings(url=mock.url, text_only=True)],
+                "model": [ModelSettings(name=name, adapter=name) for name in mock.adapters],
+            }
+        )
+
+        def announce(url: str) -> None:
+            _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1 - its text is invented.")
+            _say("models: " + ", ".join((mock.model_id, *mock.adapters)))
+            _say("")
+            _say(example(f"{url}/v1", mock.adapters[0]))
+
+        _run(offered, announce)
+
+
+def _announce(url: str) -> None:
+    _say(f"lorax-proxy: OpenAI's API at {url}/v1 (Ctrl-C ends it)")
+
+
+def _run(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Listen, say so, and serve until a signal."""
+    import uvicorn  # noqa: PLC0415 - a wrong option must not wait for a server's imports
+
+    from lorax_proxy.app import create_app  # noqa: PLC0415 - see above
+
+    app = create_app(settings)
+    listener = _listen(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            loop="auto",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.shutdown_timeout),
+        )
+    )
+    ready: Any = server.startup
+
+    async def startup(sockets: list[socket.socket] | None = None) -> None:
+        await ready(sockets)
+        if server.started:
+            announce(f"http://{shown}:{port}")
+
+    server.startup = startup  # type: ignore[method-assign] # uvicorn has no hook for "listening"
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run([listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is started, so that a taken one is one clear line."""
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise SettingsInvalid(f"host: {host} is no address: {error.strerror}") from None
+    family, kind, protocol, _, address = infos[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        raise SettingsInvalid(
+            f"port: cannot listen on {host}:{port}: {error.strerror}; "
+            "choose another with --port, or end what holds it"
+        ) from None
+    return listener
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the command's output
+
+
+def _fail(line: str) -> NoReturn:
+    print(f"lorax-proxy: {line}", file=sys.stderr)  # noqa: T201 - the command's output
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""LoRAX's answers under way: open requests, read their pieces, and end them in every case.
+
+`Answer` is one LoRAX request whose tokens are read as they come; `gather` and `interleave` are
+what several choices need. One failure fails them all: the rest is cancelled.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from lorax_proxy.core.failures import Lost, Refused
+from lorax_proxy.core.stream import Choice, Piece, Reading
+from lorax_proxy.errors import UpstreamError
+from lorax_proxy.upstream.transport import Exchange, Transport, read_all
+from lorax_proxy.wire.lorax import (
+    Event,
+    Generation,
+    GenerateRequest,
+    StreamDetails,
+    Unreadable,
+    decode_error,
+    decode_event,
+    decode_generation,
+    encode,
+)
+from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
+
+__all__ = ["Alone", "Answer", "Interleaved", "gather", "generate", "pieces_of"]
+
+_T = TypeVar("_T")
+
+_AHEAD = 4
+"""Batches of pieces that one choice may be ahead of the others: bounds what a slow client holds."""
+
+
+class Answer:
+    """One `/generate_stream` request whose events become the pieces of one choice.
+
+    Attributes:
+        exchange: The request under way.
+        begun: Whether an event has arrived: LoRAX is past loading the adapter.
+    """
+
+    def __init__(self, exchange: Exchange, reading: Reading) -> None:
+        self.exchange = exchange
+        self.begun = False
+        self._choice = Choice(reading)
+        self._decoder = SseDecoder()
+        self._failure: UpstreamError | None = None
+
+    @classmethod
+    async def open(
+        cls, transport: Transport, request: GenerateRequest, reading: Reading, *, silence: float
+    ) -> "Answer":
+        """Send the request; LoRAX's status and headers come at once, before any work.
+
+        Raises:
+            UpstreamError: When it is refused or cannot be sent.
+        """
+        exchange = await transport.send(
+            "POST", "/generate_stream", encode(request), silence=silence
+        )
+        if exchange.status != 200:
+            raise await _refused(exchange)
+        return cls(exchange, reading)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the choice is complete."""
+        return self._choice.finished
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens have arrived."""
+        return self._choice.tokens
+
+    async def pieces(self) -> list[Piece]:
+        """What the next events bring: nothing, while text is held back.
+
+        Everything that arrived in one read is returned at once, so that it can leave in one write.
+
+        Raises:
+            UpstreamError: When LoRAX failed or the answer broke off; pieces that came with the
+                failure are returned first.
+        """
+        if self._failure is not None:
+            raise self._failure
+        pieces: list[Piece] = []
+        try:
+            while True:
+                data = await self.exchange.read()
+                if not data:
+                    return self._choice.finish()
+                events = self._decoder.feed(data)
+                for event in events:
+                    self.begun = True
+                    pieces += self._choice.feed(decode_event(event))
+                    if self._choice.finished:
+                        break
+                if events:
+                    return pieces
+        except (Unreadable, EventTooLarge) as error:
+            self._fail(UpstreamError(Lost.UNREADABLE), error, pieces)
+        except UpstreamError as error:
+            self._fail(error, None, pieces)
+        return pieces
+
+    def _fail(self, error: UpstreamError, cause: Exception | None, pieces: Sequence[Piece]) -> None:
+        """Raise now, or after the pieces that came before the failure are out."""
+        self._failure = error
+        if not pieces:
+            raise error from cause
+
+
+async def generate(
+    transport: Transport, request: GenerateRequest, *, silence: float
+) -> tuple[Generation, Sequence[tuple[str, str]]]:
+    """One `/generate` request and its whole answer, with the headers it came with.
+
+    Raises:
+        UpstreamError: When it is refused, cannot be sent, breaks off or is no answer.
+    """
+    exchange = await transport.send("POST", "/generate", encode(request), silence=silence)
+    try:
+        if exchange.status != 200:
+            raise await _refused(exchange)
+        return decode_generation(await read_all(exchange)), exchange.headers
+    except Unreadable as error:
+        raise UpstreamError(Lost.UNREADABLE) from error
+    finally:
+        await exchange.close()
+
+
+def pieces_of(generation: Generation, reading: Reading) -> list[Piece]:
+    """A whole answer's pieces, through the machine that streams go through.
+
+    `generated_text` is not read: it is empty when generation ended inside a character, and keeps
+    stop strings (server/lorax_server/models/model.py:195).
+    """
+    details = generation.details
+    choice = Choice(reading)
+    pieces: list[Piece] = []
+    last = len(details.tokens) - 1
+    for number, token in enumerate(details.tokens):
+        final = number == last
+        pieces += choice.feed(
+            Event(
+                token=token,
+                generated_text=generation.generated_text if final else None,
+                details=StreamDetails(
+                    finish_reason=details.finish_reason,
+                    generated_tokens=details.generated_tokens,
+                    prompt_tokens=details.prompt_tokens,
+                )
+                if final
+                else None,
+            )
+        )
+    return pieces + choice.finish()
+
+
+class Interleaved:
+    """The pieces of several answers, in the order in which they arrive."""
+
+    def __init__(self, answers: Sequence[Answer]) -> None:
+        self._queue: asyncio.Queue[tuple[int, list[Piece] | UpstreamError | None]] = asyncio.Queue(
+            maxsize=_AHEAD * len(answers)
+        )
+        self._left = len(answers)
+        self._tasks = [
+            asyncio.create_task(self._read(index, answer)) for index, answer in enumerate(answers)
+        ]
+
+    async def pieces(self) -> list[tuple[int, Piece]] | None:
+        """The next pieces with their choice's index; None when all choices are complete.
+
+        Raises:
+            UpstreamError: When one answer failed.
+        """
+        while self._left:
+            index, pieces = await self._queue.get()
+            if isinstance(pieces, UpstreamError):
+                raise pieces
+            if pieces is not None:
+                return [(index, piece) for piece in pieces]
+            self._left -= 1
+        return None
+
+    async def close(self) -> None:
+        """Stop reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _read(self, index: int, answer: Answer) -> None:
+        try:
+            while not answer.finished:
+                await self._queue.put((index, await answer.pieces()))
+            await self._queue.put((index, None))
+        except UpstreamError as error:
+            await self._queue.put((index, error))
+
+
+class Alone:
+    """The pieces of one answer, with no queue and no task between."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def pieces(self) -> list[tuple[int, Piece]] | None:
+        """The next pieces with their choice's index; None when the choice is complete.
+
+        Raises:
+            UpstreamError: When the answer failed.
+        """
+        if self._answer.finished:
+            return None
+        return [(0, piece) for piece in await self._answer.pieces()]
+
+    async def close(self) -> None:
+        """Nothing is under way."""
+
+
+async def gather(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Do all at once; the first failure cancels the rest and is raised as it is."""
+    if len(work) == 1:
+        return [await work[0]]
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _refused(exchange: Exchange) -> UpstreamError:
+    """The failure that a status other than 200 says."""
+    try:
+        body = await read_all(exchange)
+    finally:
+        await exchange.close()
+    envelope = decode_error(body)
+    if envelope is not None:
+        return UpstreamError(Refused(exchange.status, envelope.error_type, envelope.error))
+    return UpstreamError(Refused(exchange.status, None, body[:2000].decode(errors="replace")))

@@ -1,0 +1,231 @@
+"""`create_app(settings)`: the whole proxy as one ASGI application. Importing it has no effect."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from lorax_proxy.catalogue import Directory
+from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.core.parsing import nearest
+from lorax_proxy.errors import RequestRefused, UpstreamError
+from lorax_proxy.gateway import Gateway
+from lorax_proxy.observe import Observer
+from lorax_proxy.readiness import Upstream
+from lorax_proxy.surface import AsgiApp, Surface
+from lorax_proxy.upstream.httpx import HttpxTransport
+from lorax_proxy.upstream.transport import Transport
+from lorax_proxy.wire.openai_requests import ChatRequest
+
+__all__ = ["create_app"]
+
+_RETRY_READY = 1.0
+"""Seconds between questions to an upstream that has not told its /info yet."""
+
+_POSTS = ("/chat/completions",)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    now: Callable[[], datetime] | None = None,
+    new_id: Callable[[], str] | None = None,
+    open_transport: Callable[[UpstreamSettings], Transport] | None = None,
+) -> AsgiApp:
+    """Build the application.
+
+    Args:
+        settings: The effective settings, with at least one upstream.
+        now: The local time; for tests that compare bytes.
+        new_id: New identities, unique over answers; for tests that compare bytes.
+        open_transport: Another transport than httpx.
+
+    Raises:
+        SettingsInvalid: When the settings cannot be carried out.
+        ProxyError: When a template cannot be loaded.
+    """
+    observer = Observer(settings.log_level)
+
+    def transport(upstream: UpstreamSettings) -> Transport:
+        return HttpxTransport(
+            upstream.url,
+            connect_timeout=settings.connect_timeout,
+            connect_retries=settings.connect_retries,
+        )
+
+    opener = open_transport or transport
+    upstreams = [Upstream(each, opener(each)) for each in settings.upstream]
+    directory = Directory(settings, upstreams, observer)
+    gateway = Gateway(
+        settings,
+        directory,
+        now=now or (lambda: datetime.now().astimezone()),
+        new_id=new_id or (lambda: uuid.uuid4().hex[:24]),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        asking = asyncio.create_task(_make_known(directory, observer))
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            await gateway.aclose()
+            await directory.aclose()
+
+    api = FastAPI(
+        title="lorax-openai",
+        summary="The OpenAI API for LoRAX's LoRA adapters.",
+        version="0.1.0",
+        lifespan=lifespan,
+    )
+    _add_reading_routes(api, directory, observer)
+    _document_posts(api)
+    api.add_exception_handler(HTTPException, _not_routed)
+    api.add_exception_handler(RequestRefused, _refused)
+    surface: AsgiApp = Surface(
+        {"/chat/completions": gateway.chat},
+        api,
+        observer,
+        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+        extra_headers=(("x-lorax-mock", "1"),) if settings.demo else (),
+    )
+    if settings.cors_origins:
+        surface = CORSMiddleware(
+            surface,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    return surface
+
+
+async def _make_known(directory: Directory, observer: Observer) -> None:
+    """Ask each upstream until it has told its facts, and say when it is not there."""
+
+    async def ask(upstream: Upstream) -> None:
+        told = False
+        while True:
+            try:
+                await upstream.ready()
+            except UpstreamError as error:
+                if not told:
+                    told = True
+                    observer.note(
+                        "upstream_not_ready",
+                        upstream=upstream.name,
+                        url=upstream.settings.url,
+                        cause=str(error.__cause__ or error),
+                    )
+                await asyncio.sleep(_RETRY_READY)
+            else:
+                return
+
+    await asyncio.gather(*(ask(upstream) for upstream in directory.upstreams.values()))
+
+
+def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) -> None:
+    """The routes that only tell: models, health, metrics."""
+
+    def model(name: str) -> dict[str, Any]:
+        # nothing here knows when a model was made; a constant keeps answers equal
+        return {"id": name, "object": "model", "created": 0, "owned_by": "lorax"}
+
+    @api.get("/models", tags=["models"])
+    async def list_models() -> dict[str, Any]:
+        """The base models and the configured ones (ListModelsResponse)."""
+        return {"object": "list", "data": [model(name) for name in directory.listed()]}
+
+    @api.get("/models/{name:path}", tags=["models"])
+    async def retrieve_model(name: str) -> dict[str, Any]:
+        """One model (Model); ids hold slashes."""
+        listed = directory.listed()
+        if name not in listed:
+            near = nearest(name, listed)
+            hint = f" Did you mean `{near}`?" if near else ""
+            raise RequestRefused(
+                f"The model `{name[:100]}` does not exist or you do not have access to it.{hint}",
+                status=404,
+                param="model",
+                code="model_not_found",
+            )
+        return model(name)
+
+    @api.get("/health", tags=["operation"])
+    async def health() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @api.get("/ready", tags=["operation"])
+    async def ready() -> JSONResponse:
+        """Every upstream has told its facts."""
+        known = {name: up.facts is not None for name, up in directory.upstreams.items()}
+        return JSONResponse({"upstreams": known}, 200 if all(known.values()) else 503)
+
+    @api.get("/metrics", tags=["operation"])
+    async def metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(observer.metrics(), media_type="text/plain; version=0.0.4")
+
+
+def _document_posts(api: FastAPI) -> None:
+    """Put the routes that `Surface` serves into the OpenAPI document, which FastAPI writes."""
+
+    @api.post("/v1/chat/completions", tags=["chat"])
+    async def create_chat_completion(_body: ChatRequest) -> dict[str, Any]:
+        """Create a chat completion, streamed or whole."""
+        raise NotImplementedError("served by lorax_proxy.surface, before FastAPI")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestRefused)  # noqa: S101 - registered for this class alone
+    return _envelope(error)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    path, method = request.url.path, request.method
+    headers = tuple((error.headers or {}).items())
+    if error.status_code == 405:
+        refusal = RequestRefused(
+            f"Method {method} is not allowed on {path}.",
+            status=405,
+            code="method_not_allowed",
+            headers=headers,
+        )
+    else:
+        hint = " Use POST /v1/chat/completions." if path == "/responses" else ""
+        refusal = RequestRefused(
+            f"Unknown request URL: {method} {path}.{hint}",
+            status=404,
+            code="unknown_url",
+            headers=headers,
+        )
+    return _envelope(refusal)
+
+
+def _envelope(error: RequestRefused) -> Response:
+    return JSONResponse(
+        {
+            "error": {
+                "message": error.message,
+                "type": error.type,
+                "param": error.param,
+                "code": error.code,
+            }
+        },
+        error.status,
+        dict(error.headers),
+    )
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]

@@ -1,0 +1,177 @@
+"""The upstreams, models and templates that a running proxy knows, and how a request finds its own.
+
+The rules are `core.routing`'s; this module adds what only a running proxy has: the base model ids
+that `/info` told, and the templates that were loaded.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lorax_proxy.config import ModelSettings, Settings
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.request import Facts
+from lorax_proxy.core.routing import (
+    Adapter,
+    AllowUnlisted,
+    Base,
+    Catalogue,
+    Kind,
+    Merge,
+    Model,
+    Route,
+    Target,
+    resolve,
+)
+from lorax_proxy.core.template_families import family_of
+from lorax_proxy.core.templates import ChatTemplate
+from lorax_proxy.errors import RequestRefused, SettingsInvalid, UpstreamError
+from lorax_proxy.observe import Observer
+from lorax_proxy.readiness import Upstream
+from lorax_proxy.template_files import load_template
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """Where a request finds its upstream, its target and its template."""
+
+    def __init__(
+        self, settings: Settings, upstreams: Sequence[Upstream], observer: Observer
+    ) -> None:
+        """Load what the settings name.
+
+        Raises:
+            SettingsInvalid: When a token's variable is not set.
+            ProxyError: When a template cannot be loaded.
+        """
+        self.upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in upstreams}
+        self._settings = settings
+        self._observer = observer
+        default = next((u.name for u in upstreams if u.kind is Kind.GENERATE), upstreams[0].name)
+        self.models: Mapping[str, Model] = {
+            model.name: _model(model, default) for model in settings.model
+        }
+        self._templates: dict[str, ChatTemplate] = {}
+        chosen = settings.chat_template or (str(settings.tokenizer) if settings.tokenizer else None)
+        self._global_template = chosen
+        for name in {chosen, *(model.template for model in self.models.values())}:
+            if name is not None:
+                self._templates[name] = load_template(name)
+
+    async def find(
+        self, name: str, *, adapter_source: str | None = None, merge: Merge | None = None
+    ) -> tuple[Route, Upstream, Facts]:
+        """What a text request's `model` means, and what is known of its upstream.
+
+        Raises:
+            RequestRefused: When there is no such model.
+            UpstreamError: `NOT_READY` while its upstream is not known.
+        """
+        configured = self.models.get(name)
+        if configured is not None and merge is None and configured.upstream in self.upstreams:
+            await self.upstreams[configured.upstream].ready()
+        else:
+            await self._learn(Kind.GENERATE)
+        route = resolve(
+            name, self.catalogue(), Kind.GENERATE, adapter_source=adapter_source, merge=merge
+        )
+        upstream = self.upstreams[route.upstream]
+        return route, upstream, await upstream.ready()
+
+    async def _learn(self, kind: Kind) -> None:
+        """Ask every upstream of a kind that is not known yet; one that answers is enough."""
+        wanted = [upstream for upstream in self.upstreams.values() if upstream.kind is kind]
+        unknown = [upstream for upstream in wanted if upstream.facts is None]
+        if not unknown:
+            return
+        results = await asyncio.gather(
+            *(upstream.ready() for upstream in unknown), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, UpstreamError):
+                raise result
+        if all(upstream.facts is None for upstream in wanted):
+            raise UpstreamError(Lost.NOT_READY)
+
+    def catalogue(self) -> Catalogue:
+        """Everything that a name can mean now."""
+        return Catalogue(
+            models=self.models,
+            bases={
+                name: (upstream.kind, upstream.facts.model_id)
+                for name, upstream in self.upstreams.items()
+                if upstream.facts is not None
+            },
+            allow_unlisted=AllowUnlisted(self._settings.unlisted),
+            sources=self._settings.unlisted_sources,
+        )
+
+    def template(self, route: Route, facts: Facts) -> ChatTemplate:
+        """The chat template of a route: its model's own, the global one, or its family's.
+
+        Raises:
+            RequestRefused: 500 `chat_template_missing`, since only the operator can mend it: no
+                template is ever guessed.
+        """
+        name = route.model.template if route.model and route.model.template else None
+        name = name or self._global_template or family_of(facts.model_id)
+        if name is None:
+            raise RequestRefused(
+                f"No chat template is known for the base model '{facts.model_id}'. Set one with "
+                "--chat-template NAME|FILE, --tokenizer FOLDER or the model's 'chat_template'; "
+                "/v1/completions works without.",
+                status=500,
+                type="server_error",
+                code="chat_template_missing",
+            )
+        if name not in self._templates:
+            self._templates[name] = load_template(name)
+            self._observer.note("chat_template", model=facts.model_id, builtin=name)
+        return self._templates[name]
+
+    def listed(self) -> list[str]:
+        """The public model names, base models first."""
+        bases = [base for _, base in self.catalogue().bases.values()]
+        return list(dict.fromkeys((*bases, *self.models)))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for upstream in self.upstreams.values():
+            await upstream.transport.aclose()
+
+
+def _model(settings: ModelSettings, default_upstream: str) -> Model:
+    token = None
+    if settings.token_env is not None:
+        token = os.environ.get(settings.token_env)
+        if not token:
+            raise SettingsInvalid(
+                f"model {settings.name!r}: token_env names {settings.token_env}, which is not set"
+            )
+    return Model(
+        name=settings.name,
+        target=_target(settings, token),
+        upstream=settings.upstream or default_upstream,
+        defaults=dict[str, Any](settings.defaults),
+        stop=tuple(settings.stop),
+        template=settings.chat_template,
+    )
+
+
+def _target(settings: ModelSettings, token: str | None) -> Target:
+    if settings.adapter is not None:
+        return Adapter(settings.adapter, settings.source, token)
+    merge = settings.merge
+    if merge is None:
+        return Base()
+    return Merge(
+        ids=tuple(merge.ids),
+        weights=tuple(merge.weights or [1.0] * len(merge.ids)),
+        strategy=merge.strategy,
+        density=merge.density,
+        majority_sign_method=merge.majority_sign_method,
+        source=settings.source,
+        token=token,
+    )

@@ -1,0 +1,386 @@
+"""The settings: one frozen object, read from a file, the environment and flags, in that order.
+
+A flag wins over the environment, the environment over the file, the file over the default. Every
+setting `name` is also `LORAX_PROXY_NAME`, and most are flags of `lorax-proxy serve`. This module is
+the only reader of the environment and, with `template_files`, of files.
+
+A key that nobody knows is an error that names its nearest neighbour: a misspelt `api_key` must not
+leave a server open.
+"""
+
+import ipaddress
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import model_validator as validates_model
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from lorax_proxy.core.parsing import nearest
+from lorax_proxy.errors import SettingsInvalid
+
+__all__ = [
+    "MergeSettings",
+    "ModelSettings",
+    "Origin",
+    "Settings",
+    "UpstreamSettings",
+    "is_loopback",
+    "load",
+]
+
+ENV_PREFIX = "LORAX_PROXY_"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+AdapterSource = Literal["hub", "s3", "local", "pbase"]
+"""router/client/src/client.rs:334; another value fails at download."""
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class UpstreamSettings(_Closed):
+    """One LoRAX server: `[[upstream]]`."""
+
+    url: str
+    """Its address, such as http://127.0.0.1:3000."""
+    name: str = "default"
+    """What models call it."""
+    kind: Literal["generate", "embed"] = "generate"
+    """What it does: one LoRAX server cannot do both (router/src/infer.rs:1051)."""
+    adds_bos: bool = True
+    """Whether /generate puts BOS before a prompt; used only where /tokenize cannot tell."""
+    text_only: bool | None = None
+    """Whether the model reads no images. Unless true, `![](...)` in a message is refused, since
+    vision models fetch that address from the GPU's host."""
+    default_max_tokens: int | None = Field(None, ge=1, le=2**32 - 1)
+    """The budget of chat requests that name none. Without one LoRAX reserves memory for the rest of
+    the context (router/src/validation.rs), which collapses concurrency: set it."""
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url.rstrip("/")
+
+
+class MergeSettings(_Closed):
+    """Several adapters under one name: `[model.merge]` (router/src/lib.rs:83)."""
+
+    ids: list[str] = Field(min_length=1)
+    weights: list[float] | None = None
+    strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] = "linear"
+    density: float | None = Field(None, gt=0, le=1)
+    majority_sign_method: Literal["total", "frequency"] | None = None
+
+    @validates_model(mode="after")
+    def _fits(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.ids):
+            raise ValueError(f"weights: {len(self.ids)} ids need as many weights")
+        if self.strategy != "linear" and self.density is None:
+            # LoRAX's default of 0 prunes every weight
+            raise ValueError(f"density: strategy {self.strategy} needs one, above 0 and up to 1")
+        return self
+
+
+class ModelSettings(_Closed):
+    """One public model name: `[[model]]`. Without `adapter` and `merge` it is the base model."""
+
+    name: str = Field(min_length=1)
+    upstream: str | None = None
+    """The name of its upstream; the first of kind `generate` by default."""
+    adapter: str | None = Field(None, min_length=1)
+    """A LoRAX adapter id."""
+    source: AdapterSource | None = None
+    """Where the adapter comes from; LoRAX's own default when absent."""
+    token_env: str | None = None
+    """The environment variable that holds the adapter's download token."""
+    merge: MergeSettings | None = None
+    chat_template: str | None = None
+    """A built-in's name, a file or a model folder; the global one by default."""
+    stop: list[str] = Field(default_factory=list[str])
+    """Stop strings that every request to it has."""
+    defaults: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Request parameters for what a client leaves out."""
+
+    @validates_model(mode="after")
+    def _one_target(self) -> Self:
+        if self.adapter is not None and self.merge is not None:
+            raise ValueError("a model has either `adapter` or `merge`, not both")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    host: str = "127.0.0.1"
+    """The address to listen on. Others than loopback need `api_key`, or `no_auth`."""
+    port: int = Field(8000, ge=0, le=65535)
+    """The port to listen on; 0 takes a free one."""
+    upstream: Annotated[list[UpstreamSettings], NoDecode] = Field(
+        default_factory=list[UpstreamSettings]
+    )
+    """The LoRAX servers. A plain address stands for one of kind `generate`."""
+    model: Annotated[list[ModelSettings], NoDecode] = Field(default_factory=list[ModelSettings])
+    """The public model names; the base model's own id is always one."""
+    allow_unlisted: Literal["none", "hub", "any"] | None = None
+    """Which other names are adapter ids: `hub` when no models are configured, else `none`."""
+    unlisted_sources: Annotated[list[AdapterSource], NoDecode] = Field(
+        default_factory=lambda: ["hub"], min_length=1
+    )
+    """Where unlisted adapters may come from, the default first."""
+    chat_template: str | None = None
+    """A built-in's name or a file; by default a built-in for the families it is known for."""
+    tokenizer: Path | None = None
+    """A model folder, for its chat template and special tokens."""
+    special_tokens: Literal["split", "refuse", "allow"] = "split"
+    """What to do with the spelling of a special token inside a message."""
+    unsupported: Literal["refuse", "ignore"] = "refuse"
+    """What to do with parameters that cannot be honoured."""
+    api_key: SecretStr | None = None
+    """The key that clients must send as `Authorization: Bearer`."""
+    no_auth: bool = False
+    """Listen off loopback without a key."""
+    cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list[str])
+    """Origins whose pages may call this server; none by default."""
+    demo: bool = False
+    """Start a mock LoRAX beside the proxy and offer its adapters."""
+    connect_timeout: Seconds = 5
+    """Seconds for a TCP (and TLS) connection: the machine is there or it is not."""
+    connect_retries: int = Field(2, ge=0, le=10)
+    """How often a failed connect is tried again: nothing was sent, so nothing is done twice."""
+    first_event_timeout: Seconds = 600
+    """Seconds until the first event, or a whole answer that is not streamed. Cold adapters are
+    downloaded first, and leaving during a failing load can kill LoRAX (router/src/loader.rs:293)."""
+    idle_timeout: Seconds = 60
+    """Seconds of silence inside a stream. LoRAX sends a comment every 15 s, so four are missing."""
+    total_timeout: Seconds | None = None
+    """Seconds for a whole answer; none by default: long answers are what some models are for."""
+    status_wait: Seconds = 10
+    """Seconds to wait for the first event before a stream's status is sent, so that a refusal can
+    still be a real status. Below the read time-outs of common clients and load balancers."""
+    keepalive_interval: Seconds = 15
+    """Seconds between comments on a silent stream."""
+    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    """The largest request body: LoRAX takes 2 MiB (axum's default; it sets none)."""
+    max_choices: int = Field(16, ge=1, le=128)
+    """The most LoRAX requests that one request may become."""
+    on_cold_cancel: Literal["drain", "close"] = "drain"
+    """What becomes of the LoRAX request when its client leaves before its adapter ever answered."""
+    max_drains: int = Field(64, ge=0)
+    """The most LoRAX requests that are kept for that reason at once."""
+    shutdown_timeout: Seconds = 20
+    """Seconds that running answers have after SIGTERM."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least that is logged."""
+
+    @field_validator("upstream", mode="before")
+    @classmethod
+    def _upstream(cls, value: object) -> object:
+        value = _from_text(value)
+        return [{"url": value}] if isinstance(value, str) else value
+
+    @field_validator("model", "unlisted_sources", "cors_origins", mode="before")
+    @classmethod
+    def _list(cls, value: object) -> object:
+        value = _from_text(value)
+        return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+
+    @validates_model(mode="after")
+    def _consistent(self) -> Self:
+        names = [upstream.name for upstream in self.upstream]
+        if len(set(names)) < len(names):
+            raise ValueError("upstream: each needs a `name` of its own")
+        models = [model.name for model in self.model]
+        if len(set(models)) < len(models):
+            raise ValueError("model: each needs a `name` of its own")
+        sources: dict[str, str | None] = {}
+        for model in self.model:
+            if model.upstream is not None and model.upstream not in names:
+                near = nearest(model.upstream, names)
+                hint = f"; did you mean {near!r}?" if near else ""
+                raise ValueError(f"model {model.name!r}: no upstream {model.upstream!r}{hint}")
+            ids = model.merge.ids if model.merge else [model.adapter] if model.adapter else []
+            for id_ in ids:
+                # LoRAX keys adapters by id alone: the first source it sees would win for both
+                if sources.setdefault(id_, model.source) != model.source:
+                    raise ValueError(f"model {model.name!r}: adapter {id_!r} has two sources")
+        return self
+
+    @validates_model(mode="after")
+    def _guarded(self) -> Self:
+        if is_loopback(self.host):
+            return self
+        if self.demo:
+            raise ValueError("demo: a mock's invented text is served on loopback only")
+        if self.api_key is None and not self.no_auth:
+            raise ValueError(
+                f"host: listening on {self.host} needs --api-key KEY, or --no-auth "
+                "when everyone who reaches it may use it"
+            )
+        return self
+
+    @property
+    def unlisted(self) -> Literal["none", "hub", "any"]:
+        """The effective `allow_unlisted`."""
+        return self.allow_unlisted or ("none" if self.model else "hub")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` gathered: it asks each source by itself, to know where a value is from."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the value of a setting came from, for `lorax-proxy config`."""
+
+    name: str
+    value: object
+    origin: str
+
+
+def load(
+    flags: Mapping[str, Any], config: Path | None = None
+) -> tuple[Settings, tuple[Origin, ...]]:
+    """Gather the settings from the file, the environment and the flags.
+
+    Args:
+        flags: The flags that were given, by setting name.
+        config: The configuration file; `LORAX_PROXY_CONFIG` when absent.
+
+    Raises:
+        SettingsInvalid: With the key, the value, where it came from, and what is allowed.
+    """
+    if config is None and (named := os.environ.get(ENV_PREFIX + "CONFIG")):
+        config = Path(named)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, source in (
+        (str(config), _file(config) if config else {}),
+        ("environment", _environment()),
+        ("flag", {name: value for name, value in flags.items() if value is not None}),
+    ):
+        for name, value in source.items():
+            values[name] = value
+            origins[name] = f"{ENV_PREFIX}{name.upper()}" if origin == "environment" else origin
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise SettingsInvalid(_explain(error.errors(include_url=False)[0], origins)) from None
+    return settings, tuple(
+        Origin(name, getattr(settings, name), origins.get(name, "default"))
+        for name in Settings.model_fields
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_text(value: object) -> object:
+    """A list from the environment may be written as JSON."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"is not JSON: {error}") from None
+    return value
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return TomlConfigSettingsSource(Settings, path)() if path.is_file() else _missing(path)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _missing(path: Path) -> dict[str, Any]:
+    raise SettingsInvalid(f"{path}: no such configuration file")
+
+
+def _environment() -> dict[str, Any]:
+    known = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(ENV_PREFIX) and variable not in {*known, ENV_PREFIX + "CONFIG"}:
+            near = nearest(variable, known)
+            hint = f"; did you mean {near}?" if near else ""
+            raise SettingsInvalid(f"{variable}: no such setting in the environment{hint}")
+    return EnvSettingsSource(Settings)()
+
+
+def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:
+    path = error["loc"]
+    place = "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" if number else str(step)
+        for number, step in enumerate(path)
+    )
+    origin = origins.get(str(path[0]), "") if path else ""
+    where = f"{origin}: {place}" if origin else place
+    if error["type"] == "extra_forbidden":
+        near = nearest(str(path[-1]), _siblings(path))
+        hint = f"; did you mean {near!r}?" if near else ""
+        return f"{where}: no such setting{hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if not path:
+        return message
+    value = error["input"]
+    shown = "" if "key" in place else f", but it is {value!r}"
+    return f"{where}: {message}{shown}"
+
+
+def _siblings(path: tuple[int | str, ...]) -> Iterator[str]:
+    """The known names where the unknown one stands."""
+    model: type[BaseModel] = Settings
+    for step in path[:-1]:
+        if isinstance(step, int):
+            continue
+        field = model.model_fields.get(step)
+        found = [t for t in _types(field.annotation if field else None)]
+        if found:
+            model = found[0]
+    yield from model.model_fields
+
+
+def _types(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _types(inner)

@@ -1,0 +1,248 @@
+"""Every way an answer can fail, and what the client is told: one table.
+
+LoRAX names the kind of a failure in `error_type` (router/src/infer.rs:1710-1746) but its cause only
+in prose, some of which can hold text that a client chose. So the type decides, and two anchored
+full-message patterns refine it: a prompt that is too long, and an adapter that cannot be loaded.
+Anything else of type `generation`, plain text, or a type that we do not know, is a 502.
+
+The openai SDK repeats 408, 409, 429 and 5xx twice by itself. A failure after the request reached
+LoRAX may have cost a GPU minutes or a slow download, and would most likely repeat: it carries
+`x-should-retry: false`, which the SDK obeys. Overload is the exception: nothing was done yet.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from lorax_proxy.errors import RequestRefused
+
+__all__ = [
+    "NO_RETRY",
+    "ApiError",
+    "Failure",
+    "Lost",
+    "Refused",
+    "answer",
+    "internal",
+    "refusal",
+]
+
+
+class Lost(Enum):
+    """A failure of the way to LoRAX, or of an answer that did not arrive whole."""
+
+    UNREACHABLE = "could not be reached"
+    CONNECT_TIMEOUT = "did not accept a connection in time"
+    NOT_READY = "is not known yet: its /info has not answered"
+    FIRST_EVENT_TIMEOUT = "sent nothing in time"
+    IDLE_TIMEOUT = "fell silent in the middle of its answer"
+    TOTAL_TIMEOUT = "took longer than this proxy allows"
+    CUT = "ended its answer before it was complete"
+    UNREADABLE = "sent what is not LoRAX's protocol"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """LoRAX answered with an error: its envelope, or a framework's plain text (`type` is None)."""
+
+    status: int
+    type: str | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.type}: {self.message}"
+
+
+Failure = Lost | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error as OpenAI's clients read it: a status, and an envelope with all four keys."""
+
+    status: int
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+NO_RETRY = ("x-should-retry", "false")
+
+_MAX_CAUSE = 600
+"""Characters of LoRAX's own words that are passed on: hub errors of several lines fit."""
+
+_TOO_LONG = re.compile(
+    r"Input validation error: `inputs` must have less than (?P<limit>\d+) tokens\. "
+    r"Given: (?P<given>\d+)"
+)
+_OVER_BUDGET = re.compile(
+    r"Input validation error: `inputs` tokens \+ `max_new_tokens` must be <= (?P<limit>\d+)\. "
+    r"Given: (?P<given>\d+) `inputs` tokens and (?P<budget>\d+) `max_new_tokens`"
+)
+
+_FROM_SHARD = r"Request failed during generation: Server error: "
+_ADAPTER_MISSING = (
+    # server/lorax_server/utils/adapter.py: neither a file nor a folder nor a hub repository has one
+    re.compile(_FROM_SHARD + r"No valid adapter config file found: tried [^\n]* and [^\n]*"),
+    # huggingface_hub's text for a repository that is missing, private or gated
+    re.compile(
+        _FROM_SHARD
+        + r"40[134] Client Error[^\n]*\n\s*\nRepository Not Found for url: [^\n]*(?:\n[^\n]*){0,8}"
+    ),
+)
+_ADAPTER_UNUSABLE = tuple(
+    re.compile(_FROM_SHARD + pattern)
+    for pattern in (
+        r"Adapter '[^\n]*' is not compatible with model '[^\n]*'\. Architectures differ: [^\n]*",
+        r"Adapter [^\n]* is larger than adapter memory reservation: \d+ / \d+ bytes",
+        r"Memory reserved for adapters is 0\. Please set a memory reservation for adapters\.",
+        r"This model does not support (?:dynamic )?adapter loading\.[^\n]*",
+        r"Adapter [^\n]* is not ready for use\. Current status: [^\n]*",
+        r"unable to merge adapters, lora configs have different ranks: [^\n]*",
+    )
+)
+
+
+def refusal(error: RequestRefused) -> ApiError:
+    """Our own refusal of a request."""
+    return ApiError(error.status, error.message, error.type, error.param, error.code, error.headers)
+
+
+def internal(request_id: str) -> ApiError:
+    """A bug of ours: nothing about it leaves but the id under which it was logged."""
+    return ApiError(
+        500,
+        f"The proxy failed to answer this request. Its log has the cause under {request_id}.",
+        "server_error",
+        code="internal_error",
+        headers=(NO_RETRY,),
+    )
+
+
+def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str) -> ApiError:
+    """What the client is told.
+
+    Args:
+        failure: What happened.
+        model: The model's public name.
+        has_adapter: Whether the request named an adapter, which may have failed to load.
+        prompt_param: Where the client put its prompt, for errors about its length.
+    """
+    match failure:
+        case Refused():
+            return _refused(failure, model, has_adapter=has_adapter, prompt_param=prompt_param)
+        case Lost.UNREACHABLE | Lost.CONNECT_TIMEOUT | Lost.NOT_READY:
+            return ApiError(
+                503,
+                f"LoRAX {failure.value}.",
+                "server_error",
+                code="upstream_unavailable",
+                headers=(("retry-after", "2"),),
+            )
+        case Lost.FIRST_EVENT_TIMEOUT | Lost.IDLE_TIMEOUT | Lost.TOTAL_TIMEOUT:
+            return ApiError(
+                504,
+                f"LoRAX {failure.value}.",
+                "server_error",
+                code="upstream_timeout",
+                headers=(NO_RETRY,),
+            )
+        case Lost.CUT | Lost.UNREADABLE:
+            return ApiError(
+                502,
+                f"LoRAX {failure.value}.",
+                "server_error",
+                code="upstream_incomplete" if failure is Lost.CUT else "upstream_error",
+                headers=(NO_RETRY,),
+            )
+        case _:
+            assert_never(failure)
+
+
+def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: str) -> ApiError:
+    match failure.type:
+        case "validation":
+            return _invalid(failure.message, prompt_param)
+        case "overloaded":
+            # LoRAX gives no hint (router/src/server.rs:1736); a second is one decode of a full batch
+            return ApiError(
+                429,
+                "LoRAX is overloaded: it serves as many requests at once as it may.",
+                "rate_limit_error",
+                code="rate_limit_exceeded",
+                headers=(("retry-after", "1"),),
+            )
+        case "generation" if has_adapter and _matches(_ADAPTER_MISSING, failure.message):
+            return ApiError(
+                404,
+                f"The model `{model}` could not be loaded: {_cause(failure.message)}",
+                "invalid_request_error",
+                "model",
+                "model_not_found",
+                (NO_RETRY,),
+            )
+        case "generation" if has_adapter and _matches(_ADAPTER_UNUSABLE, failure.message):
+            return ApiError(
+                502,
+                f"The model `{model}` cannot be used: {_cause(failure.message)}",
+                "server_error",
+                "model",
+                "adapter_load_failed",
+                (NO_RETRY,),
+            )
+        case "incomplete_generation":
+            return ApiError(
+                502,
+                "LoRAX ended its answer before it was complete.",
+                "server_error",
+                code="upstream_incomplete",
+                headers=(NO_RETRY,),
+            )
+        case None if failure.status == 413:
+            return _length_error(
+                "The prompt is larger than the request body that LoRAX accepts (2 MiB).",
+                prompt_param,
+            )
+        case _:
+            return ApiError(
+                502,
+                f"LoRAX failed: {_cause(failure.message)}",
+                "server_error",
+                code="upstream_error",
+                headers=(NO_RETRY,),
+            )
+
+
+def _invalid(message: str, prompt_param: str) -> ApiError:
+    if found := _TOO_LONG.fullmatch(message):
+        return _length_error(
+            f"This model takes prompts of up to {found['limit']} tokens. "
+            f"However, your prompt has {found['given']} tokens. Please shorten it.",
+            prompt_param,
+        )
+    if found := _OVER_BUDGET.fullmatch(message):
+        given, budget = int(found["given"]), int(found["budget"])
+        return _length_error(
+            f"This model's maximum context length is {found['limit']} tokens. However, you "
+            f"requested {given + budget} tokens ({given} in the prompt, {budget} in the "
+            "completion). Please reduce the length of either.",
+            prompt_param,
+        )
+    return ApiError(400, message, "invalid_request_error", code="invalid_value")
+
+
+def _length_error(message: str, prompt_param: str) -> ApiError:
+    return ApiError(400, message, "invalid_request_error", prompt_param, "context_length_exceeded")
+
+
+def _matches(patterns: tuple[re.Pattern[str], ...], message: str) -> bool:
+    return any(pattern.fullmatch(message) for pattern in patterns)
+
+
+def _cause(message: str) -> str:
+    message = message.removeprefix("Request failed during generation: ")
+    message = message.removeprefix("Server error: ").strip() or "no cause was given."
+    return message if len(message) <= _MAX_CAUSE else message[: _MAX_CAUSE - 3] + "..."

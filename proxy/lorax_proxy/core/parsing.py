@@ -1,0 +1,216 @@
+"""A request's bytes to its type, or a refusal in the words of OpenAI's own API.
+
+Two steps: the bytes become a JSON document (`read_document`), then the document becomes a request
+type (`read_request`). Between them `core.parameters` looks at every key. The refusals carry the
+`code` values that OpenAI sends for the same mistakes, since clients switch on them.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lorax_proxy.errors import RequestRefused
+
+__all__ = ["nearest", "read_document", "read_request"]
+
+_Request = TypeVar("_Request", bound=BaseModel)
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "a boolean",
+    "list_type": "an array",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "none_required": "null",
+}
+
+_SEEN = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` was most likely meant to be, if any is near."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def read_document(body: bytes) -> dict[str, Any]:
+    """Decode a request body.
+
+    Raises:
+        RequestRefused: When it is not JSON, or not a JSON object. Surrogates without a partner,
+            NaN, numbers beyond a double and nesting beyond the interpreter's stack are not JSON
+            here.
+    """
+    if not body.strip():
+        raise RequestRefused("The request has no body; send a JSON object.")
+    try:
+        document = msgspec.json.decode(body)
+    except RecursionError:
+        raise RequestRefused("The JSON body is nested too deeply.") from None
+    except UnicodeDecodeError as error:
+        raise RequestRefused(
+            f"The body is not valid UTF-8: byte {error.start} of a string cannot be read."
+        ) from None
+    except msgspec.DecodeError as error:
+        raise RequestRefused(
+            f"We could not parse the JSON body of your request: {error}."
+        ) from None
+    if not isinstance(document, dict):
+        raise RequestRefused(
+            f"The JSON body must be an object, but it is {_seen(document)}.", code="invalid_type"
+        )
+    return cast("dict[str, Any]", document)
+
+
+def read_request(model: type[_Request], document: Mapping[str, Any]) -> _Request:
+    """Validate a decoded document.
+
+    Raises:
+        RequestRefused: With the path of the first thing that is wrong in `param`.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise _refusal(error.errors(include_url=False), document) from None
+    except RecursionError:
+        raise RequestRefused("The JSON body is nested too deeply.") from None
+
+
+def _seen(value: object) -> str:
+    return _SEEN.get(type(value), type(value).__name__)
+
+
+def _quote(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _path(error: ErrorDetails, document: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """The place in the document: pydantic's location without the names of union branches."""
+    here: Any = document
+    path: list[str | int] = []
+    for step in error["loc"]:
+        if isinstance(here, Mapping) and step in here:
+            here = cast("Mapping[Any, Any]", here)[step]
+        elif isinstance(here, Sequence) and isinstance(step, int) and not isinstance(here, str):
+            here = cast("Sequence[Any]", here)[step]
+        elif error["type"] == "missing" and step == error["loc"][-1]:
+            pass
+        else:
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _spell(path: Iterable[str | int]) -> str:
+    spelled = ""
+    for step in path:
+        spelled += f"[{step}]" if isinstance(step, int) else f".{step}" if spelled else step
+    return spelled
+
+
+def _refusal(errors: list[ErrorDetails], document: Mapping[str, Any]) -> RequestRefused:
+    """The most telling of the errors: the deepest place, and there all that was expected."""
+    placed = [(_path(error, document), error) for error in errors]
+    deepest = max(placed, key=lambda pair: len(pair[0]))[0]
+    here = [error for path, error in placed if path == deepest]
+    param = _spell(deepest)
+    expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in here if e["type"] in _EXPECTED))
+    plain = [error for error in here if error["type"] not in _EXPECTED]
+    if expected and not plain:
+        choice = " or ".join(expected)
+        return RequestRefused(
+            f"Invalid type for '{param}': expected {choice}, but got {_seen(here[0]['input'])} instead.",
+            param=param,
+            code="invalid_type",
+        )
+    return _plain_refusal((plain or here)[0], param)
+
+
+def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
+    context = error.get("ctx", {})
+    value = error["input"]
+    match error["type"]:
+        case "missing":
+            return RequestRefused(
+                f"Missing required parameter: '{param}'.",
+                param=param,
+                code="missing_required_parameter",
+            )
+        case "extra_forbidden":
+            return RequestRefused(
+                f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter"
+            )
+        case "literal_error":
+            return RequestRefused(
+                f"Invalid value for '{param}': {_quote(value)}. "
+                f"Supported values are: {context.get('expected')}.",
+                param=param,
+                code="invalid_value",
+            )
+        case "union_tag_invalid":
+            key = str(context.get("discriminator", "")).strip("'")
+            return RequestRefused(
+                f"Invalid value for '{param}.{key}': {_quote(context.get('tag'))}. "
+                f"Supported values are: {context.get('expected_tags')}.",
+                param=f"{param}.{key}",
+                code="invalid_value",
+            )
+        case "union_tag_not_found":
+            key = str(context.get("discriminator", "")).strip("'")
+            return RequestRefused(
+                f"Missing required parameter: '{param}.{key}'.",
+                param=f"{param}.{key}",
+                code="missing_required_parameter",
+            )
+        case "less_than_equal" | "less_than":
+            return RequestRefused(
+                f"Invalid '{param}': above the maximum value. Expected a value "
+                f"<= {context.get('le', context.get('lt'))}, but got {_quote(value)} instead.",
+                param=param,
+                code="above_max_value",
+            )
+        case "greater_than_equal" | "greater_than":
+            bound = f">= {context['ge']}" if "ge" in context else f"> {context.get('gt')}"
+            return RequestRefused(
+                f"Invalid '{param}': below the minimum value. Expected a value {bound}, "
+                f"but got {_quote(value)} instead.",
+                param=param,
+                code="below_min_value",
+            )
+        case "too_long" | "too_short":
+            more = error["type"] == "too_long"
+            bound = context.get("max_length" if more else "min_length")
+            return RequestRefused(
+                f"Invalid '{param}': array too {'long' if more else 'short'}. Expected "
+                f"{'at most' if more else 'at least'} {bound}, but got {len(value)} instead.",
+                param=param,
+                code="array_above_max_length" if more else "array_below_min_length",
+            )
+        case "string_pattern_mismatch":
+            return RequestRefused(
+                f"Invalid '{param}': {_quote(value)} does not match the pattern "
+                f"'{context.get('pattern')}'.",
+                param=param,
+                code="invalid_value",
+            )
+        case _:
+            return RequestRefused(
+                f"Invalid '{param}': {error['msg']}.", param=param, code="invalid_value"
+            )

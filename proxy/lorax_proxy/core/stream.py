@@ -1,0 +1,247 @@
+"""LoRAX's events to the pieces of one OpenAI choice: one machine a choice, the same for a stream
+and for an answer that is folded from it.
+
+The way of a token through the machine:
+
+    event -> visible text -> (tool reader) -> stop cutter -> piece, with the logprobs it releases
+
+What each step answers on LoRAX's side:
+
+- *Visible text*: events carry every token, the end token with its literal spelling included
+  (server/lorax_server/utils/tokens.py); special ones and the one that ended generation are dropped.
+  A character that is split over tokens arrives as empty texts, then whole
+  (server/lorax_server/models/model.py:195).
+- *Finish reasons*: `length` beats `eos_token` beats `stop_sequence` on one token. A stop string
+  that we matched beats them all, since a client that asked for it sees its text end there.
+- *The end*: the final event is the one whose `generated_text` is not null. A stream that ends
+  before it was cut off, whatever it looks like, and nothing is invented.
+- *Usage*: LoRAX's counts (the end token included) when it came to its end; what was streamed when
+  we stopped it.
+
+Pieces carry no identity and no index: the shell adds those, so equal events give equal pieces.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal
+
+from lorax_proxy.core.failures import Lost, Refused
+from lorax_proxy.core.stops import StopCutter
+from lorax_proxy.core.tools import (
+    ArgumentsDelta,
+    CallStarted,
+    TextDelta,
+    ToolGrammar,
+    ToolReader,
+)
+from lorax_proxy.errors import UpstreamError
+from lorax_proxy.wire.lorax import Event, StreamDetails, Token
+
+__all__ = [
+    "NO_LOGPROB",
+    "Choice",
+    "FinishReason",
+    "Finished",
+    "Piece",
+    "Reading",
+    "Text",
+    "TokenLogprob",
+]
+
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+NO_LOGPROB = -9999.0
+"""What OpenAI documents for a token that is not among the likeliest; LoRAX sends null for NaN and
+infinities, which JSON cannot hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one choice's events are to be read.
+
+    Attributes:
+        stops: The client's stop strings, none empty.
+        logprobs: How many alternatives each token is to have; None when none were asked for.
+        grammar: The tool grammar that LoRAX was told to keep to, if any.
+    """
+
+    stops: tuple[str, ...] = ()
+    logprobs: int | None = None
+    grammar: ToolGrammar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that the client sees, its log probability, and the likeliest in its place.
+
+    `bytes` are the UTF-8 of the text that is certain with this token: empty while a character is
+    incomplete, the whole character with the token that completes it.
+    """
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The next visible text, and the tokens that it completes."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The choice is complete; the upstream may be closed.
+
+    `prompt_tokens` is None when LoRAX did not say (we stopped it, or its model does not count).
+    """
+
+    reason: FinishReason
+    completion_tokens: int
+    prompt_tokens: int | None
+
+
+Piece = Text | CallStarted | ArgumentsDelta | Finished
+
+
+class _LogprobQueue:
+    """Tokens whose text is not released yet, in order."""
+
+    __slots__ = ("_alternatives", "_credit", "_waiting")
+
+    def __init__(self, alternatives: int) -> None:
+        self._alternatives = alternatives
+        self._waiting: deque[TokenLogprob] = deque()
+        self._credit = 0
+
+    def push(self, token: Token) -> None:
+        top = tuple(
+            (other.text, NO_LOGPROB if other.logprob is None else other.logprob)
+            for other in (token.alternative_tokens or ())[: self._alternatives]
+        )
+        logprob = NO_LOGPROB if token.logprob is None else token.logprob
+        self._waiting.append(TokenLogprob(token.text, logprob, top))
+
+    def release(self, characters: int, *, cut: bool) -> tuple[TokenLogprob, ...]:
+        """The tokens that the next released characters complete; at a cut, the part of one too."""
+        self._credit += characters
+        waiting = self._waiting
+        done: list[TokenLogprob] = []
+        while waiting and len(waiting[0].text) <= self._credit:
+            token = waiting.popleft()
+            self._credit -= len(token.text)
+            done.append(token)
+        if cut and self._credit and waiting:
+            token = waiting.popleft()
+            done.append(TokenLogprob(token.text[: self._credit], token.logprob, token.top))
+        return tuple(done)
+
+
+class Choice:
+    """Events of one LoRAX request in, pieces of one choice out.
+
+    Attributes:
+        finished: Whether the choice is complete; further events are ignored.
+        tokens: How many tokens have arrived.
+    """
+
+    __slots__ = ("_logprobs", "_reader", "_stops", "finished", "tokens")
+
+    def __init__(self, reading: Reading) -> None:
+        self._stops = StopCutter(reading.stops)
+        self._reader = None if reading.grammar is None else ToolReader(reading.grammar)
+        self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
+        self.finished = False
+        self.tokens = 0
+
+    def feed(self, event: Event) -> list[Piece]:
+        """Take the next event.
+
+        Raises:
+            UpstreamError: When the event is an error, or no event that LoRAX sends.
+        """
+        if self.finished:
+            return []
+        token = event.token
+        if token is None:
+            # LoRAX reports failures inside a stream with HTTP status 200 (router/src/server.rs:930)
+            raise UpstreamError(Refused(200, event.error_type, event.error or ""))
+        self.tokens += 1
+        details = event.details
+        if event.generated_text is None:
+            return [] if token.special else self._text(token, None)
+        if details is None:
+            # asked for in every request, so whoever leaves it out does not speak LoRAX's protocol
+            raise UpstreamError(Lost.UNREADABLE)
+        # the end token's spelling is not text, even where its tokenizer does not call it special
+        ended_by_token = token.special or details.finish_reason == "eos_token"
+        pieces = [] if ended_by_token else self._text(token, details)
+        return pieces if self.finished else pieces + self._end(details)
+
+    def finish(self) -> list[Piece]:
+        """The upstream's body has ended.
+
+        Raises:
+            UpstreamError: When that was before the final event: a cut is never a clean end.
+        """
+        if not self.finished:
+            raise UpstreamError(Lost.CUT)
+        return []
+
+    def _text(self, token: Token, details: StreamDetails | None) -> list[Piece]:
+        """One visible token, through tool reader and stop cutter."""
+        text = token.text
+        if self._logprobs is not None:
+            self._logprobs.push(token)
+        if not text:
+            return []
+        if self._reader is None:
+            return self._visible(text, details)
+        pieces: list[Piece] = []
+        for delta in self._reader.feed(text):
+            if isinstance(delta, TextDelta):
+                pieces += self._visible(delta.text, details)
+                if self.finished:
+                    break
+            else:
+                pieces.append(delta)
+        return pieces
+
+    def _visible(self, text: str, details: StreamDetails | None) -> list[Piece]:
+        """Text that the client may see unless a stop string is in it."""
+        released = self._stops.feed(text)
+        pieces = self._release(released)
+        if self._stops.stopped:
+            self.finished = True
+            prompt_tokens = details.prompt_tokens if details else 0
+            pieces.append(Finished("stop", self.tokens, prompt_tokens or None))
+        return pieces
+
+    def _release(self, text: str) -> list[Piece]:
+        if self._logprobs is None:
+            return [Text(text)] if text else []
+        logprobs = self._logprobs.release(len(text), cut=self._stops.stopped)
+        return [Text(text, logprobs)] if text or logprobs else []
+
+    def _end(self, details: StreamDetails) -> list[Piece]:
+        pieces: list[Piece] = []
+        reason: FinishReason = "length" if details.finish_reason == "length" else "stop"
+        if self._reader is not None:
+            for delta in self._reader.finish():
+                if isinstance(delta, TextDelta):
+                    pieces += self._visible(delta.text, details)
+                    if self.finished:
+                        return pieces
+                else:
+                    pieces.append(delta)
+            if self._reader.malformed:
+                # LoRAX was told a grammar and did not keep to it: nothing in it can be trusted
+                raise UpstreamError(Lost.UNREADABLE)
+            if self._reader.calls and reason == "stop":
+                reason = "tool_calls"
+        pieces += self._release(self._stops.finish())
+        self.finished = True
+        pieces.append(Finished(reason, details.generated_tokens, details.prompt_tokens or None))
+        return pieces

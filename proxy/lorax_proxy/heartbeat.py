@@ -1,0 +1,77 @@
+"""Signs of life on a stream that is silent: the status in time, then comments.
+
+A timer, not a time-out on each read: cancelling a read to send a comment would break the upstream
+connection, and a timer that is only looked at when it fires costs a token nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from lorax_proxy.surface import Client
+from lorax_proxy.wire.sse import COMMENT
+
+__all__ = ["Heartbeat"]
+
+
+class Heartbeat:
+    """Begins a stream that has nothing to say yet, and keeps it alive while it is silent."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        begin: Callable[[], Awaitable[None]],
+        first: float,
+        interval: float,
+    ) -> None:
+        """Watch one stream.
+
+        Args:
+            client: Where it goes.
+            begin: Sends status and headers, if nothing else has by then.
+            first: Seconds after which it begins without an event.
+            interval: Seconds of silence after which a comment is sent.
+        """
+        self._client = client
+        self._begin = begin
+        self._first = first
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beating: asyncio.Task[None] | None = None
+        self._spoke = self._loop.time()
+
+    async def __aenter__(self) -> Self:
+        self._timer = self._loop.call_later(self._first, self._tick)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beating is not None and not self._beating.done():
+            self._beating.cancel()
+            await asyncio.gather(self._beating, return_exceptions=True)
+
+    async def write(self, data: bytes) -> None:
+        """Send the next bytes, which are a sign of life themselves."""
+        self._spoke = self._loop.time()
+        if self._beating is not None:
+            # what it began must be out before anything follows it
+            await self._beating
+            self._beating = None
+        await self._client.write(data)
+
+    def _tick(self) -> None:
+        silent = self._loop.time() - self._spoke
+        due = not self._client.started or silent >= self._interval
+        # one that is still being sent waits for a slow client: another would only queue up behind
+        if due and (self._beating is None or self._beating.done()):
+            self._beating = asyncio.create_task(self._beat())
+        wait = self._interval if due else self._interval - silent
+        self._timer = self._loop.call_later(wait, self._tick)
+
+    async def _beat(self) -> None:
+        if not self._client.started:
+            await self._begin()
+        await self._client.write(COMMENT)

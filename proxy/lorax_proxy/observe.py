@@ -1,0 +1,130 @@
+"""One record a request: a log line, and the metrics that a scraper reads.
+
+Prompts and answers are never in it. The core is silent; the shell fills the record in.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["Observer", "Record"]
+
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Seconds: from a refusal to the longest answers."""
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one request.
+
+    Attributes:
+        begun: Unix time in seconds.
+        seconds: How long it took.
+        first_token: Seconds to the first visible piece of a stream.
+        error: OpenAI's error code, `client_left`, or None.
+    """
+
+    request_id: str
+    method: str
+    path: str
+    begun: float
+    status: int = 0
+    seconds: float = 0.0
+    model: str | None = None
+    upstream: str | None = None
+    stream: bool = False
+    first_token: float | None = None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: str | None = None
+
+
+class Observer:
+    """Takes every request's record."""
+
+    def __init__(self, log_level: str = "info") -> None:
+        self.registry = CollectorRegistry()
+        level: int = logging.getLevelNamesMapping()[log_level.upper()]
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(sys.stderr),
+            processors=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                structlog.dev.ConsoleRenderer(colors=True)
+                if sys.stderr.isatty()
+                else structlog.processors.JSONRenderer(),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+        self._requests = Counter(
+            "lorax_proxy_requests_total",
+            "Requests by path, status and error code.",
+            ("path", "status", "error"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "lorax_proxy_request_seconds",
+            "Time to the end of an answer.",
+            ("path", "stream"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._first = Histogram(
+            "lorax_proxy_first_token_seconds",
+            "Time to the first visible piece of a stream.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "lorax_proxy_tokens_total",
+            "Tokens by direction.",
+            ("direction",),
+            registry=self.registry,
+        )
+        self.active = Gauge(
+            "lorax_proxy_active_requests",
+            "Requests whose answer is under way.",
+            registry=self.registry,
+        )
+
+    def done(self, record: Record) -> None:
+        """A request is over."""
+        path = record.path if record.status not in (404, 405) else "other"
+        self._requests.labels(path, str(record.status), record.error or "").inc()
+        self._seconds.labels(path, str(record.stream).lower()).observe(record.seconds)
+        if record.first_token is not None:
+            self._first.observe(record.first_token)
+        if record.prompt_tokens is not None:
+            self._tokens.labels("prompt").inc(record.prompt_tokens)
+        if record.completion_tokens is not None:
+            self._tokens.labels("completion").inc(record.completion_tokens)
+        facts = {
+            "method": record.method,
+            "path": record.path,
+            "status": record.status,
+            "ms": round(record.seconds * 1000, 1),
+            "request_id": record.request_id,
+            "model": record.model,
+            "finish_reason": record.finish_reason,
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+            "error": record.error,
+        }
+        self._log.info("request", **{name: v for name, v in facts.items() if v is not None})
+
+    def bug(self, record: Record, error: BaseException) -> None:
+        """An exception of ours that nothing expected: the only place where it is told."""
+        self._log.error("bug", request_id=record.request_id, exc_info=error)
+
+    def note(self, event: str, **facts: object) -> None:
+        """Something that an operator wants to know."""
+        self._log.warning(event, **facts)
+
+    def metrics(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,127 @@
+"""What is known of each LoRAX server: read from `/info` and `/tokenize`, again after a loss.
+
+Until the facts of an upstream are known, nothing can be translated for it: its base model's name,
+its limits and whether it puts BOS before a prompt all shape a request. They are asked for at start
+and, while unknown, by each request that needs them, one question at a time.
+"""
+
+import asyncio
+
+from lorax_proxy.config import UpstreamSettings
+from lorax_proxy.core.bos import Bos, bos_of
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.request import Facts
+from lorax_proxy.core.routing import Kind
+from lorax_proxy.errors import UpstreamError
+from lorax_proxy.upstream.transport import Transport, read_all
+from lorax_proxy.wire.lorax import (
+    Info,
+    SimpleToken,
+    Unreadable,
+    decode_info,
+    decode_tokens,
+    encode_tokenize,
+)
+
+__all__ = ["Upstream"]
+
+_ANSWER_WAIT = 10.0
+"""Seconds for `/info` and `/tokenize`, which take no permit and no GPU (router/src/server.rs)."""
+
+
+class Upstream:
+    """One LoRAX server: its transport, and what is known of it.
+
+    Attributes:
+        name: What the configuration calls it.
+        kind: Whether it generates or embeds.
+        facts: None until `/info` has answered.
+        warm: The adapters that have produced a token since the connection was last lost.
+    """
+
+    def __init__(self, settings: UpstreamSettings, transport: Transport) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.kind = Kind(settings.kind)
+        self.transport = transport
+        self.facts: Facts | None = None
+        self.warm: set[tuple[str, ...]] = set()
+        self._asking: asyncio.Task[Facts] | None = None
+
+    async def ready(self) -> Facts:
+        """The facts, asked for now if they are unknown.
+
+        Raises:
+            UpstreamError: `NOT_READY` when the server does not tell them.
+        """
+        if self.facts is not None:
+            return self.facts
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._asked)
+        try:
+            # shielded: a client that leaves must not take the question away from the others
+            return await asyncio.shield(self._asking)
+        except (UpstreamError, Unreadable) as error:
+            raise UpstreamError(Lost.NOT_READY) from error
+
+    def lost(self) -> None:
+        """The connection failed: another model may answer next time."""
+        self.facts = None
+        self.warm.clear()
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens LoRAX counts in a prompt; 0 when it has no fast tokenizer."""
+        return len(await self.tokenize(text) or ())
+
+    async def tokenize(self, text: str, *, special: bool = True) -> tuple[SimpleToken, ...] | None:
+        """The tokens of a text; None when the server cannot tell (router/src/server.rs:2042)."""
+        status, body = await self.fetch("POST", "/tokenize", encode_tokenize(text, special=special))
+        return decode_tokens(body) if status == 200 else None
+
+    async def fetch(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """One short request and its whole answer."""
+        exchange = await self.transport.send(method, path, body, silence=_ANSWER_WAIT)
+        try:
+            return exchange.status, await read_all(exchange)
+        finally:
+            await exchange.close()
+
+    def _asked(self, task: "asyncio.Task[Facts]") -> None:
+        self._asking = None
+        if not task.cancelled() and task.exception() is None:
+            self.facts = task.result()
+
+    async def _ask(self) -> Facts:
+        status, body = await self.fetch("GET", "/info")
+        if status != 200:
+            raise Unreadable(f"/info answered {status}")
+        info = decode_info(body)
+        bos = await self._bos() if self.kind is Kind.GENERATE else Bos("", appends_eos=False)
+        settings = self.settings
+        return Facts(
+            model_id=info.model_id,
+            fingerprint=_fingerprint(info),
+            max_stop_sequences=info.max_stop_sequences,
+            bos=_unknown_bos(settings) if bos is None else bos.spelling,
+            appends_eos=bos is not None and bos.appends_eos,
+            text_only=settings.text_only,
+            default_max_tokens=settings.default_max_tokens,
+        )
+
+    async def _bos(self) -> Bos | None:
+        """What `/generate` adds, by comparing a text's tokens with and without it."""
+        with_special = await self.tokenize("a")
+        without = await self.tokenize("a", special=False)
+        if with_special is None or without is None:
+            return None
+        return bos_of(with_special, without)
+
+
+def _unknown_bos(settings: UpstreamSettings) -> str | None:
+    return None if settings.adds_bos else ""
+
+
+def _fingerprint(info: Info) -> str:
+    """`system_fingerprint`: what answers, so that a client can tell when it changed."""
+    return f"lorax-{info.version}-{info.docker_label or (info.sha or 'native')[:12]}"

@@ -1,0 +1,132 @@
+"""The reference transport: httpx, as it comes.
+
+Everything that names httpx stays in this module, so that its continuation `httpx2` is a change of
+one import. Traps that the settings below avoid: httpx's default pool searches its idle connections
+for every request (20 kept are enough and cheap), caps at 100 connections, and follows the
+environment's proxy settings, which must not decide where prompts go.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.errors import UpstreamError
+
+__all__ = ["FAILURES", "HttpxTransport", "translate"]
+
+FAILURES: Sequence[tuple[type[Exception], Lost]] = (
+    (httpx.ConnectTimeout, Lost.CONNECT_TIMEOUT),
+    (httpx.PoolTimeout, Lost.CONNECT_TIMEOUT),
+    (httpx.ConnectError, Lost.UNREACHABLE),
+    (httpx.ProxyError, Lost.UNREACHABLE),
+    (httpx.ReadTimeout, Lost.IDLE_TIMEOUT),
+    (httpx.WriteTimeout, Lost.IDLE_TIMEOUT),
+    (httpx.ReadError, Lost.CUT),
+    (httpx.WriteError, Lost.CUT),
+    (httpx.CloseError, Lost.CUT),
+    (httpx.RemoteProtocolError, Lost.CUT),
+    (httpx.LocalProtocolError, Lost.UNREADABLE),
+    (httpx.DecodingError, Lost.UNREADABLE),
+    (httpx.TooManyRedirects, Lost.UNREADABLE),
+    (httpx.UnsupportedProtocol, Lost.UNREACHABLE),
+    (httpx.InvalidURL, Lost.UNREACHABLE),
+    (httpx.StreamError, Lost.CUT),
+)
+"""Every exception that httpx raises while a request is under way; a test walks its class tree."""
+
+_CAUGHT = tuple({foreign for foreign, _ in FAILURES})
+
+
+def translate(error: Exception) -> Lost:
+    """What an httpx exception means."""
+    for foreign, lost in FAILURES:
+        if isinstance(error, foreign):
+            return lost
+    raise error
+
+
+class HttpxTransport:
+    """A pool of httpx connections to one server."""
+
+    def __init__(self, url: str, *, connect_timeout: float, connect_retries: int) -> None:
+        self._connect_timeout = connect_timeout
+        self._connect_retries = connect_retries
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            trust_env=False,
+            follow_redirects=False,
+            headers={"accept-encoding": "identity", "user-agent": "lorax-proxy"},
+        )
+
+    async def send(
+        self, method: str, path: str, body: bytes | None = None, *, silence: float
+    ) -> "HttpxExchange":
+        """Send a request and wait for the answer's headers.
+
+        A failed connect is tried again, and once a request whose kept connection turned out to be
+        closed before any byte of an answer. Nothing else is: LoRAX may have begun to work.
+        """
+        connects_left = self._connect_retries
+        stale_left = 1
+        while True:
+            fresh = _Fresh()
+            request = self._client.build_request(
+                method,
+                path,
+                content=body,
+                headers=None if body is None else {"content-type": "application/json"},
+                timeout=httpx.Timeout(silence, connect=self._connect_timeout, pool=None),
+                extensions={"trace": fresh.trace},
+            )
+            try:
+                return HttpxExchange(await self._client.send(request, stream=True))
+            except _CAUGHT as error:
+                lost = translate(error)
+                if lost in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT) and connects_left:
+                    connects_left -= 1
+                elif lost is Lost.CUT and fresh.reused and stale_left:
+                    stale_left -= 1
+                else:
+                    raise UpstreamError(lost) from error
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+class HttpxExchange:
+    """One request under way."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._chunks = response.aiter_raw()
+        self.status = response.status_code
+        self.headers: Sequence[tuple[str, str]] = response.headers.multi_items()
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; empty at its end."""
+        try:
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
+        except _CAUGHT as error:
+            raise UpstreamError(translate(error)) from error
+        return b""
+
+    async def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to the end."""
+        await self._response.aclose()
+
+
+class _Fresh:
+    """Learns from httpcore's trace whether a request went out on a kept connection."""
+
+    def __init__(self) -> None:
+        self.reused = True
+
+    async def trace(self, event: str, _info: Any) -> None:
+        if event == "connection.connect_tcp.started":
+            self.reused = False

@@ -1,0 +1,86 @@
+"""The interface behind which an HTTP client talks to LoRAX: send, read, close.
+
+Whatever goes wrong arrives as `UpstreamError` with a `core.failures.Lost`, so that nothing above
+knows which client it is.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.errors import UpstreamError
+
+__all__ = ["Exchange", "Transport", "read_all"]
+
+_MAX_ANSWER = 256 * 1024 * 1024
+"""Bytes of a whole answer. With 20 alternatives a token takes some 2 KB, and the longest contexts
+hold 128k tokens; a server that sends more is not LoRAX, and must not fill our memory."""
+
+
+class Exchange(Protocol):
+    """One request under way: status and headers are here, the body may still be coming."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """The headers, names in lower case."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they arrive; empty at its end.
+
+        Raises:
+            UpstreamError: When the body breaks off or stays silent for too long.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or end the request if its body is not read to the end.
+
+        LoRAX has no other way to cancel (router/src/infer.rs); closing twice does nothing.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """A pool of connections to one LoRAX server."""
+
+    async def send(
+        self, method: str, path: str, body: bytes | None = None, *, silence: float
+    ) -> Exchange:
+        """Send a request and wait for the answer's headers.
+
+        Args:
+            method: The HTTP method.
+            path: The path, from the server's root.
+            body: A JSON document.
+            silence: Seconds without a byte after which the exchange is given up.
+
+        Raises:
+            UpstreamError: When no answer comes.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+async def read_all(exchange: Exchange) -> bytes:
+    """The whole body.
+
+    Raises:
+        UpstreamError: When it breaks off, or is larger than any answer of LoRAX's.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await exchange.read():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_ANSWER:
+            raise UpstreamError(Lost.UNREADABLE)
+    return b"".join(chunks)

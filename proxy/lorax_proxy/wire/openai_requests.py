@@ -1,0 +1,372 @@
+"""OpenAI's request types, as far as they change what we ask of LoRAX.
+
+Source: OpenAI's published OpenAPI document 2.3.0; each class names its schema there. A parameter
+that changes nothing is not here but in `core.parameters`, whose table accounts for every one that
+OpenAI publishes. Types are strict (a number sent as a string is refused, as OpenAI does) and a key
+that nobody knows is refused, except inside messages, where templates may read keys of their own.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AllowedTools",
+    "AllowedToolsChoice",
+    "AssistantMessage",
+    "AudioPart",
+    "ChatRequest",
+    "CompletionRequest",
+    "CustomTool",
+    "CustomToolChoice",
+    "DeveloperMessage",
+    "EmbeddingRequest",
+    "FilePart",
+    "FunctionCall",
+    "FunctionCallOption",
+    "FunctionMessage",
+    "FunctionObject",
+    "FunctionTool",
+    "ImagePart",
+    "JsonObjectFormat",
+    "JsonSchemaFormat",
+    "MergedAdaptersRequest",
+    "Message",
+    "NamedToolChoice",
+    "RefusalPart",
+    "SamplingRequest",
+    "StreamOptions",
+    "SystemMessage",
+    "TextFormat",
+    "TextPart",
+    "ToolCall",
+    "ToolMessage",
+    "UserMessage",
+]
+
+MAX_STOPS = 64
+"""OpenAI allows 4. Each costs us a step per character, and LoRAX gets as many as it takes."""
+
+
+class _Strict(BaseModel):
+    """A closed object: unknown keys are refused by name."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class _Open(BaseModel):
+    """A message or a part of one: keys that we do not know reach the chat template."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class TextPart(_Open):
+    """ChatCompletionRequestMessageContentPartText."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalPart(_Open):
+    """ChatCompletionRequestMessageContentPartRefusal."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
+class ImagePart(_Open):
+    """ChatCompletionRequestMessageContentPartImage; read so that it can be refused by name."""
+
+    type: Literal["image_url"]
+
+
+class AudioPart(_Open):
+    """ChatCompletionRequestMessageContentPartAudio; read so that it can be refused by name."""
+
+    type: Literal["input_audio"]
+
+
+class FilePart(_Open):
+    """ChatCompletionRequestMessageContentPartFile; read so that it can be refused by name."""
+
+    type: Literal["file"]
+
+
+Part = Annotated[
+    TextPart | RefusalPart | ImagePart | AudioPart | FilePart, Field(discriminator="type")
+]
+
+
+class FunctionCall(_Open):
+    """The `function` of ChatCompletionMessageToolCall, and the legacy `function_call`."""
+
+    name: str
+    arguments: str
+
+
+class CustomCall(_Open):
+    """The `custom` of ChatCompletionMessageCustomToolCall."""
+
+    name: str
+    input: str
+
+
+class ToolCall(_Open):
+    """ChatCompletionMessageToolCall, or a custom tool's call, which is refused by name."""
+
+    id: str
+    type: Literal["function", "custom"] = "function"
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
+
+
+class DeveloperMessage(_Open):
+    """ChatCompletionRequestDeveloperMessage."""
+
+    role: Literal["developer"]
+    content: str | list[Part]
+    name: str | None = None
+
+
+class SystemMessage(_Open):
+    """ChatCompletionRequestSystemMessage."""
+
+    role: Literal["system"]
+    content: str | list[Part]
+    name: str | None = None
+
+
+class UserMessage(_Open):
+    """ChatCompletionRequestUserMessage."""
+
+    role: Literal["user"]
+    content: str | list[Part]
+    name: str | None = None
+
+
+class AssistantMessage(_Open):
+    """ChatCompletionRequestAssistantMessage."""
+
+    role: Literal["assistant"]
+    content: str | list[Part] | None = None
+    refusal: str | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
+
+
+class ToolMessage(_Open):
+    """ChatCompletionRequestToolMessage."""
+
+    role: Literal["tool"]
+    content: str | list[Part]
+    tool_call_id: str
+
+
+class FunctionMessage(_Open):
+    """ChatCompletionRequestFunctionMessage."""
+
+    role: Literal["function"]
+    content: str | None = None
+    name: str
+
+
+Message = Annotated[
+    DeveloperMessage
+    | SystemMessage
+    | UserMessage
+    | AssistantMessage
+    | ToolMessage
+    | FunctionMessage,
+    Field(discriminator="role"),
+]
+
+
+class StreamOptions(_Strict):
+    """ChatCompletionStreamOptions."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class FunctionObject(_Strict):
+    """FunctionObject, and ChatCompletionFunctions of the legacy form."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class FunctionTool(_Strict):
+    """ChatCompletionTool."""
+
+    type: Literal["function"]
+    function: FunctionObject
+
+
+class CustomTool(_Open):
+    """CustomToolChatCompletions; read so that it can be refused by name."""
+
+    type: Literal["custom"]
+
+
+Tool = Annotated[FunctionTool | CustomTool, Field(discriminator="type")]
+
+
+class FunctionCallOption(_Strict):
+    """ChatCompletionFunctionCallOption."""
+
+    name: str
+
+
+class NamedToolChoice(_Strict):
+    """ChatCompletionNamedToolChoice."""
+
+    type: Literal["function"]
+    function: FunctionCallOption
+
+
+class AllowedTools(_Strict):
+    """ChatCompletionAllowedTools."""
+
+    mode: Literal["auto", "required"]
+    tools: list[dict[str, Any]]
+
+
+class AllowedToolsChoice(_Strict):
+    """ChatCompletionAllowedToolsChoice."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+class CustomToolChoice(_Open):
+    """ChatCompletionNamedToolChoiceCustom; read so that it can be refused by name."""
+
+    type: Literal["custom"]
+
+
+ToolChoiceObject = Annotated[
+    NamedToolChoice | AllowedToolsChoice | CustomToolChoice, Field(discriminator="type")
+]
+
+
+class TextFormat(_Strict):
+    """ResponseFormatText."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(_Strict):
+    """ResponseFormatJsonObject."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaObject(_Strict):
+    """The `json_schema` of ResponseFormatJsonSchema."""
+
+    name: str
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(_Strict):
+    """ResponseFormatJsonSchema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchemaObject
+
+
+ResponseFormat = Annotated[
+    TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")
+]
+
+
+class MergedAdaptersRequest(_Strict):
+    """LoRAX's `merged_adapters` (router/src/lib.rs:83), with the values that cannot kill it.
+
+    An unknown strategy or sign method panics the router (router/src/lib.rs:106), and a length
+    mismatch is refused by it; `density` 0 prunes everything, so it must be said for the
+    strategies that read it.
+    """
+
+    ids: list[str] = Field(min_length=1, max_length=16)
+    weights: list[float] | None = None
+    merge_strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] | None = None
+    density: float | None = Field(None, ge=0, le=1)
+    majority_sign_method: Literal["total", "frequency"] | None = None
+
+
+class SamplingRequest(_Strict):
+    """What chat and legacy completions share, LoRAX's own parameters included."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = Field(None, ge=1, le=128)
+    seed: int | None = Field(None, ge=-(2**63), le=2**64 - 1)
+    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    # LoRAX's own, under the names that `extra_body` users know
+    top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
+    typical_p: float | None = Field(None, gt=0, le=1)
+    repetition_penalty: float | None = Field(None, gt=0)
+    truncate: int | None = Field(None, ge=1, le=2**32 - 1)
+    watermark: bool | None = None
+    ignore_eos_token: bool | None = None
+    ignore_eos: bool | None = None
+    adapter_source: str | None = None
+    merged_adapters: MergedAdaptersRequest | None = None
+    return_k_alternatives: int | None = Field(None, ge=1, le=64)
+
+
+class ChatRequest(SamplingRequest):
+    """CreateChatCompletionRequest."""
+
+    messages: list[Message] = Field(min_length=1)
+    max_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
+    max_completion_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] | None = Field(None, max_length=128)
+    tool_choice: Literal["none", "auto", "required"] | ToolChoiceObject | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionObject] | None = Field(None, min_length=1, max_length=128)
+    function_call: Literal["none", "auto"] | FunctionCallOption | None = None
+    # what vLLM's and SGLang's users send for the template
+    guideline: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    add_generation_prompt: bool | None = None
+    continue_final_message: bool | None = None
+    documents: list[dict[str, Any]] | None = None
+
+
+class CompletionRequest(SamplingRequest):
+    """CreateCompletionRequest; lists of token numbers are read so that they can be refused."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] | None = None
+    best_of: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = None
+    logprobs: int | None = Field(None, ge=0, le=5)
+    max_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
+
+
+class EmbeddingRequest(_Strict):
+    """CreateEmbeddingRequest; lists of token numbers are read so that they can be refused."""
+
+    model: str
+    input: (
+        str
+        | Annotated[list[str], Field(min_length=1, max_length=2048)]
+        | Annotated[list[int], Field(min_length=1)]
+        | Annotated[list[list[int]], Field(min_length=1)]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    adapter_source: str | None = None

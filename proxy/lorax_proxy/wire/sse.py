@@ -1,0 +1,120 @@
+"""Server-sent events: bytes to the data of events, and back.
+
+The rules, from the WHATWG's "Server-sent events" (section 9.2.6, interpreting an event stream):
+
+- A line ends at LF, CR or CRLF and at nothing else. `str.splitlines`, and every reader built on it,
+  also splits at U+2028, U+2029 and U+0085, which JSON may hold raw inside a string. So this decoder
+  works on bytes, and `encode` escapes those three for readers that do not.
+- `data:` lines of one event are joined by LF; one leading space is not part of the value.
+- A line that starts with a colon is a comment; a blank line ends the event; an event without data
+  is nothing; an event that the body's end cuts off is never dispatched.
+- One byte order mark may open the stream.
+
+Only `data` is kept: LoRAX sends no other field (axum/src/response/sse.rs), and neither do we.
+
+A CR at the end of what has arrived may be the first half of a CRLF. The line is complete either
+way, so it is taken at once, and an LF that follows is swallowed: waiting would hold the last event
+back until the next one arrives.
+"""
+
+from lorax_proxy.errors import ProxyError
+
+__all__ = ["COMMENT", "DONE", "EventTooLarge", "SseDecoder", "encode", "escape_line_ends"]
+
+DONE = b"data: [DONE]\n\n"
+"""OpenAI's mark of a stream that ended well."""
+
+COMMENT = b":\n\n"
+"""A comment line: keeps a silent connection open, and every reader skips it."""
+
+_MAX_EVENT_BYTES = 16 * 1024 * 1024
+"""A LoRAX event is some 150 bytes; with 64 alternatives and long pieces still below 100 KB. The
+last event repeats the whole answer as `generated_text`, which a context of 1M tokens keeps below
+this. A body without line ends must not fill our memory."""
+
+
+class EventTooLarge(ProxyError):
+    """The upstream sent an event that is larger than any that LoRAX could mean."""
+
+
+class SseDecoder:
+    """Bytes in, the data of each complete event out.
+
+    Feeding the same bytes in other pieces gives the same events (a law in the tests).
+    """
+
+    __slots__ = ("_after_cr", "_buffer", "_data", "_limit", "_size", "_start")
+
+    def __init__(self, max_event_bytes: int = _MAX_EVENT_BYTES) -> None:
+        self._buffer = b""
+        self._data: list[bytes] = []
+        self._size = 0
+        self._limit = max_event_bytes
+        self._after_cr = False
+        self._start = True
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next bytes of the body; return the data of every event they complete.
+
+        Raises:
+            EventTooLarge: When an event grows past the limit.
+        """
+        if self._after_cr and chunk:
+            self._after_cr = False
+            if chunk.startswith(b"\n"):
+                chunk = chunk[1:]
+        buffer = self._buffer + chunk if self._buffer else chunk
+        if self._start:
+            if b"\xef\xbb\xbf".startswith(buffer[:3]) and len(buffer) < 3:
+                self._buffer = buffer
+                return []
+            self._start = False
+            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+        if b"\r" in buffer:
+            self._after_cr = buffer.endswith(b"\r")
+            buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, self._buffer = buffer.split(b"\n")
+        if len(self._buffer) + self._size > self._limit:
+            raise EventTooLarge(f"an event of more than {self._limit} bytes")
+        events: list[bytes] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                value = line[6:] if line.startswith(b" ", 5) else line[5:]
+                self._data.append(value)
+                self._size += len(value)
+                if self._size > self._limit:
+                    raise EventTooLarge(f"an event of more than {self._limit} bytes")
+            elif not line:
+                if self._data:
+                    events.append(b"\n".join(self._data))
+                    self._data = []
+                    self._size = 0
+            elif line == b"data":
+                self._data.append(b"")
+        return events
+
+    def finish(self) -> list[bytes]:
+        """End of the body: what was not ended by a blank line is no event."""
+        self._buffer = b""
+        self._data = []
+        return []
+
+
+def encode(data: bytes) -> bytes:
+    """Frame one JSON document, which must hold no raw line end, as one event."""
+    return b"data: " + escape_line_ends(data) + b"\n\n"
+
+
+def escape_line_ends(document: bytes) -> bytes:
+    r"""Write U+2028, U+2029 and U+0085 as JSON escapes; valid JSON holds them inside strings only.
+
+    Common SSE readers split lines at them: httpx's `iter_lines` (httpx/_decoders.py:335) and all
+    that use `str.splitlines`.
+    """
+    if b"\xe2\x80" in document:
+        document = document.replace(b"\xe2\x80\xa8", b"\\u2028").replace(
+            b"\xe2\x80\xa9", b"\\u2029"
+        )
+    if b"\xc2\x85" in document:
+        document = document.replace(b"\xc2\x85", b"\\u0085")
+    return document
