@@ -8,7 +8,8 @@ configuration has no `added_tokens_decoder`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from lorax_proxy.core.template_families import BUILTIN_TOKENS
 from lorax_proxy.core.templates import ChatTemplate, Limits, SpecialTokens
 from lorax_proxy.errors import SettingsInvalid
+from lorax_proxy.template_trial import try_template
 
 __all__ = ["builtin_names", "load_template"]
 
@@ -41,6 +43,7 @@ def load_template(
     *,
     special_tokens: SpecialTokens | None = None,
     limits: Limits | None = None,
+    trial: bool = True,
 ) -> ChatTemplate:
     """The chat template that a setting means.
 
@@ -49,68 +52,77 @@ def load_template(
             `tokenizer_config.json`), or the template itself (recognised by `{{` or `{%`).
         special_tokens: The model's tokens, in place of those that the setting brings.
         limits: What one rendering may do.
+        trial: Try the template in a child process first (some tenths of a second); built-ins, which
+            our tests render, need none.
 
     Raises:
         SettingsInvalid: There is no such built-in, file or folder, or it holds no template.
         TemplateInvalid: The template does not compile.
+        TemplateFailed: The template did not survive its trial.
     """
     if isinstance(setting, str) and setting in BUILTIN_TOKENS:
-        source = files("lorax_proxy").joinpath("builtin_templates", f"{setting}.jinja")
+        file = files("lorax_proxy").joinpath("builtin_templates", f"{setting}.jinja")
         tokens = special_tokens or BUILTIN_TOKENS[setting]
-        return ChatTemplate.compile(source.read_text("utf-8"), setting, tokens, limits=limits)
+        return ChatTemplate.compile(file.read_text("utf-8"), setting, tokens, limits=limits)
+    found = _found(setting)
+    tokens = special_tokens or found.special_tokens
+    if trial:
+        try_template(found.source, found.name, tokens, found.tool_use_source, limits=limits)
+    return ChatTemplate.compile(found.source, found.name, tokens, found.tool_use_source, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    source: str
+    name: str
+    special_tokens: SpecialTokens
+    tool_use_source: str | None = None
+
+
+def _found(setting: str | Path) -> _Found:
     if isinstance(setting, str) and ("{{" in setting or "{%" in setting):
-        tokens = special_tokens or SpecialTokens()
-        return ChatTemplate.compile(setting, "(inline)", tokens, limits=limits)
+        return _Found(setting, "(inline)", SpecialTokens())
     path = Path(setting)
-    if path.is_dir():
-        return _from_folder(path, special_tokens, limits)
-    if path.is_file():
-        if path.suffix == ".json":
-            return _from_config(path, _read_json(path), {}, special_tokens, limits)
-        neighbour = path.with_name("tokenizer_config.json")
-        tokens = special_tokens or (
-            _tokens_of(_read_json(neighbour), path.parent)
-            if neighbour.is_file()
-            else SpecialTokens()
-        )
-        return ChatTemplate.compile(_read(path), str(path), tokens, limits=limits)
+    try:
+        if path.is_dir():
+            return _in_folder(path)
+        if path.is_file():
+            return _in_file(path)
+    except OSError as error:
+        raise SettingsInvalid(f"chat template {str(setting)!r} cannot be read: {error}") from error
     raise SettingsInvalid(_unknown(str(setting)))
 
 
-def _from_folder(
-    folder: Path, special_tokens: SpecialTokens | None, limits: Limits | None
-) -> ChatTemplate:
+def _in_file(path: Path) -> _Found:
+    if path.suffix == ".json":
+        return _in_config(path, _read_json(path), {})
+    config = path.with_name("tokenizer_config.json")
+    tokens = _tokens_of(_read_json(config), path.parent) if config.is_file() else SpecialTokens()
+    return _Found(_read(path), str(path), tokens)
+
+
+def _in_folder(folder: Path) -> _Found:
     named: dict[str, str] = {}
-    places: dict[str, Path] = {}
+    place = config_path = folder / "tokenizer_config.json"
     single = folder / "chat_template.jinja"
     if single.is_file():
-        named["default"], places["default"] = _read(single), single
+        named["default"], place = _read(single), single
     for extra in sorted((folder / "additional_chat_templates").glob("*.jinja")):
         named[extra.stem] = _read(extra)
-    config_path = folder / "tokenizer_config.json"
     config = _read_json(config_path) if config_path.is_file() else {}
-    return _from_config(places.get("default", folder), config, named, special_tokens, limits)
+    return _in_config(place, config, named)
 
 
-def _from_config(
-    place: Path,
-    config: Mapping[str, Any],
-    named: dict[str, str],
-    special_tokens: SpecialTokens | None,
-    limits: Limits | None,
-) -> ChatTemplate:
-    named = named or _named_templates(config.get("chat_template"), place)
+def _in_config(place: Path, config: Mapping[str, Any], files_named: dict[str, str]) -> _Found:
+    named = files_named or _named_templates(config.get("chat_template"), place)
     if "default" not in named:
+        listed = f"only templates named {', '.join(sorted(named))}" if named else "no chat template"
         raise SettingsInvalid(
-            f"{place} holds no chat template (chat_template.jinja, or chat_template in "
-            f"tokenizer_config.json{', named default' if named else ''}); name a built-in instead: "
-            + ", ".join(builtin_names())
+            f"{place.parent} has {listed}: it needs chat_template.jinja, or chat_template in "
+            f"tokenizer_config.json; or name a built-in: {', '.join(builtin_names())}"
         )
-    folder = place if place.is_dir() else place.parent
-    tokens = special_tokens or _tokens_of(config, folder)
-    return ChatTemplate.compile(
-        named["default"], str(place), tokens, named.get("tool_use"), limits=limits
-    )
+    tokens = _tokens_of(config, place.parent)
+    return _Found(named["default"], str(place), tokens, named.get("tool_use"))
 
 
 def _named_templates(value: Any, place: Path) -> dict[str, str]:
@@ -132,19 +144,33 @@ def _tokens_of(config: Mapping[str, Any], folder: Path) -> SpecialTokens:
     if "added_tokens_decoder" not in config and older.is_file():
         merged |= _read_json(older)
     named = {name: text for name in _NAMED_TOKENS if (text := _token_text(merged.get(name)))}
-    spellings = set(named.values())
-    for key in ("additional_special_tokens", "extra_special_tokens"):
-        listed = merged.get(key) or []
-        values = listed.values() if isinstance(listed, Mapping) else listed
-        spellings.update(filter(None, map(_token_text, values)))
-    decoder = merged.get("added_tokens_decoder") or {}
-    spellings.update(
-        t["content"] for t in decoder.values() if t.get("special") and t.get("content")
-    )
-    others = {n: t for n, t in named.items() if n not in {"bos_token", "eos_token"}}
+    others = {name: text for name, text in named.items() if name not in {"bos_token", "eos_token"}}
+    spellings = {*named.values(), *_listed_spellings(merged), *_tokenizer_spellings(folder)}
     return SpecialTokens(
         named.get("bos_token", ""), named.get("eos_token", ""), others, frozenset(spellings)
     )
+
+
+def _listed_spellings(config: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        listed = config.get(key) or []
+        values = listed.values() if isinstance(listed, Mapping) else listed
+        yield from filter(None, map(_token_text, values))
+    decoder = config.get("added_tokens_decoder")
+    if isinstance(decoder, Mapping):
+        yield from _special_contents(decoder.values())
+
+
+def _tokenizer_spellings(folder: Path) -> Iterator[str]:
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        yield from _special_contents(_read_json(path).get("added_tokens") or [])
+
+
+def _special_contents(tokens: Iterable[Any]) -> Iterator[str]:
+    for token in tokens:
+        if isinstance(token, Mapping) and token.get("special") and _token_text(token):
+            yield _token_text(token)
 
 
 def _token_text(value: Any) -> str:

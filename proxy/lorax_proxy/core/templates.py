@@ -37,6 +37,7 @@ __all__ = [
     "ChatTemplate",
     "Limits",
     "SpecialTokens",
+    "TemplateExhausted",
     "TemplateFailed",
     "TemplateInvalid",
     "TemplateRefused",
@@ -81,6 +82,10 @@ class TemplateInvalid(TemplateError):  # noqa: N818 - says what happened
 
 class TemplateFailed(TemplateError):  # noqa: N818 - says what happened
     """The template broke while rendering: an undefined value, a type error, a spent budget."""
+
+
+class TemplateExhausted(TemplateFailed):
+    """The template did more than its limits and the conversation's size allow."""
 
 
 class TemplateRefused(TemplateError):  # noqa: N818 - says what happened
@@ -130,6 +135,7 @@ class ChatTemplate:
         name: What errors call it: a built-in's name or a path.
         special_tokens: The model's special tokens.
         limits: What one rendering may do.
+        takes_system: The template prints a system message.
         takes_tools: The template reads `tools` (or has a variant of its own for them).
         takes_documents: The template reads `documents`.
         takes_tool_calls: The template writes an assistant's `tool_calls`.
@@ -139,6 +145,7 @@ class ChatTemplate:
     name: str
     special_tokens: SpecialTokens
     limits: Limits
+    takes_system: bool
     takes_tools: bool
     takes_documents: bool
     takes_tool_calls: bool
@@ -170,6 +177,7 @@ class ChatTemplate:
             name=name,
             special_tokens=special_tokens,
             limits=limits,
+            takes_system=_prints_system(default.template, special_tokens, limits),
             takes_tools=tool_use is not None or "tools" in default.variables,
             takes_documents=any("documents" in v.variables for v in variants),
             takes_tool_calls=any("tool_calls" in v.literals for v in variants),
@@ -340,7 +348,7 @@ def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter)
     except RaisedByTemplate as error:
         raise TemplateRefused(name, _line(template, error), error.message or "") from None
     except BudgetExhausted as error:
-        raise TemplateFailed(name, _line(template, error), str(error)) from None
+        raise TemplateExhausted(name, _line(template, error), str(error)) from None
     except RecursionError as error:
         reason = "it recurses too deeply"
         raise TemplateFailed(name, _line(template, error), reason) from None
@@ -349,6 +357,22 @@ def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter)
         reason = f"{type(error).__name__}: {error}"
         raise TemplateFailed(name, _line(template, error), reason) from error
     return "".join(pieces)
+
+
+def _prints_system(template: Template, tokens: SpecialTokens, limits: Limits) -> bool:
+    """Whether a system message before a user message is rendered, by trying."""
+    probe = [{"role": "system", "content": "probe-s"}, {"role": "user", "content": "probe-u"}]
+    variables = {
+        **tokens.variables(),
+        "messages": probe,
+        "tools": None,
+        "documents": None,
+        "add_generation_prompt": True,
+    }
+    try:
+        return "probe-s" in _run(template, "", variables, Meter(limits, size=64, messages=2))
+    except TemplateError:
+        return False
 
 
 def _line(template: Template, error: BaseException) -> int | None:
