@@ -1,0 +1,301 @@
+"""What a conjunction of schemas says, keyword by keyword; the lowering decides what comes of it.
+
+Each function reads the same thing from every schema that must hold and joins the answers: types are
+intersected, enums too, required names united, bounds collected with the place they stand.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from math import ceil, floor, isfinite
+from typing import Any, Final
+
+from lorax_proxy.core.schema_sites import SchemaRefused, Site
+
+__all__ = [
+    "TYPES",
+    "free_members",
+    "is_of",
+    "items",
+    "judge_name",
+    "judge_scalar",
+    "member_sites",
+    "numeric",
+    "properties",
+    "required_names",
+    "sized",
+    "small_range",
+    "types_of",
+    "values_of",
+]
+
+TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
+
+# What a schema without a type means by its other keywords.
+_HINTS: Final = {
+    "object": (
+        "properties",
+        "required",
+        "additionalProperties",
+        "patternProperties",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+    ),
+    "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"),
+    "string": ("pattern", "format", "minLength", "maxLength"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}
+_SPELLED_BADLY: Final = frozenset({'"', "\\", *map(chr, range(0x20)), "\x7f"})
+
+
+def types_of(sites: list[Site]) -> frozenset[str] | None:
+    """The types that a value may have; None: any."""
+    types: frozenset[str] | None = None
+    for site in sites:
+        if "type" in site.schema:
+            found = _written_types(site)
+            types = found if types is None else types & found
+    if types is None:
+        hinted = {
+            name
+            for name, keywords in _HINTS.items()
+            if any(keyword in site.schema for site in sites for keyword in keywords)
+        }
+        return frozenset(hinted) or None
+    return types
+
+
+def _written_types(site: Site) -> frozenset[str]:
+    written = site.schema["type"]
+    names = written if isinstance(written, list) else [written]
+    for name in names:
+        if name not in TYPES:
+            raise SchemaRefused(
+                f"{site.path}.type", f"{name!r} is no type; types are {', '.join(TYPES)}"
+            )
+    found = set(names)
+    if "number" in found:
+        # So that an intersection with integer leaves integer.
+        found.add("integer")
+    if site.schema.get("nullable") is True:
+        found.add("null")
+    return frozenset(found)
+
+
+def values_of(sites: list[Site]) -> list[Any] | None:
+    """The values that enum and const leave, each once, in order; None: no such keyword."""
+    values: dict[str, Any] | None = None
+    for site in sites:
+        written: list[list[Any]] = []
+        if "enum" in site.schema:
+            listed = site.schema["enum"]
+            if not isinstance(listed, list):
+                raise SchemaRefused(f"{site.path}.enum", "must be a list of values")
+            written.append(listed)
+        if "const" in site.schema:
+            written.append([site.schema["const"]])
+        for found in written:
+            # By their spelling: 1 and true are equal in Python and not in JSON.
+            keyed = {json.dumps(value, sort_keys=True): value for value in found}
+            values = keyed if values is None else {k: v for k, v in values.items() if k in keyed}
+    return None if values is None else list(values.values())
+
+
+def is_of(value: Any, types: frozenset[str]) -> bool:
+    """Whether a value is of one of these types."""
+    match value:
+        case None:
+            return "null" in types
+        case bool():
+            return "boolean" in types
+        case int():
+            return bool(types & {"number", "integer"})
+        case float():
+            return "number" in types or ("integer" in types and value.is_integer())
+        case str():
+            return "string" in types
+        case list():
+            return "array" in types
+        case _:
+            return "object" in types
+
+
+def judge_scalar(value: Any, path: str) -> None:
+    """Refuse a constant that would not reach LoRAX as it is.
+
+    Raises:
+        SchemaRefused: Its JSON reader has 64-bit integers, and no lone surrogates.
+    """
+    match value:
+        case str() if not _is_text(value):
+            raise SchemaRefused(path, f"{value!r} has half a surrogate pair, which is no text")
+        case int() if not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+            raise SchemaRefused(path, f"{value} does not fit into 64 bits")
+        case float() if not isfinite(value):
+            raise SchemaRefused(path, "a number too large for 64 bits")
+        case _:
+            pass
+
+
+def judge_name(name: str, path: str) -> None:
+    """Refuse a property name that LoRAX's compiler would spell as invalid JSON.
+
+    Raises:
+        SchemaRefused: It holds a quote, a backslash, a control character or half a surrogate pair.
+    """
+    if _SPELLED_BADLY.isdisjoint(name) and _is_text(name):
+        return
+    raise SchemaRefused(
+        path,
+        f"the property name {name!r} cannot be enforced: LoRAX does not escape quotes, "
+        "backslashes and control characters in names; rename it",
+    )
+
+
+def _is_text(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def sized(sites: list[Site], keyword: str) -> list[tuple[Site, int]]:
+    """A keyword whose value is a size, wherever it stands."""
+    found: list[tuple[Site, int]] = []
+    for site in sites:
+        if keyword in site.schema:
+            size = site.schema[keyword]
+            if isinstance(size, float) and size.is_integer():
+                size = int(size)
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise SchemaRefused(f"{site.path}.{keyword}", "must be a whole number, 0 or more")
+            found.append((site, size))
+    return found
+
+
+def numeric(sites: list[Site]) -> list[tuple[Site, str, float]]:
+    """The numeric bounds; draft 4's boolean exclusive bounds count as the plain ones they modify."""
+    found: list[tuple[Site, str, float]] = []
+    for site in sites:
+        for keyword in _HINTS["number"]:
+            if keyword not in site.schema:
+                continue
+            bound = site.schema[keyword]
+            if isinstance(bound, bool):
+                if not bound:
+                    continue
+                bound = site.schema.get(keyword.replace("exclusiveM", "m"))
+            if not isinstance(bound, int | float) or not isfinite(bound):
+                raise SchemaRefused(f"{site.path}.{keyword}", "must be a number")
+            found.append((site, keyword, bound))
+    return found
+
+
+def small_range(bounds: list[tuple[Site, str, float]], most: int) -> list[int] | None:
+    """The integers that bounds leave; None where they leave too many to write out."""
+    least: int | None = None
+    greatest: int | None = None
+    for _, keyword, bound in bounds:
+        match keyword:
+            case "minimum" | "exclusiveMinimum":
+                low = ceil(bound) if keyword == "minimum" else floor(bound) + 1
+                least = low if least is None else max(least, low)
+            case "maximum" | "exclusiveMaximum":
+                high = floor(bound) if keyword == "maximum" else ceil(bound) - 1
+                greatest = high if greatest is None else min(greatest, high)
+            case _:
+                pass
+    if least is None or greatest is None or greatest - least >= most:
+        return None
+    steps = [bound for _, keyword, bound in bounds if keyword == "multipleOf"]
+    return [
+        value
+        for value in range(least, greatest + 1)
+        if all(step and value % step == 0 for step in steps)
+    ]
+
+
+def items(sites: list[Site]) -> tuple[list[list[Site]], list[Site]]:
+    """What the leading items of an array must satisfy, each, and what the others must."""
+    leading: list[list[Site]] = []
+    rest: list[Site] = []
+    longest = 0
+    for site in sites:
+        # Drafts before 2020-12 write a tuple as a list under `items`.
+        keyword = "items" if isinstance(site.schema.get("items"), list) else "prefixItems"
+        longest = max(longest, len(site.schema.get(keyword, ())))
+    for index in range(longest):
+        leading.append([found for site in sites for found in _item(site, index)])
+    for site in sites:
+        rest += _item(site, longest)
+    return leading, rest
+
+
+def _item(site: Site, index: int) -> Iterator[Site]:
+    tuple_keyword, rest_keyword = (
+        ("items", "additionalItems")
+        if isinstance(site.schema.get("items"), list)
+        else ("prefixItems", "items")
+    )
+    if site.schema.get(tuple_keyword):
+        members = site.listed(tuple_keyword)
+        if index < len(members):
+            yield members[index]
+            return
+    if rest_keyword in site.schema:
+        yield site.under(rest_keyword, site.schema[rest_keyword])
+
+
+def required_names(sites: list[Site]) -> list[str]:
+    """The names that must be there, each once, in order."""
+    found: dict[str, None] = {}
+    for site in sites:
+        names = site.schema.get("required", [])
+        # Draft 3 and some generators write a boolean; it says nothing about this object.
+        if isinstance(names, bool):
+            continue
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise SchemaRefused(f"{site.path}.required", "must be a list of property names")
+        found.update(dict.fromkeys(names))
+    return list(found)
+
+
+def properties(sites: list[Site]) -> list[str] | None:
+    """The declared names, each once, in order; None: none of the schemas declares any."""
+    found: dict[str, None] | None = None
+    for site in sites:
+        if "properties" in site.schema:
+            declared = site.schema["properties"]
+            if not isinstance(declared, Mapping):
+                raise SchemaRefused(f"{site.path}.properties", "must be an object of schemas")
+            found = {**(found or {}), **dict.fromkeys(declared)}
+    return None if found is None else list(found)
+
+
+def member_sites(sites: list[Site], name: str) -> list[Site]:
+    """What a property must satisfy: its own schema, or what is said of additional ones."""
+    found: list[Site] = []
+    for site in sites:
+        declared = site.schema.get("properties", {})
+        if name in declared:
+            found.append(site.under("properties", declared[name], name))
+        elif "additionalProperties" in site.schema and not site.schema.get("patternProperties"):
+            found.append(site.under("additionalProperties", site.schema["additionalProperties"]))
+    return found
+
+
+def free_members(sites: list[Site]) -> list[Site]:
+    """What every property of an object without declared names must satisfy.
+
+    A single pattern's schema holds for all of them: a name that does not match it would be
+    additional, and a value that satisfies both is never wrong.
+    """
+    found: list[Site] = []
+    for site in sites:
+        patterns = site.schema.get("patternProperties", {})
+        if not isinstance(patterns, Mapping):
+            raise SchemaRefused(f"{site.path}.patternProperties", "must be an object of schemas")
+        found += [
+            site.under("patternProperties", schema, pattern) for pattern, schema in patterns.items()
+        ]
+        additional = site.schema.get("additionalProperties", True)
+        if not patterns or additional is not False:
+            found.append(site.under("additionalProperties", additional))
+    return found
