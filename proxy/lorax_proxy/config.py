@@ -145,9 +145,7 @@ class Settings(BaseSettings):
     """The public model names; the base model's own id is always one."""
     allow_unlisted: Literal["none", "hub", "any"] | None = None
     """Which other names are adapter ids: `hub` when no models are configured, else `none`."""
-    unlisted_sources: Annotated[list[AdapterSource], NoDecode] = Field(
-        default_factory=lambda: ["hub"], min_length=1
-    )
+    unlisted_sources: Annotated[list[AdapterSource], NoDecode] = Field(["hub"], min_length=1)
     """Where unlisted adapters may come from, the default first."""
     chat_template: str | None = None
     """A built-in's name or a file; by default a built-in for the families it is known for."""
@@ -373,9 +371,7 @@ def _siblings(path: tuple[int | str, ...]) -> Iterator[str]:
         if isinstance(step, int):
             continue
         field = model.model_fields.get(step)
-        found = [t for t in _types(field.annotation if field else None)]
-        if found:
-            model = found[0]
+        model = next(_types(field.annotation if field else None), model)
     yield from model.model_fields
 
 

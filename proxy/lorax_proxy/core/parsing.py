@@ -6,7 +6,7 @@ type (`read_request`). Between them `core.parameters` looks at every key. The re
 """
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -32,7 +32,7 @@ _EXPECTED = {
     "none_required": "null",
 }
 
-_SEEN = {
+_SEEN: Mapping[type[object], str] = {
     str: "a string",
     bool: "a boolean",
     int: "an integer",
@@ -106,10 +106,10 @@ def _path(error: ErrorDetails, document: Mapping[str, Any]) -> tuple[str | int, 
     here: Any = document
     path: list[str | int] = []
     for step in error["loc"]:
-        if isinstance(here, Mapping) and step in here:
-            here = cast("Mapping[Any, Any]", here)[step]
-        elif isinstance(here, Sequence) and isinstance(step, int) and not isinstance(here, str):
-            here = cast("Sequence[Any]", here)[step]
+        if (isinstance(here, Mapping) and step in here) or (
+            isinstance(here, list) and isinstance(step, int)
+        ):
+            here = here[step]
         elif error["type"] == "missing" and step == error["loc"][-1]:
             pass
         else:
@@ -196,10 +196,10 @@ def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
             )
         case "too_long" | "too_short":
             more = error["type"] == "too_long"
-            bound = context.get("max_length" if more else "min_length")
+            count = context.get("max_length" if more else "min_length")
             return RequestRefused(
                 f"Invalid '{param}': array too {'long' if more else 'short'}. Expected "
-                f"{'at most' if more else 'at least'} {bound}, but got {len(value)} instead.",
+                f"{'at most' if more else 'at least'} {count}, but got {len(value)} instead.",
                 param=param,
                 code="array_above_max_length" if more else "array_below_min_length",
             )

@@ -1,7 +1,7 @@
-"""LoRAX's events to the pieces of one OpenAI choice: one machine a choice, the same for a stream
-and for an answer that is folded from it.
+"""LoRAX's events to the pieces of one OpenAI choice.
 
-The way of a token through the machine:
+There is one machine a choice, the same for a stream and for an answer that is folded from it. The
+way of a token through it:
 
     event -> visible text -> (tool reader) -> stop cutter -> piece, with the logprobs it releases
 
@@ -178,7 +178,7 @@ class Choice:
         # the end token's spelling is not text, even where its tokenizer does not call it special
         ended_by_token = token.special or details.finish_reason == "eos_token"
         pieces = [] if ended_by_token else self._text(token, details)
-        return pieces if self.finished else pieces + self._end(details)
+        return pieces + self._end(details)
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended.
@@ -226,6 +226,10 @@ class Choice:
         return [Text(text, logprobs)] if text or logprobs else []
 
     def _end(self, details: StreamDetails) -> list[Piece]:
+        """What the final event releases; nothing more when its text held a stop string."""
+        return [] if self.finished else self._close(details)
+
+    def _close(self, details: StreamDetails) -> list[Piece]:
         pieces: list[Piece] = []
         reason: FinishReason = "length" if details.finish_reason == "length" else "stop"
         if self._reader is not None:

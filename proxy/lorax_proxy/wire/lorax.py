@@ -49,7 +49,7 @@ FinishReason = Literal["length", "eos_token", "stop_sequence"]
 """router/src/lib.rs, `FinishReason`: tested in this order on each token, the first that holds wins."""
 
 
-class Unreadable(ProxyError):
+class Unreadable(ProxyError):  # noqa: N818 - says what happened
     """The upstream's answer is not what LoRAX sends: no JSON, or JSON of another shape."""
 
 

@@ -33,7 +33,7 @@ last event repeats the whole answer as `generated_text`, which a context of 1M t
 this. A body without line ends must not fill our memory."""
 
 
-class EventTooLarge(ProxyError):
+class EventTooLarge(ProxyError):  # noqa: N818 - says what happened
     """The upstream sent an event that is larger than any that LoRAX could mean."""
 
 
