@@ -14,7 +14,6 @@ __all__ = ["main"]
 _cli = typer.Typer(
     name="lorax-mock",
     help="A deterministic LoRAX without a GPU.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -22,7 +21,7 @@ _cli = typer.Typer(
 
 @_cli.callback()
 def _root() -> None:
-    """Keep `serve` a subcommand even while it is the only one."""
+    """A deterministic LoRAX without a GPU."""
 
 
 @_cli.command()
@@ -86,8 +85,16 @@ def _fail(line: str) -> NoReturn:
 
 
 def main() -> None:
-    """The command's entry point."""
-    _cli()
+    """The command's entry point: whatever is wrong with the arguments is one line and exit code 2."""
+    try:
+        code = _cli(standalone_mode=False)
+    except typer.TyperException as error:
+        line = " ".join(error.format_message().split())
+        print(f"lorax-mock: {line} (see lorax-mock serve --help)", file=sys.stderr)  # noqa: T201 - the command's output
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ model looks like; then the chosen token appears at its rank among the alternativ
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lorax_mock.floats import f32
 from lorax_mock.wire import GenerateParameters
 
-__all__ = ["Chances"]
+__all__ = ["Chances", "chances_for"]
 
 _FLOOR: Final = 0.34
 """Above one third, rank 0 stays above rank 1, which has half of the remainder."""
@@ -34,16 +35,36 @@ class _Step:
     ranks: int
 
 
-class Chances:
-    """The distributions of one request."""
+def chances_for(parameters: GenerateParameters, *, samples: bool, forced: bool) -> "Chances":
+    """The distributions that a request's sampling parameters leave; shared, because they are values."""
+    if not samples:
+        return _shared(samples=False, temperature=1.0, top_k=None, nucleus=None, forced=forced)
+    limits = [p for p in (parameters.top_p, parameters.typical_p) if p is not None and p < 1]
+    return _shared(
+        samples=True,
+        temperature=parameters.temperature or 1.0,
+        top_k=parameters.top_k,
+        nucleus=min(limits, default=None),
+        forced=forced,
+    )
 
-    def __init__(self, parameters: GenerateParameters, *, samples: bool, forced: bool) -> None:
+
+class Chances:
+    """The distributions of a request; `nucleus` is the mass that top-p or typical-p keeps."""
+
+    def __init__(
+        self,
+        *,
+        samples: bool,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        nucleus: float | None = None,
+        forced: bool = False,
+    ) -> None:
         self._samples = samples
-        temperature = parameters.temperature if samples and parameters.temperature else 1.0
-        self._exponent = min(max(1.0 / temperature, 0.25), 8.0) if temperature > 0 else 1.0
-        self._top_k = parameters.top_k if samples and parameters.top_k else None
-        limits = [p for p in (parameters.top_p, parameters.typical_p) if p is not None and p < 1]
-        self._nucleus = min(limits) if samples and limits else None
+        self._exponent = min(max(1.0 / temperature, 0.25), 8.0)
+        self._top_k = top_k
+        self._nucleus = nucleus
         self._forced = forced
         self._steps = [self._step(byte) for byte in range(256)]
         self._spelled: dict[tuple[int, int], float] = {}
@@ -90,3 +111,7 @@ class Chances:
         value = f32(min(0.0, value - math.log(step.mass)))
         self._spelled[key] = value
         return value
+
+
+_shared = lru_cache(maxsize=256)(Chances)
+"""A table of 256 steps costs as much as a short answer."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from lorax_mock.chances import Chances
+from lorax_mock.chances import Chances, chances_for
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.personas import Persona
 from lorax_mock.schema import compose
@@ -91,7 +91,7 @@ def generate(
         key = digest(key, "sampled", _sampling(valid), seed)
     forced = valid.schema is not None
     source = _tokens(valid, persona, tokenizer, key)
-    chances = Chances(parameters, samples=valid.samples, forced=forced)
+    chances = chances_for(parameters, samples=valid.samples, forced=forced)
     confidence = Draws(key, "confidence").byte
     luck = Draws(key, "luck").byte if valid.samples and not forced else _no_luck
     feed = tokenizer.detokenizer(valid.prompt)
