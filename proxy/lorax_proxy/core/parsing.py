@@ -103,19 +103,34 @@ def _quote(value: object) -> str:
 
 def _path(error: ErrorDetails, document: Mapping[str, Any]) -> tuple[str | int, ...]:
     """The place in the document: pydantic's location without the names of union branches."""
-    here: Any = document
-    path: list[str | int] = []
-    for step in error["loc"]:
-        if (isinstance(here, Mapping) and step in here) or (
-            isinstance(here, list) and isinstance(step, int)
-        ):
-            here = here[step]
-        elif error["type"] == "missing" and step == error["loc"][-1]:
-            pass
-        else:
-            continue
-        path.append(step)
-    return tuple(path)
+    location = error["loc"]
+    if error["type"] == "missing":
+        parent = _steps(location[:-1], document, error["input"])
+        return (*(location[:-1] if parent is None else parent), location[-1])
+    path = _steps(location, document, error["input"])
+    return location if path is None else path
+
+
+def _steps(
+    location: tuple[str | int, ...], here: object, goal: object
+) -> tuple[str | int, ...] | None:
+    """The steps of a location that lead from here to the value that is wrong.
+
+    The others are names of union branches. They cannot be told by their spelling, since a document
+    may have a key `str` or `user` of its own, but they lead nowhere.
+    """
+    if not location:
+        return () if here is goal else None
+    step, rest = location[0], location[1:]
+    below: object = None
+    if isinstance(here, dict) and step in here:
+        below = cast("dict[object, object]", here)[step]
+    elif isinstance(here, list) and isinstance(step, int):
+        below = cast("list[object]", here)[step]
+    else:
+        return _steps(rest, here, goal)
+    found = _steps(rest, below, goal)
+    return _steps(rest, here, goal) if found is None else (step, *found)
 
 
 def _spell(path: Iterable[str | int]) -> str:
