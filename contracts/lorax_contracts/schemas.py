@@ -1,7 +1,7 @@
 """Validation against the packaged schemas, with findings that a person can act on.
 
 `jsonschema` reports the failure of an `anyOf` as one opaque sentence; what helps is the branch that
-came closest, so each error is followed down to its best-matching leaf. Key order, which JSON Schema
+came closest, so each error is followed down to its deepest leaf. Key order, which JSON Schema
 cannot say, is the order of a schema's `properties` and is judged by `misordered`.
 """
 
@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.exceptions import ValidationError
 
 from lorax_contracts import loader
 
@@ -46,12 +46,10 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def _leaf(error: ValidationError) -> ValidationError:
-    # A union's own message only says that nothing fitted.
+    # A union's own message only says that nothing fitted; the branch that failed deepest is the
+    # one that was meant, and "is not null" is what every optional part's other branch says.
     while error.context:
-        deeper = best_match(error.context)
-        if deeper is None:
-            break
-        error = deeper
+        error = max(error.context, key=lambda one: (len(one.path), one.validator != "type"))
     return error
 
 

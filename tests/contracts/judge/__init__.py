@@ -1,0 +1,1 @@
+"""The judge's rules, each shown to break."""
