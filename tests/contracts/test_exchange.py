@@ -1,0 +1,62 @@
+"""Recorded exchanges: what a path means, and the file form."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorax_contracts.errors import CannotRead
+from lorax_contracts.exchange import End, Exchange, Route, from_json, to_json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/v1/chat/completions", Route.CHAT),
+        ("POST", "/openai/v1/completions?x=1", Route.COMPLETIONS),
+        ("GET", "/v1/models", Route.MODELS),
+        ("GET", "/v1/models/org/name", Route.MODEL),
+        ("POST", "/", Route.COMPAT_GENERATE),
+        ("GET", "/", Route.HEALTH),
+        ("POST", "/invocations", Route.COMPAT_GENERATE),
+        ("POST", "/generate_stream", Route.GENERATE_STREAM),
+        ("GET", "/what", Route.OTHER),
+    ],
+)
+def test_a_path_says_what_it_is_for(method: str, path: str, route: Route) -> None:
+    """Prefixes and queries do not matter."""
+    assert Exchange(method, path, 200, (), b"").route is route
+
+
+@pytest.mark.law
+@given(
+    st.builds(
+        Exchange,
+        method=st.sampled_from(["GET", "POST"]),
+        path=st.just("/v1/models"),
+        status=st.integers(100, 599),
+        headers=st.just((("content-type", "x"),)),
+        body=st.binary(),
+        request=st.none() | st.dictionaries(st.text(max_size=3), st.integers()),
+        end=st.sampled_from(End),
+        at=st.none() | st.integers(0, 9),
+    )
+)
+def test_the_file_form_loses_nothing(exchange: Exchange) -> None:
+    """What was recorded is what is judged."""
+    assert from_json(to_json(exchange)) == exchange
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "is a JSON object"),
+        ({"status": 200}, "path must be a str"),
+        ({"path": "/", "status": "200"}, "status must be a int"),
+        ({"path": "/", "status": 200, "end": "lost"}, "end must be one of complete, cut"),
+        ({"path": "/", "status": 200, "body_base64": "&"}, "is not base64"),
+    ],
+)
+def test_what_is_no_exchange_is_refused_with_its_key(document: object, said: str) -> None:
+    """The key that is wrong is named."""
+    with pytest.raises(CannotRead, match=said):
+        from_json(document)

@@ -1,0 +1,44 @@
+"""Laws and findings as people and programs read them."""
+
+from lorax_contracts.judge import judge
+from lorax_contracts.laws import all_laws, law
+from lorax_contracts.listing import finding_document, finding_lines, law_document, law_text
+from tests.contracts import samples
+
+
+def test_a_law_is_explained_in_full() -> None:
+    """Everything a newcomer asks: what, why, who said so."""
+    one = law("OAI-STREAM-007")
+    text = law_text(one)
+    for part in (one.id, one.text, one.why, one.source):
+        assert part in text
+    assert set(law_document(one)) == {
+        "id",
+        "severity",
+        "promise",
+        "evidence",
+        "law",
+        "why",
+        "source",
+    }
+
+
+def test_every_law_can_be_explained() -> None:
+    """No law lacks a word for its promise or evidence."""
+    assert all(law_text(one) for one in all_laws().values())
+
+
+def test_a_finding_says_what_was_seen_promised_and_how_to_repeat_it() -> None:
+    """A newcomer reads it and knows what to fix."""
+    broken = samples.edit(samples.golden("chat_plain"), lambda d: d.update(created=0))
+    (finding,) = judge(broken)
+    lines = finding_lines(finding, "http://localhost:8000")
+    assert lines[0] == "OAI-CHAT-004  created is not now in Unix seconds at /created"
+    assert lines[1] == "    seen      0"
+    assert "Unix time in seconds" in lines[2]
+    assert lines[3].startswith(
+        "    repeat    curl -sS -i http://localhost:8000/v1/chat/completions"
+    )
+    document = finding_document(finding, "http://localhost:8000")
+    assert document["law"] == "OAI-CHAT-004"
+    assert document["curl"].startswith("curl ")
