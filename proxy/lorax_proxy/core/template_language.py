@@ -339,6 +339,10 @@ class _Instrumentation(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - Jinja's visitors
         self.generic_visit(node)
+        if node.find(nodes.Name) is None:
+            # Jinja joins constants while it compiles, and then escapes otherwise than at run time;
+            # their length is bounded by the source's.
+            return node
         return _instrument(".concatenate", nodes.Tuple(node.nodes, "load", lineno=node.lineno))
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802 - Jinja's visitors

@@ -333,8 +333,10 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         raise TemplateInvalid(name, error.lineno, error.message or "invalid syntax") from error
     except RecursionError:
         raise TemplateInvalid(name, None, "it is nested too deeply") from None
-    except (SyntaxError, ValueError, OverflowError, MemoryError) as error:
-        raise TemplateInvalid(name, None, f"it does not compile: {error}") from error
+    except Exception as error:
+        # Jinja evaluates constants while it compiles, so that `{[]: 1}` raises Python's own errors.
+        reason = f"it does not compile: {type(error).__name__}: {error}"
+        raise TemplateInvalid(name, None, reason) from error
     return _Compiled(source, template, frozenset(variables), frozenset(literals | attributes))
 
 

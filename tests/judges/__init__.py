@@ -1,0 +1,1 @@
+"""Judges that we did not write, each in an environment of its own."""

@@ -1,0 +1,1 @@
+"""Hugging Face's own renderer as the oracle of ours."""
