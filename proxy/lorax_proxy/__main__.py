@@ -1,8 +1,6 @@
 """`lorax-proxy`: arguments in, a running proxy out."""
 
-import asyncio
 import contextlib
-import signal
 import socket
 import sys
 from collections.abc import Callable

@@ -6,16 +6,18 @@ what several choices need. One failure fails them all: the rest is cancelled.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lorax_proxy.core.failures import Lost, Refused
-from lorax_proxy.core.stream import Choice, Piece, Reading
+from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
 from lorax_proxy.wire.lorax import (
     Event,
-    Generation,
     GenerateRequest,
+    Generation,
+    PrefillToken,
     StreamDetails,
     Unreadable,
     decode_error,
@@ -25,7 +27,7 @@ from lorax_proxy.wire.lorax import (
 )
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 
-__all__ = ["Alone", "Answer", "Interleaved", "gather", "generate", "pieces_of"]
+__all__ = ["Alone", "Answer", "Interleaved", "Whole", "gather", "generate"]
 
 _T = TypeVar("_T")
 
@@ -70,9 +72,19 @@ class Answer:
         return self._choice.finished
 
     @property
+    def failed(self) -> bool:
+        """Whether LoRAX failed, or the answer broke off."""
+        return self._failure is not None
+
+    @property
     def tokens(self) -> int:
         """How many tokens have arrived."""
         return self._choice.tokens
+
+    @property
+    def logprob(self) -> float:
+        """The sum of their log probabilities."""
+        return self._choice.logprob
 
     async def pieces(self) -> list[Piece]:
         """What the next events bring: nothing, while text is held back.
@@ -112,10 +124,34 @@ class Answer:
             raise error from cause
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One LoRAX request's whole answer.
+
+    Attributes:
+        pieces: The choice's pieces; the last is `Finished`.
+        headers: LoRAX's headers.
+        prefill: The prompt's tokens, if they were asked for.
+        mean_logprob: The mean log probability of its tokens, by which `best_of` chooses.
+    """
+
+    pieces: Sequence[Piece]
+    headers: Sequence[tuple[str, str]] = ()
+    prefill: Sequence[PrefillToken] = ()
+    mean_logprob: float = 0.0
+
+    @property
+    def end(self) -> Finished:
+        """How the choice ended."""
+        last = self.pieces[-1]
+        assert isinstance(last, Finished)  # noqa: S101 - what makes an answer whole
+        return last
+
+
 async def generate(
-    transport: Transport, request: GenerateRequest, *, silence: float
-) -> tuple[Generation, Sequence[tuple[str, str]]]:
-    """One `/generate` request and its whole answer, with the headers it came with.
+    transport: Transport, request: GenerateRequest, reading: Reading, *, silence: float
+) -> Whole:
+    """One `/generate` request and its whole answer.
 
     Raises:
         UpstreamError: When it is refused, cannot be sent, breaks off or is no answer.
@@ -124,38 +160,34 @@ async def generate(
     try:
         if exchange.status != 200:
             raise await _refused(exchange)
-        return decode_generation(await read_all(exchange)), exchange.headers
+        generation = decode_generation(await read_all(exchange))
     except Unreadable as error:
         raise UpstreamError(Lost.UNREADABLE) from error
     finally:
         await exchange.close()
+    choice = Choice(reading)
+    pieces = _pieces(generation, choice)
+    return Whole(
+        pieces,
+        exchange.headers,
+        generation.details.prefill,
+        choice.logprob / max(choice.tokens, 1),
+    )
 
 
-def pieces_of(generation: Generation, reading: Reading) -> list[Piece]:
+def _pieces(generation: Generation, choice: Choice) -> list[Piece]:
     """A whole answer's pieces, through the machine that streams go through.
 
     `generated_text` is not read: it is empty when generation ended inside a character, and keeps
     stop strings (server/lorax_server/models/model.py:195).
     """
     details = generation.details
-    choice = Choice(reading)
+    end = StreamDetails(details.finish_reason, details.generated_tokens, details.prompt_tokens)
     pieces: list[Piece] = []
-    last = len(details.tokens) - 1
-    for number, token in enumerate(details.tokens):
-        final = number == last
-        pieces += choice.feed(
-            Event(
-                token=token,
-                generated_text=generation.generated_text if final else None,
-                details=StreamDetails(
-                    finish_reason=details.finish_reason,
-                    generated_tokens=details.generated_tokens,
-                    prompt_tokens=details.prompt_tokens,
-                )
-                if final
-                else None,
-            )
-        )
+    for token in details.tokens[:-1]:
+        pieces += choice.feed(Event(token=token))
+    for token in details.tokens[-1:]:
+        pieces += choice.feed(Event(token=token, generated_text="", details=end))
     return pieces + choice.finish()
 
 

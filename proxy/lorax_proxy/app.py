@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Any
 
@@ -22,14 +22,12 @@ from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import AsgiApp, Surface
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport
-from lorax_proxy.wire.openai_requests import ChatRequest
+from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = ["create_app"]
 
 _RETRY_READY = 1.0
 """Seconds between questions to an upstream that has not told its /info yet."""
-
-_POSTS = ("/chat/completions",)
 
 
 def create_app(
@@ -71,7 +69,7 @@ def create_app(
     )
 
     @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         asking = asyncio.create_task(_make_known(directory, observer))
         try:
             yield
@@ -92,7 +90,11 @@ def create_app(
     api.add_exception_handler(HTTPException, _not_routed)
     api.add_exception_handler(RequestRefused, _refused)
     surface: AsgiApp = Surface(
-        {"/chat/completions": gateway.chat},
+        {
+            "/chat/completions": gateway.chat,
+            "/completions": gateway.completions,
+            "/embeddings": gateway.embeddings,
+        },
         api,
         observer,
         api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
@@ -180,10 +182,24 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
 def _document_posts(api: FastAPI) -> None:
     """Put the routes that `Surface` serves into the OpenAPI document, which FastAPI writes."""
 
-    @api.post("/v1/chat/completions", tags=["chat"])
+    @api.post("/v1/chat/completions", tags=["text"])
     async def create_chat_completion(_body: ChatRequest) -> dict[str, Any]:
-        """Create a chat completion, streamed or whole."""
-        raise NotImplementedError("served by lorax_proxy.surface, before FastAPI")
+        """Create a chat completion, streamed or whole (CreateChatCompletionRequest)."""
+        raise _served_before()
+
+    @api.post("/v1/completions", tags=["text"])
+    async def create_completion(_body: CompletionRequest) -> dict[str, Any]:
+        """Create a legacy completion, streamed or whole (CreateCompletionRequest)."""
+        raise _served_before()
+
+    @api.post("/v1/embeddings", tags=["text"])
+    async def create_embedding(_body: EmbeddingRequest) -> dict[str, Any]:
+        """Embed texts (CreateEmbeddingRequest)."""
+        raise _served_before()
+
+
+def _served_before() -> NotImplementedError:
+    return NotImplementedError("lorax_proxy.surface serves this path before FastAPI sees it")
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
@@ -226,6 +242,3 @@ def _envelope(error: RequestRefused) -> Response:
         error.status,
         dict(error.headers),
     )
-
-
-Handler = Callable[[Request, Exception], Awaitable[Response]]

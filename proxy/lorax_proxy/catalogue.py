@@ -5,13 +5,14 @@ that `/info` told, and the templates that were loaded.
 """
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from lorax_proxy.config import ModelSettings, Settings
+from lorax_proxy.config import ModelSettings, Settings, adapter_token
 from lorax_proxy.core.failures import Lost
-from lorax_proxy.core.request import Facts
+from lorax_proxy.core.plan import Facts
+from lorax_proxy.core.request import PreparedTemplate
 from lorax_proxy.core.routing import (
     Adapter,
     AllowUnlisted,
@@ -25,13 +26,21 @@ from lorax_proxy.core.routing import (
     resolve,
 )
 from lorax_proxy.core.template_families import family_of
-from lorax_proxy.core.templates import ChatTemplate
-from lorax_proxy.errors import RequestRefused, SettingsInvalid, UpstreamError
+from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.template_files import load_template
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "Found"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a request goes, and what is known of that upstream."""
+
+    route: Route
+    upstream: Upstream
+    facts: Facts
 
 
 class Directory:
@@ -53,32 +62,42 @@ class Directory:
         self.models: Mapping[str, Model] = {
             model.name: _model(model, default) for model in settings.model
         }
-        self._templates: dict[str, ChatTemplate] = {}
+        self._templates: dict[str, PreparedTemplate] = {}
         chosen = settings.chat_template or (str(settings.tokenizer) if settings.tokenizer else None)
         self._global_template = chosen
         for name in {chosen, *(model.template for model in self.models.values())}:
             if name is not None:
-                self._templates[name] = load_template(name)
+                self._templates[name] = self._load(name)
 
     async def find(
-        self, name: str, *, adapter_source: str | None = None, merge: Merge | None = None
-    ) -> tuple[Route, Upstream, Facts]:
-        """What a text request's `model` means, and what is known of its upstream.
+        self,
+        name: str,
+        kind: Kind = Kind.GENERATE,
+        *,
+        adapter_source: str | None = None,
+        merge: Merge | None = None,
+    ) -> Found:
+        """What a request's `model` means, and what is known of its upstream.
 
         Raises:
-            RequestRefused: When there is no such model.
+            RequestRefused: When there is no such model, or no upstream of that kind.
             UpstreamError: `NOT_READY` while its upstream is not known.
         """
+        if not any(upstream.kind is kind for upstream in self.upstreams.values()):
+            raise RequestRefused(
+                f"This server has no upstream of kind '{kind.value}'.",
+                status=404,
+                param="model",
+                code="model_not_found",
+            )
         configured = self.models.get(name)
-        if configured is not None and merge is None and configured.upstream in self.upstreams:
+        if configured is not None and merge is None:
             await self.upstreams[configured.upstream].ready()
         else:
-            await self._learn(Kind.GENERATE)
-        route = resolve(
-            name, self.catalogue(), Kind.GENERATE, adapter_source=adapter_source, merge=merge
-        )
+            await self._learn(kind)
+        route = resolve(name, self.catalogue(), kind, adapter_source=adapter_source, merge=merge)
         upstream = self.upstreams[route.upstream]
-        return route, upstream, await upstream.ready()
+        return Found(route, upstream, await upstream.ready())
 
     async def _learn(self, kind: Kind) -> None:
         """Ask every upstream of a kind that is not known yet; one that answers is enough."""
@@ -108,7 +127,7 @@ class Directory:
             sources=self._settings.unlisted_sources,
         )
 
-    def template(self, route: Route, facts: Facts) -> ChatTemplate:
+    def template(self, route: Route, facts: Facts) -> PreparedTemplate:
         """The chat template of a route: its model's own, the global one, or its family's.
 
         Raises:
@@ -127,9 +146,12 @@ class Directory:
                 code="chat_template_missing",
             )
         if name not in self._templates:
-            self._templates[name] = load_template(name)
+            self._templates[name] = self._load(name)
             self._observer.note("chat_template", model=facts.model_id, builtin=name)
         return self._templates[name]
+
+    def _load(self, name: str) -> PreparedTemplate:
+        return PreparedTemplate.of(load_template(name), self._settings.special_tokens)
 
     def listed(self) -> list[str]:
         """The public model names, base models first."""
@@ -143,16 +165,9 @@ class Directory:
 
 
 def _model(settings: ModelSettings, default_upstream: str) -> Model:
-    token = None
-    if settings.token_env is not None:
-        token = os.environ.get(settings.token_env)
-        if not token:
-            raise SettingsInvalid(
-                f"model {settings.name!r}: token_env names {settings.token_env}, which is not set"
-            )
     return Model(
         name=settings.name,
-        target=_target(settings, token),
+        target=_target(settings, adapter_token(settings)),
         upstream=settings.upstream or default_upstream,
         defaults=dict[str, Any](settings.defaults),
         stop=tuple(settings.stop),

@@ -38,6 +38,7 @@ __all__ = [
     "Origin",
     "Settings",
     "UpstreamSettings",
+    "adapter_token",
     "is_loopback",
     "load",
 ]
@@ -68,7 +69,7 @@ class UpstreamSettings(_Closed):
     text_only: bool | None = None
     """Whether the model reads no images. Unless true, `![](...)` in a message is refused, since
     vision models fetch that address from the GPU's host."""
-    default_max_tokens: int | None = Field(None, ge=1, le=2**32 - 1)
+    default_max_tokens: int | None = Field(default=None, ge=1, le=2**32 - 1)
     """The budget of chat requests that name none. Without one LoRAX reserves memory for the rest of
     the context (router/src/validation.rs), which collapses concurrency: set it."""
 
@@ -298,6 +299,22 @@ def load(
         Origin(name, getattr(settings, name), origins.get(name, "default"))
         for name in Settings.model_fields
     )
+
+
+def adapter_token(model: ModelSettings) -> str | None:
+    """The download token of a model's adapter, from the variable that the settings name.
+
+    Raises:
+        SettingsInvalid: When that variable is not set.
+    """
+    if model.token_env is None:
+        return None
+    token = os.environ.get(model.token_env)
+    if not token:
+        raise SettingsInvalid(
+            f"model {model.name!r}: token_env names {model.token_env}, which is not set"
+        )
+    return token
 
 
 def is_loopback(host: str) -> bool:

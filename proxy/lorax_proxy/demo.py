@@ -8,7 +8,7 @@ sees to even when this process is killed.
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,13 +27,13 @@ class Mock:
 
 
 @contextmanager
-def running_mock() -> Iterator[Mock]:
+def running_mock() -> Generator[Mock]:
     """Start a mock on a free port, and end it with the block.
 
     Raises:
         SettingsInvalid: When it does not start.
     """
-    process = subprocess.Popen(  # noqa: S603 - our own command, no input in it
+    process = subprocess.Popen(
         [
             sys.executable,
             "-m",

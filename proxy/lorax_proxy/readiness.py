@@ -10,7 +10,7 @@ import asyncio
 from lorax_proxy.config import UpstreamSettings
 from lorax_proxy.core.bos import Bos, bos_of
 from lorax_proxy.core.failures import Lost
-from lorax_proxy.core.request import Facts
+from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.routing import Kind
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Transport, read_all
@@ -79,9 +79,11 @@ class Upstream:
         status, body = await self.fetch("POST", "/tokenize", encode_tokenize(text, special=special))
         return decode_tokens(body) if status == 200 else None
 
-    async def fetch(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    async def fetch(
+        self, method: str, path: str, body: bytes | None = None, *, silence: float = _ANSWER_WAIT
+    ) -> tuple[int, bytes]:
         """One short request and its whole answer."""
-        exchange = await self.transport.send(method, path, body, silence=_ANSWER_WAIT)
+        exchange = await self.transport.send(method, path, body, silence=silence)
         try:
             return exchange.status, await read_all(exchange)
         finally:
@@ -105,7 +107,10 @@ class Upstream:
             max_stop_sequences=info.max_stop_sequences,
             bos=_unknown_bos(settings) if bos is None else bos.spelling,
             appends_eos=bos is not None and bos.appends_eos,
-            text_only=settings.text_only,
+            # the hub's tag, when LoRAX reached the hub at start (router/src/main.rs)
+            text_only=info.model_pipeline_tag == "text-generation"
+            if settings.text_only is None
+            else settings.text_only,
             default_max_tokens=settings.default_max_tokens,
         )
 

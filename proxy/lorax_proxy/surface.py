@@ -41,7 +41,7 @@ _OPEN_PATHS = frozenset({"/health", "/ready"})
 """What needs no key: probes have none."""
 
 
-class ClientLeft(Exception):  # noqa: N818 - not an error: nobody is there to be told
+class ClientLeft(Exception):
     """The client closed its connection before its answer was complete."""
 
 

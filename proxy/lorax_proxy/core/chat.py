@@ -16,12 +16,12 @@ from lorax_proxy.core.stream import Finished, Piece, Text, TokenLogprob
 from lorax_proxy.core.tools import ArgumentsDelta, CallStarted
 from lorax_proxy.wire.openai_replies import ChunkWriter
 
-__all__ = ["ChatStyle", "call_id", "chunk", "folded_choice", "logprob_document", "opening"]
+__all__ = ["ChatStyle", "call_id", "logprob_document"]
 
 
 @dataclass(frozen=True, slots=True)
 class ChatStyle:
-    """How a chat answer is written.
+    """How a chat answer is written (`core.style.Style`).
 
     Attributes:
         answer_id: The answer's id, from which tool call ids derive.
@@ -33,11 +33,107 @@ class ChatStyle:
     legacy: bool = False
     logprobs: bool = False
 
+    @property
+    def whole_object(self) -> str:
+        """The `object` of a whole answer."""
+        return "chat.completion"
+
+    @property
+    def chunk_object(self) -> str:
+        """The `object` of a chunk."""
+        return "chat.completion.chunk"
+
+    @property
+    def prompt_param(self) -> str:
+        """Where the client put its prompt."""
+        return "messages"
+
     def finish_reason(self, finished: Finished) -> str:
         """OpenAI's `finish_reason`."""
         if self.legacy and finished.reason == "tool_calls":
             return "function_call"
         return finished.reason
+
+    def opening(self, writer: ChunkWriter, index: int) -> bytes:
+        """A choice's first chunk: the role, and no text yet."""
+        return writer.choice(
+            {
+                "index": index,
+                "delta": {"role": "assistant", "content": "", "refusal": None},
+                "logprobs": None,
+                "finish_reason": None,
+            }
+        )
+
+    def chunk(self, writer: ChunkWriter, index: int, piece: Piece) -> bytes:
+        """The chunk that carries one piece."""
+        if isinstance(piece, Text) and not piece.logprobs:
+            return writer.chat_text(index, piece.text)
+        return writer.choice(
+            {
+                "index": index,
+                "delta": self._delta(index, piece),
+                "logprobs": _logprobs(piece.logprobs) if isinstance(piece, Text) else None,
+                "finish_reason": self.finish_reason(piece) if isinstance(piece, Finished) else None,
+            }
+        )
+
+    def _delta(self, index: int, piece: Piece) -> dict[str, Any]:
+        match piece:
+            case Text():
+                return {"content": piece.text}
+            case CallStarted() if self.legacy:
+                return {"function_call": {"name": piece.name, "arguments": ""}}
+            case ArgumentsDelta() if self.legacy:
+                return {"function_call": {"arguments": piece.fragment}}
+            case CallStarted():
+                call = {
+                    "index": piece.index,
+                    "id": call_id(self.answer_id, index, piece.index),
+                    "type": "function",
+                    "function": {"name": piece.name, "arguments": ""},
+                }
+                return {"tool_calls": [call]}
+            case ArgumentsDelta():
+                more = {"index": piece.index, "function": {"arguments": piece.fragment}}
+                return {"tool_calls": [more]}
+            case Finished():
+                return {}
+            case _:
+                assert_never(piece)
+
+    def folded(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """A whole choice: what its chunks add up to."""
+        text = "".join(piece.text for piece in pieces if isinstance(piece, Text))
+        calls = [piece.name for piece in pieces if isinstance(piece, CallStarted)]
+        arguments = ["" for _ in calls]
+        for piece in pieces:
+            if isinstance(piece, ArgumentsDelta):
+                arguments[piece.index] += piece.fragment
+        functions = [
+            {"name": name, "arguments": given} for name, given in zip(calls, arguments, strict=True)
+        ]
+        message: dict[str, Any] = {
+            "role": "assistant",
+            # OpenAI answers null, not empty text, where there are only calls
+            "content": text if text or not calls else None,
+            "refusal": None,
+        }
+        if functions and self.legacy:
+            message["function_call"] = functions[0]
+        elif functions:
+            message["tool_calls"] = [
+                {"id": call_id(self.answer_id, index, n), "type": "function", "function": function}
+                for n, function in enumerate(functions)
+            ]
+        tokens = [t for piece in pieces if isinstance(piece, Text) for t in piece.logprobs]
+        ends = [piece for piece in pieces if isinstance(piece, Finished)]
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": _logprobs(tokens) if self.logprobs else None,
+            "finish_reason": self.finish_reason(ends[-1]),
+        }
 
 
 def call_id(answer_id: str, choice: int, call: int) -> str:
@@ -45,115 +141,15 @@ def call_id(answer_id: str, choice: int, call: int) -> str:
     return f"call_{answer_id.rpartition('-')[2]}{choice:02x}{call:02x}"
 
 
-def opening(writer: ChunkWriter, index: int) -> bytes:
-    """A choice's first chunk."""
-    return writer.choice(
-        {
-            "index": index,
-            "delta": {"role": "assistant", "content": "", "refusal": None},
-            "logprobs": None,
-            "finish_reason": None,
-        }
-    )
-
-
-def chunk(writer: ChunkWriter, index: int, piece: Piece, style: ChatStyle) -> bytes:
-    """The chunk that carries one piece."""
-    if isinstance(piece, Text) and not piece.logprobs:
-        return writer.text(index, piece.text)
-    delta: dict[str, Any]
-    logprobs: dict[str, Any] | None = None
-    finish_reason: str | None = None
-    match piece:
-        case Text():
-            delta = {"content": piece.text}
-            logprobs = _logprobs(piece.logprobs)
-        case CallStarted() if style.legacy:
-            delta = {"function_call": {"name": piece.name, "arguments": ""}}
-        case ArgumentsDelta() if style.legacy:
-            delta = {"function_call": {"arguments": piece.fragment}}
-        case CallStarted():
-            call: dict[str, Any] = {
-                "index": piece.index,
-                "id": call_id(style.answer_id, index, piece.index),
-                "type": "function",
-                "function": {"name": piece.name, "arguments": ""},
-            }
-            delta = {"tool_calls": [call]}
-        case ArgumentsDelta():
-            delta = {
-                "tool_calls": [{"index": piece.index, "function": {"arguments": piece.fragment}}]
-            }
-        case Finished():
-            delta = {}
-            finish_reason = style.finish_reason(piece)
-        case _:
-            assert_never(piece)
-    return writer.choice(
-        {
-            "index": index,
-            "delta": delta,
-            "logprobs": logprobs,
-            "finish_reason": finish_reason,
-        }
-    )
-
-
-def folded_choice(index: int, pieces: Sequence[Piece], style: ChatStyle) -> dict[str, Any]:
-    """A whole choice: what its chunks add up to."""
-    content: list[str] = []
-    tokens: list[TokenLogprob] = []
-    calls: list[tuple[str, list[str]]] = []
-    finish_reason = "stop"
-    for piece in pieces:
-        match piece:
-            case Text():
-                content.append(piece.text)
-                tokens += piece.logprobs
-            case CallStarted():
-                calls.append((piece.name, []))
-            case ArgumentsDelta():
-                calls[piece.index][1].append(piece.fragment)
-            case Finished():
-                finish_reason = style.finish_reason(piece)
-            case _:
-                assert_never(piece)
-    text = "".join(content)
-    message: dict[str, Any] = {
-        "role": "assistant",
-        # OpenAI answers null, not empty text, where there are only calls
-        "content": text if text or not calls else None,
-        "refusal": None,
-    }
-    if calls and style.legacy:
-        name, fragments = calls[0]
-        message["function_call"] = {"name": name, "arguments": "".join(fragments)}
-    elif calls:
-        message["tool_calls"] = [
-            {
-                "id": call_id(style.answer_id, index, number),
-                "type": "function",
-                "function": {"name": name, "arguments": "".join(fragments)},
-            }
-            for number, (name, fragments) in enumerate(calls)
-        ]
-    return {
-        "index": index,
-        "message": message,
-        "logprobs": _logprobs(tokens) if style.logprobs else None,
-        "finish_reason": finish_reason,
-    }
-
-
 def logprob_document(token: TokenLogprob) -> dict[str, Any]:
     """ChatCompletionTokenLogprob."""
     return {
         **_token_document(token.text, token.logprob),
-        "top_logprobs": [_token_document(text, logprob) for text, logprob in token.top],
+        "top_logprobs": [_token_document(text, logprob) for text, logprob in token.top or ()],
     }
 
 
-def _token_document(text: str, logprob: float) -> dict[str, Any]:
+def _token_document(text: str, logprob: float | None) -> dict[str, Any]:
     return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 

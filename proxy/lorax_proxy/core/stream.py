@@ -74,13 +74,14 @@ class Reading:
 class TokenLogprob:
     """A token that the client sees, its log probability, and the likeliest in its place.
 
-    `bytes` are the UTF-8 of the text that is certain with this token: empty while a character is
-    incomplete, the whole character with the token that completes it.
+    `text` is what is certain with this token: empty while a character is incomplete, the whole
+    character with the token that completes it. In an echoed prompt `top` is None, and so is the
+    first token's `logprob`: nothing came before it.
     """
 
     text: str
-    logprob: float
-    top: tuple[tuple[str, float], ...] = ()
+    logprob: float | None
+    top: tuple[tuple[str, float], ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +146,10 @@ class Choice:
     Attributes:
         finished: Whether the choice is complete; further events are ignored.
         tokens: How many tokens have arrived.
+        logprob: The sum of their log probabilities, by which `best_of` chooses.
     """
 
-    __slots__ = ("_logprobs", "_reader", "_stops", "finished", "tokens")
+    __slots__ = ("_logprobs", "_reader", "_stops", "finished", "logprob", "tokens")
 
     def __init__(self, reading: Reading) -> None:
         self._stops = StopCutter(reading.stops)
@@ -155,6 +157,7 @@ class Choice:
         self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
         self.finished = False
         self.tokens = 0
+        self.logprob = 0.0
 
     def feed(self, event: Event) -> list[Piece]:
         """Take the next event.
@@ -169,6 +172,7 @@ class Choice:
             # LoRAX reports failures inside a stream with HTTP status 200 (router/src/server.rs:930)
             raise UpstreamError(Refused(200, event.error_type, event.error or ""))
         self.tokens += 1
+        self.logprob += NO_LOGPROB if token.logprob is None else token.logprob
         details = event.details
         if event.generated_text is None:
             return [] if token.special else self._text(token, None)

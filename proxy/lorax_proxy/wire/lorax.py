@@ -9,6 +9,7 @@ a number before it decides anything about it: 1e-50 is a temperature of zero the
 """
 
 import struct
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -40,6 +41,7 @@ __all__ = [
     "decode_info",
     "decode_tokens",
     "encode",
+    "encode_embed",
     "encode_tokenize",
 ]
 
@@ -218,6 +220,12 @@ def as_f32(number: float) -> float:
 def encode(request: GenerateRequest) -> bytes:
     """The request as compact JSON."""
     return _encoder.encode(request)
+
+
+def encode_embed(text: str, parameters: Mapping[str, Any]) -> bytes:
+    """The body of `/embed` (router/src/lib.rs, `EmbedRequest`); null parameters stay unsent."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return _encoder.encode({"inputs": text, **({"parameters": given} if given else {})})
 
 
 def encode_tokenize(text: str, *, special: bool) -> bytes:

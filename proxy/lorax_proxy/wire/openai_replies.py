@@ -78,7 +78,7 @@ def encode_error(message: str, type_: str, param: str | None, code: str | None) 
 class ChunkWriter:
     """One stream's chunks as SSE events."""
 
-    __slots__ = ("_close", "_head", "_text_suffix", "_usage_asked")
+    __slots__ = ("_chat_suffix", "_close", "_head")
 
     def __init__(self, identity: Identity, object_: str, *, usage_asked: bool) -> None:
         """Prepare what all chunks share.
@@ -99,17 +99,16 @@ class ChunkWriter:
             }
         )
         self._head = b"data: " + escape_line_ends(shared[:-1]) + b',"choices":['
-        self._usage_asked = usage_asked
         self._close = b'],"usage":null}\n\n' if usage_asked else b"]}\n\n"
-        self._text_suffix = b'},"logprobs":null,"finish_reason":null}' + self._close
+        self._chat_suffix = b'},"logprobs":null,"finish_reason":null}' + self._close
 
-    def text(self, index: int, text: str) -> bytes:
+    def chat_text(self, index: int, text: str) -> bytes:
         """A chat chunk whose delta is the next text: the one that streams are made of."""
         return b'%b{"index":%d,"delta":{"content":%b%b' % (
             self._head,
             index,
             escape_line_ends(_encoder.encode(text)),
-            self._text_suffix,
+            self._chat_suffix,
         )
 
     def choice(self, choice: Mapping[str, Any]) -> bytes:

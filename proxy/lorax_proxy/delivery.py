@@ -1,0 +1,382 @@
+"""A plan carried out: ask LoRAX, and answer whole or as a stream.
+
+Everything that decides is in `core`. This module's own subject is what only a shell can know: which
+adapters have answered before, when a client leaves, and how long to wait.
+
+- *Status*: LoRAX says 200 before it has looked at a stream's request (router/src/server.rs:930), so
+  ours waits for its first event, up to `status_wait`. After that a comment keeps the connection
+  alive, and failures travel in band.
+- *Cold adapters*: a client that leaves while an adapter's first load fails kills LoRAX
+  (router/src/loader.rs:293). So an adapter that has not produced a token yet is asked through
+  `/generate_stream`, whose headers come at once, and when its client leaves, the request is kept
+  until its first event (`on_cold_cancel`), bounded in number and time.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lorax_proxy.answers import Alone, Answer, Interleaved, Whole, gather, generate
+from lorax_proxy.config import Settings
+from lorax_proxy.core import failures
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.plan import Plan
+from lorax_proxy.core.stream import Finished, Piece, Text
+from lorax_proxy.core.style import Style
+from lorax_proxy.core.text_completion import prompt_tokens
+from lorax_proxy.errors import UpstreamError
+from lorax_proxy.heartbeat import Heartbeat
+from lorax_proxy.readiness import Upstream
+from lorax_proxy.surface import Client
+from lorax_proxy.wire.lorax import GenerateRequest
+from lorax_proxy.wire.openai_replies import ChunkWriter, Identity, Usage, completion
+from lorax_proxy.wire.sse import DONE
+
+__all__ = ["Asked", "Delivery", "tell_failure"]
+
+Headers = Sequence[tuple[str, str]]
+
+_STREAM_HEADERS = (
+    ("content-type", "text/event-stream; charset=utf-8"),
+    ("cache-control", "no-cache"),
+    # nginx buffers a stream unless it is told not to
+    ("x-accel-buffering", "no"),
+)
+
+_TIMING = frozenset(
+    {
+        "x-compute-characters",
+        "x-compute-time",
+        "x-compute-type",
+        "x-generated-tokens",
+        "x-inference-time",
+        "x-prompt-tokens",
+        "x-queue-time",
+        "x-skipped-tokens",
+        "x-time-per-output-token",
+        "x-time-per-token",
+        "x-time-to-first-token",
+        "x-total-time",
+        "x-total-tokens",
+        "x-validation-time",
+    }
+)
+"""LoRAX's measurements (router/src/server.rs:773-843), passed on. Its `x-model-id` and
+`x-adapter-*` are not: they tell what a public name hides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, understood: everything that is needed to carry it out and to answer.
+
+    Attributes:
+        adapters: The LoRAX adapter ids that it loads.
+        bos: What `/generate` puts before a prompt, for prompts that are echoed with logprobs.
+        headers: Headers that the answer has besides the usual.
+    """
+
+    plan: Plan
+    upstream: Upstream
+    adapters: tuple[str, ...]
+    bos: str | None
+    identity: Identity
+    style: Style
+    stream: bool
+    usage_asked: bool
+    headers: Headers
+
+    def failed(self, failure: failures.Failure) -> failures.ApiError:
+        """What the client is told of a failure."""
+        return tell_failure(
+            failure,
+            self.upstream,
+            model=self.identity.model,
+            has_adapter=bool(self.adapters),
+            prompt_param=self.style.prompt_param,
+        )
+
+
+def tell_failure(
+    failure: failures.Failure,
+    upstream: Upstream,
+    *,
+    model: str,
+    has_adapter: bool,
+    prompt_param: str,
+) -> failures.ApiError:
+    """What a client is told of a failure; after a lost connection the upstream is asked anew."""
+    if failure in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT, Lost.CUT):
+        upstream.lost()
+    return failures.answer(failure, model=model, has_adapter=has_adapter, prompt_param=prompt_param)
+
+
+class Delivery:
+    """Carries plans out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._drains: set[asyncio.Task[None]] = set()
+
+    async def deliver(self, client: Client, asked: Asked) -> None:
+        """Ask LoRAX and answer the client, whatever happens but its leaving."""
+        client.record.model = asked.identity.model
+        client.record.upstream = asked.upstream.name
+        client.record.stream = asked.stream
+        try:
+            async with asyncio.timeout(self._settings.total_timeout):
+                await (self._stream(client, asked) if asked.stream else self._whole(client, asked))
+        except TimeoutError:
+            await client.fail(asked.failed(Lost.TOTAL_TIMEOUT))
+        except UpstreamError as error:
+            await client.fail(asked.failed(error.failure))
+
+    async def aclose(self) -> None:
+        """Let go of every request that nobody waits for any more."""
+        for task in self._drains:
+            task.cancel()
+        await asyncio.gather(*self._drains, return_exceptions=True)
+
+    async def _whole(self, client: Client, asked: Asked) -> None:
+        """Answer with one JSON document."""
+        every, returned = await self._choices(asked)
+        choices = [asked.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
+        usage = await self._usage(asked, [answer.end for answer in every])
+        _record(client, asked, [answer.end for answer in returned], usage)
+        await client.reply(
+            completion(asked.identity, asked.style.whole_object, choices, usage),
+            headers=(*asked.headers, *_timing(returned[0].headers)),
+        )
+
+    async def _choices(self, asked: Asked) -> tuple[list[Whole], list[Whole]]:
+        """Every answer, and of them those that are returned, prompt by prompt."""
+        plan = asked.plan
+        if plan.requests:
+            every = await gather([self._one(asked, request) for request in plan.requests])
+        else:
+            # a zero budget asks for nothing, and LoRAX refuses it (router/src/validation.rs)
+            nothing = Whole([Finished("length", 0, None)])
+            every = [nothing] * (len(plan.prompts) * plan.choices)
+        tries = len(every) // len(plan.prompts)
+        returned: list[Whole] = []
+        for number, prompt in enumerate(plan.prompts):
+            mine = every[number * tries : (number + 1) * tries]
+            if plan.choices < tries:
+                # the likeliest by token, the first of equals: how LoRAX chooses, and OpenAI
+                mine = sorted(mine, key=lambda answer: -answer.mean_logprob)[: plan.choices]
+            returned += [self._echoed(asked, prompt, answer) for answer in mine]
+        return every, returned
+
+    def _echoed(self, asked: Asked, prompt: str, answer: Whole) -> Whole:
+        plan = asked.plan
+        if plan.discard:
+            answer = Whole(
+                [Finished("length", 0, answer.end.prompt_tokens)], answer.headers, answer.prefill
+            )
+        if not plan.echo:
+            return answer
+        tokens = prompt_tokens(prompt, answer.prefill, asked.bos) if plan.score else ()
+        return Whole([Text(prompt, tokens), *answer.pieces], answer.headers)
+
+    async def _one(self, asked: Asked, request: GenerateRequest) -> Whole:
+        """One LoRAX request and its whole answer."""
+        plan = asked.plan
+        if plan.score or (not plan.token_stream and self._is_warm(asked)):
+            try:
+                return await generate(
+                    asked.upstream.transport,
+                    request,
+                    plan.reading,
+                    silence=self._settings.first_event_timeout,
+                )
+            except UpstreamError as error:
+                raise _never_begun(error) from error
+        answer = await self._open(asked, request)
+        try:
+            source = Alone(answer)
+            batch = await self._first(asked, [answer], source)
+            pieces: list[Piece] = []
+            while batch is not None:
+                pieces += [piece for _, piece in batch]
+                batch = await source.pieces()
+            return Whole(
+                pieces, answer.exchange.headers, mean_logprob=answer.logprob / answer.tokens
+            )
+        finally:
+            await self._let_go(asked, answer)
+
+    async def _stream(self, client: Client, asked: Asked) -> None:
+        """Answer with a stream of chunks."""
+        plan = asked.plan
+        style = asked.style
+        writer = ChunkWriter(asked.identity, style.chunk_object, usage_asked=asked.usage_asked)
+        if plan.score or not plan.requests:
+            await self._stream_whole(client, asked, writer)
+            return
+        count = len(plan.requests)
+        openings = b"".join(style.opening(writer, index) for index in range(count))
+        if plan.echo:
+            echoes = enumerate(p for p in plan.prompts for _ in range(plan.choices))
+            openings += b"".join(style.chunk(writer, i, Text(prompt)) for i, prompt in echoes)
+        ends: dict[int, Finished] = {}
+        answers: list[Answer] = []
+
+        async def begin(more: bytes = b"") -> None:
+            timing = _timing(answers[0].exchange.headers)
+            await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
+            await client.write(openings + more)
+
+        try:
+            answers += await gather([self._open(asked, request) for request in plan.requests])
+            source = Alone(answers[0]) if count == 1 else Interleaved(answers)
+            async with Heartbeat(
+                client,
+                begin=begin,
+                first=self._settings.status_wait,
+                interval=self._settings.keepalive_interval,
+            ) as heart:
+                try:
+                    batch = await self._first(asked, answers, source)
+                    client.record.first_token = client.elapsed()
+                    while batch is not None:
+                        out = b"".join([style.chunk(writer, i, piece) for i, piece in batch])
+                        ends.update((i, p) for i, p in batch if isinstance(p, Finished))
+                        if not client.started:
+                            await begin(out)
+                        elif out:
+                            await heart.write(out)
+                        batch = await source.pieces()
+                finally:
+                    await source.close()
+        finally:
+            for answer in answers:
+                await self._let_go(asked, answer)
+        await self._end_stream(client, asked, writer, [ends[index] for index in range(count)])
+
+    async def _stream_whole(self, client: Client, asked: Asked, writer: ChunkWriter) -> None:
+        """Answer with a stream of what is only known as a whole."""
+        every, returned = await self._choices(asked)
+        style = asked.style
+        out = b"".join(style.opening(writer, index) for index in range(len(returned)))
+        for index, answer in enumerate(returned):
+            out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
+        timing = _timing(returned[0].headers)
+        await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
+        await client.write(out)
+        await self._end_stream(client, asked, writer, [answer.end for answer in every])
+
+    async def _end_stream(
+        self, client: Client, asked: Asked, writer: ChunkWriter, ends: Sequence[Finished]
+    ) -> None:
+        usage = await self._usage(asked, ends) if asked.usage_asked else None
+        _record(client, asked, ends, usage)
+        await client.end((writer.usage(usage) if usage else b"") + DONE)
+
+    async def _first(
+        self, asked: Asked, answers: Sequence[Answer], source: Alone | Interleaved
+    ) -> list[tuple[int, Piece]] | None:
+        """The first pieces, within `first_event_timeout`."""
+        try:
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                batch = await source.pieces()
+        except TimeoutError:
+            raise UpstreamError(Lost.FIRST_EVENT_TIMEOUT) from None
+        except UpstreamError as error:
+            raise (error if any(a.begun for a in answers) else _never_begun(error)) from error
+        self._answered(asked, answers)
+        return batch
+
+    def _answered(self, asked: Asked, answers: Sequence[Answer]) -> None:
+        if asked.adapters and any(answer.tokens for answer in answers):
+            asked.upstream.warm.add(asked.adapters)
+
+    def _is_warm(self, asked: Asked) -> bool:
+        return not asked.adapters or asked.adapters in asked.upstream.warm
+
+    async def _open(self, asked: Asked, request: GenerateRequest) -> Answer:
+        """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
+        opening = asyncio.create_task(
+            Answer.open(
+                asked.upstream.transport,
+                request,
+                asked.plan.reading,
+                silence=self._settings.idle_timeout,
+            )
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._background(self._let_go_later(asked, opening))
+            raise
+
+    async def _let_go_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
+        try:
+            answer = await opening
+        except UpstreamError:
+            return
+        await self._let_go(asked, answer)
+
+    async def _let_go(self, asked: Asked, answer: Answer) -> None:
+        """End one request: at once, unless that could kill LoRAX."""
+        cold = not answer.begun and not self._is_warm(asked)
+        if (
+            cold
+            and self._settings.on_cold_cancel == "drain"
+            and not answer.failed
+            and len(self._drains) < self._settings.max_drains
+        ):
+            self._background(self._drain(asked, answer))
+        else:
+            await answer.exchange.close()
+
+    async def _drain(self, asked: Asked, answer: Answer) -> None:
+        """Wait for the first event of a request that nobody waits for, then end it."""
+        try:
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                await answer.pieces()
+            self._answered(asked, [answer])
+        except (UpstreamError, TimeoutError):
+            pass
+        finally:
+            await answer.exchange.close()
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def _usage(self, asked: Asked, ends: Sequence[Finished]) -> Usage:
+        """The counts of an answer: each prompt once, the tokens of every try."""
+        plan = asked.plan
+        tries = len(ends) // len(plan.prompts)
+        prompt_count = 0
+        for number, prompt in enumerate(plan.prompts):
+            mine = ends[number * tries : (number + 1) * tries]
+            told = next((end.prompt_tokens for end in mine if end.prompt_tokens), None)
+            if told is None:
+                # we stopped LoRAX before it said, or it does not count (causal_lm.py:689)
+                told = await asked.upstream.count_tokens(prompt)
+                told = told if plan.truncate is None else min(told, plan.truncate)
+            prompt_count += told
+        generated = 0 if plan.discard else sum(end.completion_tokens for end in ends)
+        return Usage(prompt_count, generated)
+
+
+def _record(client: Client, asked: Asked, ends: Sequence[Finished], usage: Usage | None) -> None:
+    record = client.record
+    record.finish_reason = asked.style.finish_reason(ends[0])
+    record.completion_tokens = sum(end.completion_tokens for end in ends)
+    if usage is not None:
+        record.prompt_tokens = usage.prompt_tokens
+        record.completion_tokens = usage.completion_tokens
+
+
+def _never_begun(error: UpstreamError) -> UpstreamError:
+    """Silence before the first event is a failure of its own."""
+    if error.failure is Lost.IDLE_TIMEOUT:
+        return UpstreamError(Lost.FIRST_EVENT_TIMEOUT)
+    return error
+
+
+def _timing(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in headers if name in _TIMING)
