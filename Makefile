@@ -1,7 +1,8 @@
 # Every command that a person or CI runs here. `make` alone lists them.
 #
 # The environment is made from the hashed locks in requirements/, by uv when it is present, else by
-# venv and pip; the Dockerfile installs from the same files.
+# venv and pip; the Dockerfile installs from the same files. Another interpreter, another place:
+# `make run PYTHON=python3.13 VENV=.venv-3.13`.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -14,13 +15,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
+JUDGES := $(sort $(basename $(notdir $(wildcard requirements/judges/*.txt))))
 
-ifdef UV
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python
-NEWENV = $(UV) venv --quiet --allow-existing --python "$(PYTHON)"
+# $(call environment,FOLDER) makes one; $(call install,FOLDER) is the start of an install command.
+ifneq ($(UV),)
+environment = $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(1)
+install = $(UV) pip install --quiet --python $(1)/bin/python
 else
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-NEWENV = "$(PYTHON)" -m venv
+environment = "$(PYTHON)" -m venv $(1)
+install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .PHONY: help
@@ -36,18 +39,26 @@ python:
 # The lock first, then the project itself from this folder, built by the locked hatchling.
 $(VENV)/run.stamp: requirements/build.txt requirements/run.txt pyproject.toml | python
 	@echo "making $(VENV) from requirements/run.txt (once) ..."
-	@$(NEWENV) $(VENV)
-	@$(INSTALL) --require-hashes -r requirements/build.txt -r requirements/run.txt
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@$(call environment,$(VENV))
+	@$(call install,$(VENV)) --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(call install,$(VENV)) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/demo.stamp: $(VENV)/run.stamp requirements/demo.txt
-	@$(INSTALL) --require-hashes -r requirements/demo.txt
+	@$(call install,$(VENV)) --require-hashes -r requirements/demo.txt
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 	@echo "adding requirements/test.txt (once) ..."
-	@$(INSTALL) --require-hashes -r requirements/test.txt
+	@$(call install,$(VENV)) --require-hashes -r requirements/test.txt
+	@touch $@
+
+# A judge's environment holds the judge and, for suites that import it, the project on top.
+.venv-judge-%/judge.stamp: requirements/judges/%.txt requirements/build.txt pyproject.toml | python
+	@echo "making .venv-judge-$* from requirements/judges/$*.txt (once) ..."
+	@$(call environment,.venv-judge-$*)
+	@$(call install,.venv-judge-$*) --require-hashes -r requirements/build.txt -r requirements/judges/$*.txt
+	@$(call install,.venv-judge-$*) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: run
@@ -81,8 +92,22 @@ test: lint types ## format, lint, types and tests: what CI runs
 deep: $(VENV)/test.stamp ## every law with 100,000 examples; long
 	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m law --timeout 0 $(ARGS)
 
+.PHONY: judges
+judges: $(JUDGES:%=judge-%) ## suites that need environments of their own; one alone: make judge-NAME
+
+# A judge's own warnings are its makers' business, hence the -W.
+.PHONY: $(JUDGES:%=judge-%)
+$(JUDGES:%=judge-%): judge-%: .venv-judge-%/judge.stamp $(VENV)/run.stamp
+	@echo "judge: $*"
+	@LORAX_PROXY_COMMAND="$(CURDIR)/$(BIN)/lorax-proxy" LORAX_MOCK_COMMAND="$(CURDIR)/$(BIN)/lorax-mock" \
+		.venv-judge-$*/bin/python -m pytest -W default tests/judges/$* $(ARGS)
+
+.PHONY: docs
+docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_proxy.core.parameters
+	@$(BIN)/python -m tests.house.support_table README.md
+
 .PHONY: locks
-locks: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+locks: ## write requirements/**/*.txt anew from pyproject.toml and *.in (needs uv)
 	@requirements/lock
 
 .PHONY: clean
