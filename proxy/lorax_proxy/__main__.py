@@ -1,11 +1,9 @@
 """`lorax-proxy`: arguments in, a running proxy out."""
 
-import contextlib
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -102,8 +100,18 @@ def config(*, config: Config = None) -> None:
 
 
 def main() -> None:
-    """The command's entry point."""
-    _cli()
+    """The command's entry point: a wrong option is one line on standard error, and exit 2."""
+    try:
+        code = _cli(standalone_mode=False)
+    except typer.TyperException as error:
+        message = error.format_message()
+        # without arguments the "error" is the help text
+        line = message if len(sys.argv) < 2 else f"lorax-proxy: {message}"
+        print(line, file=sys.stderr)  # noqa: T201 - the command's output
+        code = 2
+    except typer.Abort:
+        code = 130
+    sys.exit(code)
 
 
 def _serve_demo(settings: Settings) -> None:
@@ -133,55 +141,20 @@ def _announce(url: str) -> None:
 
 def _run(settings: Settings, announce: Callable[[str], None]) -> None:
     """Listen, say so, and serve until a signal."""
-    import uvicorn  # noqa: PLC0415 - a wrong option must not wait for a server's imports
-
+    # imported here: a wrong option must not wait for a server's imports
     from lorax_proxy.app import create_app  # noqa: PLC0415 - see above
+    from lorax_proxy.serving import listen, serve  # noqa: PLC0415 - see above
 
     app = create_app(settings)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http="httptools",
-            loop="auto",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.shutdown_timeout),
-        )
+    serve(
+        app,
+        listener,
+        lambda: announce(f"http://{shown}:{port}"),
+        shutdown_timeout=settings.shutdown_timeout,
     )
-    ready: Any = server.startup
-
-    async def startup(sockets: list[socket.socket] | None = None) -> None:
-        await ready(sockets)
-        if server.started:
-            announce(f"http://{shown}:{port}")
-
-    server.startup = startup  # type: ignore[method-assign] # uvicorn has no hook for "listening"
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run([listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything is started, so that a taken one is one clear line."""
-    try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise SettingsInvalid(f"host: {host} is no address: {error.strerror}") from None
-    family, kind, protocol, _, address = infos[0]
-    listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-    except OSError as error:
-        listener.close()
-        raise SettingsInvalid(
-            f"port: cannot listen on {host}:{port}: {error.strerror}; "
-            "choose another with --port, or end what holds it"
-        ) from None
-    return listener
 
 
 def _shown(value: object) -> str:
@@ -193,8 +166,7 @@ def _say(line: str) -> None:
 
 
 def _fail(line: str) -> NoReturn:
-    print(f"lorax-proxy: {line}", file=sys.stderr)  # noqa: T201 - the command's output
-    raise typer.Exit(2)
+    raise typer.TyperException(line)
 
 
 if __name__ == "__main__":

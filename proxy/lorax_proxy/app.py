@@ -122,7 +122,7 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
             except UpstreamError as error:
                 if not told:
                     told = True
-                    observer.note(
+                    observer.warn(
                         "upstream_not_ready",
                         upstream=upstream.name,
                         url=upstream.settings.url,
@@ -130,6 +130,7 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
                     )
                 await asyncio.sleep(_RETRY_READY)
             else:
+                directory.announce(upstream)
                 return
 
     await asyncio.gather(*(ask(upstream) for upstream in directory.upstreams.values()))

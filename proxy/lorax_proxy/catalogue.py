@@ -134,8 +134,8 @@ class Directory:
             RequestRefused: 500 `chat_template_missing`, since only the operator can mend it: no
                 template is ever guessed.
         """
-        name = route.model.template if route.model and route.model.template else None
-        name = name or self._global_template or family_of(facts.model_id)
+        own = route.model.template if route.model else None
+        name = own or self._default_template(facts)
         if name is None:
             raise RequestRefused(
                 f"No chat template is known for the base model '{facts.model_id}'. Set one with "
@@ -147,10 +147,29 @@ class Directory:
             )
         if name not in self._templates:
             self._templates[name] = self._load(name)
-            self._observer.note("chat_template", model=facts.model_id, builtin=name)
         return self._templates[name]
 
+    def announce(self, upstream: Upstream) -> None:
+        """Say at start what an upstream serves and which template its chats get."""
+        facts = upstream.facts
+        if facts is None:
+            return
+        self._observer.note("upstream_ready", upstream=upstream.name, model=facts.model_id)
+        if upstream.kind is not Kind.GENERATE:
+            return
+        template = self._default_template(facts)
+        if template is None:
+            self._observer.warn("chat_template_missing", model=facts.model_id)
+        else:
+            self._observer.note("chat_template", model=facts.model_id, template=template)
+        if facts.appends_eos:
+            self._observer.warn("tokenizer_appends_eos", model=facts.model_id, chat="refused")
+
+    def _default_template(self, facts: Facts) -> str | None:
+        return self._global_template or family_of(facts.model_id)
+
     def _load(self, name: str) -> PreparedTemplate:
+        """A template, tried in a child process first if it is a stranger's."""
         return PreparedTemplate.of(load_template(name), self._settings.special_tokens)
 
     def listed(self) -> list[str]:

@@ -123,6 +123,10 @@ class Observer:
 
     def note(self, event: str, **facts: object) -> None:
         """Something that an operator wants to know."""
+        self._log.info(event, **facts)
+
+    def warn(self, event: str, **facts: object) -> None:
+        """Something that an operator should mend."""
         self._log.warning(event, **facts)
 
     def metrics(self) -> bytes:
