@@ -37,14 +37,21 @@ def laws(
     *,
     wire: Annotated[str | None, typer.Option(help="openai or lorax; both when absent")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    markdown: Annotated[bool, typer.Option(help="as the page docs/laws.md")] = False,
 ) -> None:
     """List the laws."""
     from lorax_contracts.laws import all_laws  # noqa: PLC0415 - --help must not load the data
-    from lorax_contracts.listing import law_document, law_table  # noqa: PLC0415 - see above
+    from lorax_contracts.listing import (  # noqa: PLC0415 - see above
+        law_document,
+        law_markdown,
+        law_table,
+    )
 
     chosen = [law for law in all_laws().values() if law.wire == (_kind(wire) or law.wire)]
     if as_json:
         typer.echo(json.dumps([law_document(law) for law in chosen], indent=2, ensure_ascii=False))
+    elif markdown:
+        typer.echo(law_markdown(chosen), nl=False)
     else:
         law_table(chosen)
 

@@ -18,7 +18,7 @@ class ContractsError(Exception):
     """Base of everything this package raises; its text is one line made for a person."""
 
 
-class UnknownName(ContractsError):  # noqa: N818 - named for what happened, as the others are
+class UnknownName(ContractsError):
     """A name that is not in the data.
 
     Attributes:
@@ -34,9 +34,9 @@ class UnknownName(ContractsError):  # noqa: N818 - named for what happened, as t
         super().__init__(f"no {what} is called {name!r}{hint}")
 
 
-class CannotRead(ContractsError):  # noqa: N818 - see UnknownName
+class CannotRead(ContractsError):
     """A file that is not what it should be; the text says where."""
 
 
-class CannotRun(ContractsError):  # noqa: N818 - see UnknownName
+class CannotRun(ContractsError):
     """The server at the address cannot be judged; the text says why and what to do."""

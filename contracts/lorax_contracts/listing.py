@@ -7,7 +7,14 @@ from lorax_contracts.curl import curl
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.laws import Evidence, Law, Promise, law
 
-__all__ = ["finding_document", "finding_lines", "law_document", "law_table", "law_text"]
+__all__ = [
+    "finding_document",
+    "finding_lines",
+    "law_document",
+    "law_markdown",
+    "law_table",
+    "law_text",
+]
 
 _EVIDENCE = {
     Evidence.ONE: "one recorded exchange shows it",
@@ -46,6 +53,33 @@ def law_document(one: Law) -> dict[str, str]:
         "why": one.why,
         "source": one.source,
     }
+
+
+def law_markdown(laws: Iterable[Law]) -> str:
+    """The document `docs/laws.md`: one table a wire."""
+    lines = [
+        "# Laws",
+        "",
+        "What each wire promises, as `lorax-contracts` judges it."
+        " Written by `lorax-contracts laws --markdown`; the data is"
+        " `contracts/lorax_contracts/data/laws/`.",
+        "",
+        "*wrong*: the client is told something untrue or loses something."
+        " *breaks*: usual clients fail."
+        " *shape*: the published shape is not kept, and many clients survive."
+        " Laws marked *ours* are stricter than what is published and are judged with `--strict`.",
+    ]
+    wire = ""
+    for one in laws:
+        if one.wire != wire:
+            wire = one.wire
+            title = "OpenAI's wire" if wire == "openai" else "LoRAX's wire"
+            lines += ["", f"## {title}", "", "| law | | promised | because | source |"]
+            lines.append("|---|---|---|---|---|")
+        ours = ", ours" if one.promise is Promise.OURS else ""
+        cells = [one.id, one.severity.value + ours, one.text, one.why, one.source]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def law_table(laws: Iterable[Law]) -> None:

@@ -1,8 +1,16 @@
 """Laws and findings as people and programs read them."""
 
+from pathlib import Path
+
 from lorax_contracts.judge import judge
 from lorax_contracts.laws import all_laws, law
-from lorax_contracts.listing import finding_document, finding_lines, law_document, law_text
+from lorax_contracts.listing import (
+    finding_document,
+    finding_lines,
+    law_document,
+    law_markdown,
+    law_text,
+)
 from tests.contracts import samples
 
 
@@ -42,3 +50,9 @@ def test_a_finding_says_what_was_seen_promised_and_how_to_repeat_it() -> None:
     document = finding_document(finding, "http://localhost:8000")
     assert document["law"] == "OAI-CHAT-004"
     assert document["curl"].startswith("curl ")
+
+
+def test_the_page_of_laws_is_the_list_of_laws() -> None:
+    """docs/laws.md is written by `lorax-contracts laws --markdown > docs/laws.md`."""
+    page = Path(__file__).parents[2] / "docs" / "laws.md"
+    assert page.read_text("utf-8") == law_markdown(all_laws().values())
