@@ -49,6 +49,7 @@ class Answer:
         self._choice = Choice(reading)
         self._decoder = SseDecoder()
         self._failure: UpstreamError | None = None
+        self._reading: asyncio.Future[bytes] | None = None
 
     @classmethod
     async def open(
@@ -100,7 +101,7 @@ class Answer:
         pieces: list[Piece] = []
         try:
             while True:
-                data = await self.exchange.read()
+                data = await self._read()
                 if not data:
                     return self._choice.finish()
                 events = self._decoder.feed(data)

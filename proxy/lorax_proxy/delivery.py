@@ -327,7 +327,7 @@ class Delivery:
         ):
             self._background(self._drain(asked, answer))
         else:
-            await answer.exchange.close()
+            await answer.close()
 
     async def _drain(self, asked: Asked, answer: Answer) -> None:
         """Wait for the first event of a request that nobody waits for, then end it."""
@@ -338,7 +338,7 @@ class Delivery:
         except (UpstreamError, TimeoutError):
             pass
         finally:
-            await answer.exchange.close()
+            await answer.close()
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
