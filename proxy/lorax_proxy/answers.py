@@ -118,6 +118,29 @@ class Answer:
             self._fail(error, None, pieces)
         return pieces
 
+    async def _read(self) -> bytes:
+        """The next bytes. Until LoRAX has begun, a caller that is cancelled leaves the read alone.
+
+        A cancelled read breaks the connection, and breaking it while an adapter's first load fails
+        kills LoRAX (router/src/loader.rs:293): whoever waits next goes on with the same read.
+        """
+        if self.begun:
+            return await self.exchange.read()
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self.exchange.read())
+        try:
+            return await asyncio.shield(self._reading)
+        finally:
+            if self._reading.done():
+                self._reading = None
+
+    async def close(self) -> None:
+        """End the request, if it has not ended."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self.exchange.close()
+
     def _fail(self, error: UpstreamError, cause: Exception | None, pieces: Sequence[Piece]) -> None:
         """Raise now, or after the pieces that came before the failure are out."""
         self._failure = error
