@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from lorax_mock.errors import FrameworkRefusal
-from lorax_mock.serde import Fault, read, type_of_read
+from lorax_mock.serde import Fault, Kind, read
 
 __all__ = [
     "CORS",
@@ -44,7 +44,7 @@ JSON: Final[Header] = (b"content-type", b"application/json")
 TEXT: Final[Header] = (b"content-type", b"text/plain; charset=utf-8")
 
 
-class ClientLeft(Exception):  # noqa: N818 - an event, not an error of ours
+class ClientLeft(Exception):
     """The client hung up before its request was whole."""
 
 
@@ -120,7 +120,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
 
-def parse(body: bytes, kind: type_of_read) -> Any:
+def parse(body: bytes, kind: Kind) -> Any:
     """The body as `kind`; raises FrameworkRefusal with serde's words."""
     try:
         return read(body, kind)

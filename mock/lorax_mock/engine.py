@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from lorax_mock.chances import Chances, chances_for
+from lorax_mock.conforming import compose
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.personas import Persona
-from lorax_mock.schema import compose
 from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.validation import Valid
 from lorax_mock.wire import Alternative, FinishReason, Generated, PrefillToken, Token
@@ -152,9 +152,14 @@ def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) ->
     if valid.request.parameters.truncate is not None:
         prompt = tokenizer.decode(valid.prompt, skip_special=True)
     if valid.schema is not None:
-        yield from tokenizer.encode(compose(valid.schema, draws), special=False)
+        spoken = persona.speak(prompt, Draws(key, "strings"), sampled=valid.samples)
+
+        def words() -> str:
+            return next(spoken)[0].strip()
+
+        text = compose(valid.schema, draws, words)
+        yield from tokenizer.encode(text, special=False)
         yield tokenizer.eos
-        prompt = ""
     for sentence, done in persona.speak(prompt, draws, sampled=valid.samples):
         yield from tokenizer.encode(sentence, special=False)
         if done:

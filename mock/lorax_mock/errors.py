@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is what the server utters, not a fault of the mock
+class Refusal(Exception):
     """Anything but the answer that was asked for."""
 
 

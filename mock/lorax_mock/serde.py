@@ -1,4 +1,4 @@
-"""JSON as the router reads it: serde_json under serde_path_to_error, text for text.
+"""Typed values out of JSON, as a Rust type under serde and serde_path_to_error reads them.
 
 Rules that other JSON readers break, and that this one keeps:
 
@@ -10,27 +10,24 @@ Rules that other JSON readers break, and that this one keeps:
   alone; an array is read as a struct's fields in their order.
 * Reading stops after the first value: what follows it is never looked at.
 
-Positions follow serde_json's two kinds: faults found by looking ahead count the byte looked at,
-faults raised by a type count the bytes consumed (serde_json 1.0.132, src/de.rs and src/read.rs).
 A fault without a position gets one from the innermost structure around it, after that structure
 has looked for its closing bracket: serde_json evaluates `end_map` before it reports.
 """
 
 import contextlib
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
-from lorax_mock.floats import f32, spell_f64
+from lorax_mock.floats import f32
+from lorax_mock.jsontext import Fault, Reader, number_seen
+from lorax_mock.skipping import skip
 
 __all__ = [
     "REQUIRED",
     "Fault",
     "Field",
+    "Kind",
     "Reader",
     "boolean",
     "integer",
@@ -44,423 +41,7 @@ __all__ = [
     "unit_enum",
 ]
 
-_SPACE = re.compile(rb"[ \n\t\r]*")
-_STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
-_NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_DEPTH_LIMIT: Final = 128
-_U64: Final = 2**64 - 1
-_I64_MIN: Final = -(2**63)
-
-type_of_read = Callable[["Reader"], Any]
-
-
-class Fault(Exception):  # noqa: N818 - serde's word for it would be Error, which reads as ours
-    """Why a body was not accepted; `str()` is the detail that axum appends."""
-
-    def __init__(self, text: str, *, syntax: bool, at: int | None = None) -> None:
-        super().__init__(text)
-        self.text = text
-        self.syntax = syntax
-        self.at = at
-        self.path: list[str | int] = []
-        self.where = ""
-
-    def __str__(self) -> str:
-        path = ""
-        for segment in reversed(self.path):
-            if isinstance(segment, int):
-                path += f"[{segment}]"
-            else:
-                path += f".{segment}" if path else segment
-        return f"{path}: {self.text}{self.where}" if path else f"{self.text}{self.where}"
-
-
-class Reader:
-    """A position in a body, and serde_json's small questions about what comes next."""
-
-    __slots__ = ("at", "data", "depth")
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self.depth = _DEPTH_LIMIT
-
-    def peek(self) -> int:
-        """The next byte that is not white space; -1 at the end."""
-        match = _SPACE.match(self.data, self.at)
-        if match:
-            self.at = match.end()
-        return self.data[self.at] if self.at < len(self.data) else -1
-
-    def here(self, text: str) -> Fault:
-        """A syntax fault at the bytes consumed."""
-        return Fault(text, syntax=True, at=self.at)
-
-    def ahead(self, text: str) -> Fault:
-        """A syntax fault at the byte looked at."""
-        return Fault(text, syntax=True, at=min(len(self.data), self.at + 1))
-
-    def enter(self) -> None:
-        """One bracket deeper; serde_json refuses the 128th."""
-        self.depth -= 1
-        if self.depth == 0:
-            raise self.ahead("recursion limit exceeded")
-        self.at += 1
-
-    def literal(self, rest: bytes) -> None:
-        """The remaining letters of `null`, `true` or `false`."""
-        for letter in rest:
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a value")
-            self.at += 1
-            if self.data[self.at - 1] != letter:
-                raise self.here("expected ident")
-
-    def text(self) -> str:
-        """A string whose opening quote is the next byte."""
-        match = _STRING.match(self.data, self.at)
-        if match:
-            try:
-                value: str = msgspec.json.decode(match[0], type=str)
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                return self._careful_text()
-            self.at = match.end()
-            return value
-        return self._careful_text()
-
-    def _careful_text(self) -> str:
-        data, size = self.data, len(self.data)
-        self.at += 1
-        out = bytearray()
-        while True:
-            start = self.at
-            while self.at < size and data[self.at] not in b'"\\' and data[self.at] >= 0x20:
-                self.at += 1
-            out += data[start : self.at]
-            if self.at == size:
-                raise self.here("EOF while parsing a string")
-            byte = data[self.at]
-            self.at += 1
-            if byte == 0x22:
-                break
-            if byte != 0x5C:
-                raise self.here("control character (\\u0000-\\u001F) found while parsing a string")
-            out += self._escape()
-        try:
-            return out.decode()
-        except UnicodeDecodeError:
-            raise self.here("invalid unicode code point") from None
-
-    def _escape(self) -> bytes:
-        if self.at >= len(self.data):
-            raise self.here("EOF while parsing a string")
-        letter = self.data[self.at]
-        self.at += 1
-        if letter == 0x75:
-            return self._unicode_escape().encode()
-        plain = _ESCAPES.get(letter)
-        if plain is None:
-            raise self.here("invalid escape")
-        return plain
-
-    def _unicode_escape(self) -> str:
-        first = self._hex4()
-        if 0xDC00 <= first <= 0xDFFF:
-            raise self.here("lone leading surrogate in hex escape")
-        if not 0xD800 <= first <= 0xDBFF:
-            return chr(first)
-        for expected in b"\\u":
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a string")
-            self.at += 1
-            if self.data[self.at - 1] != expected:
-                raise self.here("unexpected end of hex escape")
-        second = self._hex4()
-        if not 0xDC00 <= second <= 0xDFFF:
-            raise self.here("lone leading surrogate in hex escape")
-        return chr(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00))
-
-    def _hex4(self) -> int:
-        digits = self.data[self.at : self.at + 4]
-        if len(digits) < 4:
-            self.at = len(self.data)
-            raise self.here("EOF while parsing a string")
-        self.at += 4
-        if not all(digit in b"0123456789abcdefABCDEF" for digit in digits):
-            raise self.here("invalid escape")
-        return int(digits, 16)
-
-    def number(self) -> int | float:
-        """A number whose first byte is next: int within 64 bits, float for all others."""
-        negative = self.data[self.at] == 0x2D
-        if negative:
-            self.at += 1
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a value")
-        match = _NUMBER.match(self.data, self.at)
-        if not match:
-            self.at += 1
-            raise self.here("invalid number")
-        self.at = match.end()
-        self._check_number_end(match)
-        value: int | float
-        if match[1] is None and match[2] is None:
-            value = -int(match[0]) if negative else int(match[0])
-            if value == 0 and negative:
-                return -0.0
-            if _I64_MIN <= value <= _U64:
-                return value
-            return float(value)
-        value = float(match[0])
-        if math.isinf(value):
-            raise self.here("number out of range")
-        return -value if negative else value
-
-    def _check_number_end(self, match: re.Match[bytes]) -> None:
-        following = self.data[self.at] if self.at < len(self.data) else -1
-        if match[0] == b"0" and following in b"0123456789" and following >= 0:
-            raise self.ahead("invalid number")
-        if following == 0x2E and match[1] is None and match[2] is None:
-            self.at += 1
-            at_end = self.at >= len(self.data)
-            raise self.ahead("EOF while parsing a value" if at_end else "invalid number")
-        if following >= 0 and following in b"eE" and match[2] is None:
-            self.at += 1
-            if self.at < len(self.data) and self.data[self.at] in b"+-":
-                self.at += 1
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a value")
-            self.at += 1
-            raise self.here("invalid number")
-
-    def unexpected(self, expected: str) -> Fault:
-        """`invalid type` for whatever comes next, which scalars consume and brackets do not."""
-        byte = self.peek()
-        if byte == 0x6E:
-            self.at += 1
-            self.literal(b"ull")
-            seen = "null"
-        elif byte == 0x74:
-            self.at += 1
-            self.literal(b"rue")
-            seen = "boolean `true`"
-        elif byte == 0x66:
-            self.at += 1
-            self.literal(b"alse")
-            seen = "boolean `false`"
-        elif byte == 0x22:
-            seen = f"string {_debug(self.text())}"
-        elif byte == 0x5B:
-            seen = "sequence"
-        elif byte == 0x7B:
-            seen = "map"
-        elif byte >= 0 and byte in b"-0123456789":
-            seen = _number_seen(self.number())
-        else:
-            return self.ahead("expected value")
-        return Fault(f"invalid type: {seen}, expected {expected}", syntax=False, at=self.at)
-
-    def skip(self) -> None:
-        """A value nobody asked for: it must be JSON, its depth and its surrogates do not matter."""
-        closers: list[int] = []
-        while True:
-            byte = self.peek()
-            if byte == -1:
-                raise self.ahead("EOF while parsing a value")
-            if byte == 0x22:
-                self._skip_text()
-            elif byte in b"-0123456789":
-                self.number()
-            elif byte in b"ntf":
-                self.at += 1
-                self.literal({0x6E: b"ull", 0x74: b"rue", 0x66: b"alse"}[byte])
-            elif byte in b"[{":
-                self.at += 1
-                closers.append(0x5D if byte == 0x5B else 0x7D)
-                if self.peek() != closers[-1]:
-                    if byte == 0x7B:
-                        self._skip_key()
-                    continue
-                self.at += 1
-                closers.pop()
-            else:
-                raise self.ahead("expected value")
-            if not self._close(closers):
-                return
-
-    def _close(self, closers: list[int]) -> bool:
-        """After a skipped value: leave finished brackets; whether another value follows."""
-        while closers:
-            byte = self.peek()
-            if byte == closers[-1]:
-                self.at += 1
-                closers.pop()
-                continue
-            in_list = closers[-1] == 0x5D
-            if byte == -1:
-                raise self.ahead(f"EOF while parsing {'a list' if in_list else 'an object'}")
-            if byte != 0x2C:
-                raise self.ahead(f"expected `,` or `{']' if in_list else '}'}`")
-            self.at += 1
-            if not in_list:
-                self._skip_key()
-            return True
-        return False
-
-    def _skip_key(self) -> None:
-        byte = self.peek()
-        if byte == -1:
-            raise self.ahead("EOF while parsing an object")
-        if byte != 0x22:
-            raise self.ahead("key must be a string")
-        self._skip_text()
-        self.colon()
-
-    def _skip_text(self) -> None:
-        match = _STRING.match(self.data, self.at)
-        if match and b"\\" not in match[0]:
-            self.at = match.end()
-        else:
-            self._careful_skip()
-
-    def _careful_skip(self) -> None:
-        self.at += 1
-        while True:
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a string")
-            byte = self.data[self.at]
-            self.at += 1
-            if byte == 0x22:
-                return
-            if byte == 0x5C:
-                if self.at >= len(self.data):
-                    raise self.here("EOF while parsing a string")
-                letter = self.data[self.at]
-                self.at += 1
-                if letter == 0x75:
-                    self._hex4()
-                elif letter not in _ESCAPES:
-                    raise self.here("invalid escape")
-            elif byte < 0x20:
-                raise self.here("control character (\\u0000-\\u001F) found while parsing a string")
-
-    def colon(self) -> None:
-        """The colon after a key."""
-        byte = self.peek()
-        if byte == 0x3A:
-            self.at += 1
-        elif byte == -1:
-            raise self.ahead("EOF while parsing an object")
-        else:
-            raise self.ahead("expected `:`")
-
-    def another_key(self, *, first: bool) -> bool:
-        """Whether an object goes on; positions the reader on the key's quote."""
-        byte = self.peek()
-        if byte == 0x7D:
-            return False
-        if byte == -1:
-            raise self.ahead("EOF while parsing an object")
-        if first:
-            if byte != 0x22:
-                raise self.ahead("key must be a string")
-            return True
-        if byte != 0x2C:
-            raise self.ahead("expected `,` or `}`")
-        self.at += 1
-        byte = self.peek()
-        if byte == 0x22:
-            return True
-        if byte == 0x7D:
-            raise self.ahead("trailing comma")
-        raise self.ahead("EOF while parsing a value" if byte == -1 else "key must be a string")
-
-    def another_element(self, *, first: bool) -> bool:
-        """Whether an array goes on; positions the reader on the element."""
-        byte = self.peek()
-        if byte == 0x5D:
-            return False
-        if byte == -1:
-            raise self.ahead("EOF while parsing a list")
-        if first:
-            return True
-        if byte != 0x2C:
-            raise self.ahead("expected `,` or `]`")
-        self.at += 1
-        byte = self.peek()
-        if byte == 0x5D:
-            raise self.ahead("trailing comma")
-        if byte == -1:
-            raise self.ahead("EOF while parsing a value")
-        return True
-
-    def end_map(self) -> None:
-        """The bracket that closes an object."""
-        self.depth += 1
-        byte = self.peek()
-        if byte == 0x7D:
-            self.at += 1
-        elif byte == 0x2C:
-            raise self.ahead("trailing comma")
-        elif byte == -1:
-            raise self.ahead("EOF while parsing an object")
-        else:
-            raise self.ahead("trailing characters")
-
-    def end_list(self) -> None:
-        """The bracket that closes an array."""
-        self.depth += 1
-        byte = self.peek()
-        if byte == 0x5D:
-            self.at += 1
-        elif byte == 0x2C:
-            self.at += 1
-            closing = self.peek() == 0x5D
-            raise self.ahead("trailing comma" if closing else "trailing characters")
-        elif byte == -1:
-            raise self.ahead("EOF while parsing a list")
-        else:
-            raise self.ahead("trailing characters")
-
-
-_ESCAPES: Final[Mapping[int, bytes]] = {
-    0x22: b'"',
-    0x5C: b"\\",
-    0x2F: b"/",
-    0x62: b"\b",
-    0x66: b"\f",
-    0x6E: b"\n",
-    0x72: b"\r",
-    0x74: b"\t",
-}
-
-
-def _debug(text: str) -> str:
-    """Rust's `{:?}` of a string, which is what serde shows of unexpected ones."""
-    out = ['"']
-    for char in text:
-        match char:
-            case '"' | "\\":
-                out.append("\\" + char)
-            case "\n":
-                out.append("\\n")
-            case "\r":
-                out.append("\\r")
-            case "\t":
-                out.append("\\t")
-            case "\0":
-                out.append("\\0")
-            case _ if char.isprintable() or char == " ":
-                out.append(char)
-            case _:
-                out.append(f"\\u{{{ord(char):x}}}")
-    return "".join(out) + '"'
-
-
-def _number_seen(value: float) -> str:
-    if isinstance(value, int):
-        return f"integer `{value}`"
-    return f"floating point `{spell_f64(value)}`"
+Kind = Callable[[Reader], Any]
 
 
 def _place(reader: Reader, fault: Fault) -> Fault:
@@ -497,7 +78,7 @@ def boolean(reader: Reader) -> bool:
     raise reader.unexpected("a boolean")
 
 
-def integer(name: str, low: int, high: int) -> type_of_read:
+def integer(name: str, low: int, high: int) -> Kind:
     """Rust's integer type `name` with the bounds given, both included."""
 
     def read_integer(reader: Reader) -> int:
@@ -506,7 +87,7 @@ def integer(name: str, low: int, high: int) -> type_of_read:
             raise reader.unexpected(name)
         value = reader.number()
         if isinstance(value, float):
-            text = f"invalid type: {_number_seen(value)}, expected {name}"
+            text = f"invalid type: {number_seen(value)}, expected {name}"
             raise Fault(text, syntax=False, at=reader.at)
         if not low <= value <= high:
             text = f"invalid value: integer `{value}`, expected {name}"
@@ -523,7 +104,7 @@ def single(reader: Reader) -> float:
     return f32(float(reader.number()))
 
 
-def option(inner: type_of_read) -> type_of_read:
+def option(inner: Kind) -> Kind:
     """Rust's `Option`: null, or the inner type."""
 
     def read_option(reader: Reader) -> Any:
@@ -536,7 +117,7 @@ def option(inner: type_of_read) -> type_of_read:
     return read_option
 
 
-def sequence(inner: type_of_read) -> type_of_read:
+def sequence(inner: Kind) -> Kind:
     """Rust's `Vec`."""
 
     def read_sequence(reader: Reader) -> tuple[Any, ...]:
@@ -567,7 +148,7 @@ def _leave(reader: Reader, fault: Fault, end: Callable[[], None]) -> None:
     _place(reader, fault)
 
 
-def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> type_of_read:
+def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Kind:
     """An enum of names; `variants` maps every accepted spelling, `shown` is what a refusal lists."""
 
     def read_enum(reader: Reader) -> Any:
@@ -655,14 +236,14 @@ class Field:
     """
 
     name: str
-    read: type_of_read
+    read: Kind
     default: Any = REQUIRED
     positional: bool = True
 
 
 def struct(
     name: str, fields: Sequence[Field], build: Callable[..., Any], expecting: str = ""
-) -> type_of_read:
+) -> Kind:
     """A derived `Deserialize`: an object by keys, or an array by position."""
     index = {field.name: (number, field.read) for number, field in enumerate(fields)}
     blank = [field.default for field in fields]
@@ -702,7 +283,7 @@ def struct(
             if known is None:
                 try:
                     reader.colon()
-                    reader.skip()
+                    skip(reader)
                 except Fault as fault:
                     fault.path.append(key)
                     raise
@@ -742,7 +323,7 @@ def struct(
     return read_struct
 
 
-def read(body: bytes, kind: type_of_read) -> Any:
+def read(body: bytes, kind: Kind) -> Any:
     """The first value of `body` as `kind`; raises Fault, whose text holds path, line and column."""
     reader = Reader(body)
     try:

@@ -16,6 +16,7 @@ import msgspec
 from lorax_mock.floats import spell_f32
 from lorax_mock.serde import (
     Field,
+    Kind,
     boolean,
     integer,
     json_value,
@@ -24,7 +25,6 @@ from lorax_mock.serde import (
     single,
     string,
     struct,
-    type_of_read,
     unit_enum,
 )
 
@@ -138,7 +138,7 @@ class TokenizeRequest(msgspec.Struct, frozen=True):
     add_special_tokens: bool | None = None
 
 
-def _optional(name: str, kind: type_of_read) -> Field:
+def _optional(name: str, kind: Kind) -> Field:
     return Field(name, option(kind), None)
 
 
@@ -163,8 +163,8 @@ RESPONSE_FORMAT_KIND: Final = unit_enum(
         "JsonSchema": "json_schema",
         "json_schema": "json_schema",
     },
-    # serde lists every accepted spelling, each variant's own name before its aliases.
-    ["Text", "text", "JsonObject", "json_object", "JsonSchema", "json_schema"],
+    # A refusal lists the variants by their own names, not by the aliases that people use.
+    ["Text", "JsonObject", "JsonSchema"],
 )
 
 RESPONSE_FORMAT: Final = struct(

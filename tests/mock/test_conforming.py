@@ -1,0 +1,91 @@
+"""Texts that obey schemas, judged by a validator that is not ours."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from lorax_mock.conforming import compose
+from lorax_mock.errors import LoraxRefusal
+from lorax_mock.hashing import Draws
+from lorax_mock.wire import DEFAULT_SCHEMA
+from tests.mock.strategies import schemas
+
+
+def _words() -> str:
+    return 'Arr, acme/pirate says "ahoy", twice.'
+
+
+@pytest.mark.law
+@given(schemas, st.binary(max_size=4))
+def test_every_text_conforms(schema: dict[str, Any], key: bytes) -> None:
+    """Whatever is drawn, a JSON-Schema validator accepts it."""
+    text = compose(schema, Draws(key, "test"), _words)
+    Draft202012Validator(schema).validate(json.loads(text))
+
+
+@pytest.mark.law
+@given(schemas, st.binary(max_size=4))
+def test_equal_keys_give_equal_texts(schema: dict[str, Any], key: bytes) -> None:
+    """Nothing but the key decides."""
+    first = compose(schema, Draws(key, "test"), _words)
+    assert compose(schema, Draws(key, "test"), _words) == first
+
+
+def test_strings_use_the_personas_words() -> None:
+    """The wrong adapter shows in structured output as well."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    assert "acme/pirate" in compose(schema, Draws(b"", "test"), _words)
+
+
+def test_the_default_schema_gives_a_flat_object() -> None:
+    """LoRAX's default names a list of types, from which objects are left out."""
+    values = json.loads(compose(DEFAULT_SCHEMA, Draws(b"", "test"), _words))
+    assert isinstance(values, dict)
+    assert not any(isinstance(value, (dict, list)) for value in values.values())
+
+
+def test_several_members_of_all_of_are_written_in_a_row() -> None:
+    """As the grammar has it, although that is not JSON."""
+    schema = {"allOf": [{"const": "a"}, {"const": "b"}]}
+    assert compose(schema, Draws(b"", "test"), _words) == '"a""b"'
+
+
+@pytest.mark.parametrize(
+    ("schema", "cause"),
+    [
+        ({"type": "string", "format": "email"}, "Format email is not supported by Outlines"),
+        (
+            {"type": "strng"},
+            (
+                "Could not translate the instance {'type': 'strng'} to a\n    regular expression. "
+                "Make sure it is valid to the JSON Schema specification. If\n    it is, please open "
+                "an issue on the Outlines repository"
+            ),
+        ),
+        ("a string", "'str' object has no attribute 'get'"),
+        (True, "argument of type 'bool' is not iterable"),
+        ({"properties": {"a": True}}, "argument of type 'bool' is not iterable"),
+        (
+            {"type": "object", "additionalProperties": False},
+            "argument of type 'bool' is not iterable",
+        ),
+        ({"$ref": "#/$defs/X"}, "'/$defs/X' does not exist within {'$ref': '#/$defs/X'}"),
+        ({"const": {"a": 1}}, "Unsupported data type in const: <class 'dict'>"),
+        ({"enum": [[1]]}, "Unsupported data type in enum: <class 'list'>"),
+        ({"not": {}}, "Could not translate the instance {'not': {}} to a"),
+        ({"anyOf": [{"$ref": "#"}]}, "maximum recursion depth exceeded"),
+        ({"type": "string", "pattern": "(a"}, ""),
+    ],
+)
+def test_a_schema_that_lorax_cannot_compile_is_a_424(schema: Any, cause: str) -> None:
+    """With the compiler's words behind LoRAX's."""
+    with pytest.raises(LoraxRefusal) as caught:
+        compose(schema, Draws(b"", "test"), _words)
+    assert caught.value.status == 424
+    start = "Request failed during generation: Server error: "
+    assert re.match(re.escape(start + cause), caught.value.message)

@@ -1,0 +1,195 @@
+"""Generation: laws over requests."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+
+from lorax_mock.adapters import Catalogue
+from lorax_mock.engine import generate, pick_best, request_key, server_seed
+from lorax_mock.settings import Limits, Settings
+from lorax_mock.tokenizer import builtin
+from lorax_mock.validation import validate
+from lorax_mock.wire import FinishReason, Generated, GenerateParameters, GenerateRequest
+from tests.mock.strategies import requests
+
+
+def _run(request: GenerateRequest, seed: int = 0) -> Generated:
+    settings = Settings(seed=seed)
+    valid = validate(request, Limits(), builtin())
+    identity, persona = Catalogue(settings).open(request.parameters, None)
+    key = request_key(valid, identity, settings.seed)
+    asked = request.parameters.seed
+    chosen = server_seed(key, valid, 0) if asked is None else asked
+    return generate(valid, persona, builtin(), key, chosen)
+
+
+def _ask(inputs: str = "What is a reef?", **parameters: object) -> Generated:
+    return _run(GenerateRequest(inputs, msgspec.convert(parameters, GenerateParameters)))
+
+
+@pytest.mark.law
+@given(requests)
+def test_equal_requests_give_equal_answers(request: GenerateRequest) -> None:
+    """Every token, text and logprob."""
+    assert _run(request) == _run(request)
+
+
+@pytest.mark.law
+@given(requests)
+def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None:
+    """Length beats EOS beats a stop string, and nothing goes past the first of them."""
+    answer = _run(request)
+    parameters = request.parameters
+    budget = validate(request, Limits(), builtin()).max_new_tokens
+    eos = builtin().eos
+    so_far = ""
+    for place, token in enumerate(answer.tokens, 1):
+        so_far += token.text
+        if place == budget:
+            expected = FinishReason.LENGTH
+        elif token.id == eos and not parameters.ignore_eos_token:
+            expected = FinishReason.EOS
+        elif any(so_far.endswith((stop, stop + "\n")) for stop in parameters.stop):
+            expected = FinishReason.STOP
+        else:
+            assert place < len(answer.tokens)
+            continue
+        assert (answer.finish_reason, place) == (expected, len(answer.tokens))
+
+
+@pytest.mark.law
+@given(requests)
+def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
+    """Joined event texts without specials; empty when it ends inside a character."""
+    answer = _run(request)
+    joined = "".join(token.text for token in answer.tokens if not token.special)
+    assert answer.text == joined or (answer.text == "" and not answer.tokens[-1].text)
+
+
+@pytest.mark.law
+@given(requests)
+def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
+    """Descending, at most one in sum, the chosen token with its own logprob if among them."""
+    count = request.parameters.return_k_alternatives
+    for token in _run(request).tokens:
+        assert token.logprob is not None
+        assert token.logprob <= 0
+        if count is None:
+            assert token.alternatives is None
+            continue
+        assert token.alternatives is not None
+        assert len(token.alternatives) == count
+        known = [one.logprob for one in token.alternatives if one.logprob is not None]
+        assert known == sorted(known, reverse=True)
+        assert sum(map(math.exp, known)) <= 1.000001
+        assert len({one.id for one in token.alternatives}) == count
+        chosen = [one for one in token.alternatives if one.id == token.id]
+        assert all(one.logprob == token.logprob for one in chosen)
+
+
+@pytest.mark.law
+@given(requests)
+def test_a_shorter_budget_gives_a_beginning_of_the_same_answer(request: GenerateRequest) -> None:
+    """Budgets cut, they do not choose."""
+    answer = _run(request)
+    half = max(len(answer.tokens) // 2, 1)
+    shorter = msgspec.structs.replace(request.parameters, max_new_tokens=half)
+    cut = _run(msgspec.structs.replace(request, parameters=shorter))
+    assert list(cut.tokens) == list(answer.tokens)[:half]
+
+
+def test_greedy_ignores_seeds_and_sampling_obeys_them() -> None:
+    """And only a sampled answer tells its seed."""
+    assert _ask(seed=1) == _ask(seed=2)
+    assert _ask().seed is None
+    sampled = [_ask(do_sample=True, seed=seed) for seed in (1, 1, 2)]
+    assert sampled[0] == sampled[1]
+    assert sampled[0].text != sampled[2].text
+    assert sampled[0].seed == 1
+
+
+def test_adapters_speak_differently() -> None:
+    """Each names itself; no two answers are alike."""
+    names = ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
+    answers = [_ask(adapter_id=name).text for name in names]
+    assert all(name in answer for name, answer in zip(names, answers, strict=True))
+    assert len({_ask().text, *answers}) == 5
+
+
+def test_another_mock_seed_is_another_story() -> None:
+    """Greedy answers depend on the mock's seed."""
+    request = GenerateRequest("What is a reef?")
+    assert _run(request, seed=1).text != _run(request, seed=2).text
+
+
+def test_a_stop_string_stays_in_the_text() -> None:
+    """LoRAX does not cut it off."""
+    answer = _ask(adapter_id="acme/pirate", stop=[" be"])
+    assert answer.finish_reason is FinishReason.STOP
+    assert answer.text.endswith(" be")
+
+
+def test_a_stop_string_inside_a_token_is_missed() -> None:
+    """Only token ends are looked at."""
+    answer = _ask(adapter_id="acme/pirate", stop=["pira"])
+    assert "pirate" in answer.text
+    assert answer.finish_reason is FinishReason.EOS
+
+
+def test_a_cut_inside_a_character_loses_the_text() -> None:
+    """The decoder gives nothing when it ends unfinished, whatever was streamed."""
+    answer = _ask(adapter_id="acme/poet", max_new_tokens=1)
+    assert (answer.text, answer.tokens[0].text) == ("", "")
+
+
+def test_eos_is_counted_and_spelled_as_a_special_token() -> None:
+    """It is the last event, and not in the text."""
+    answer = _ask()
+    assert answer.finish_reason is FinishReason.EOS
+    last = answer.tokens[-1]
+    assert (last.text, last.special) == ("<|eot_id|>", True)
+    assert "<|" not in answer.text
+
+
+def test_ignored_eos_goes_on() -> None:
+    """EOS tokens stay in the events; the text lacks them."""
+    answer = _ask(ignore_eos_token=True, max_new_tokens=200)
+    assert answer.finish_reason is FinishReason.LENGTH
+    assert len(answer.tokens) == 200
+    assert any(token.special for token in answer.tokens)
+    assert "<|" not in answer.text
+
+
+def test_prefill_details_cover_the_prompt() -> None:
+    """BOS first, without a logprob."""
+    answer = _ask("one two", decoder_input_details=True)
+    assert [token.text for token in answer.prefill] == ["<|begin_of_text|>", "one", " two"]
+    assert answer.prefill[0].logprob is None
+    assert all(token.logprob is not None for token in answer.prefill[1:])
+
+
+def test_best_of_prefers_the_likelier_and_the_earlier() -> None:
+    """Mean logprob decides, ties go to the first, losers keep their order."""
+    answers = [_ask(do_sample=True, seed=seed) for seed in range(5)]
+    best, others = pick_best(answers)
+
+    def mean(answer: Generated) -> float:
+        return sum(token.logprob or 0.0 for token in answer.tokens) / len(answer.tokens)
+
+    assert mean(best) == max(map(mean, answers))
+    assert list(others) == [answer for answer in answers if answer is not best]
+    assert pick_best([answers[0], answers[0]])[0] is answers[0]
+
+
+def test_a_schema_is_obeyed_or_cut() -> None:
+    """Conforming JSON and EOS; a short budget leaves invalid JSON and says length."""
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    form = {"kind": "json_object", "schema": schema}
+    whole = _ask(response_format=form)
+    assert whole.finish_reason is FinishReason.EOS
+    assert msgspec.json.decode(whole.text)["a"]
+    cut = _ask(response_format=form, max_new_tokens=3)
+    assert cut.finish_reason is FinishReason.LENGTH
+    assert whole.text.startswith(cut.text)
