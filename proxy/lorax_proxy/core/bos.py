@@ -31,5 +31,6 @@ def bos_of(with_special: Sequence[SimpleToken], without: Sequence[SimpleToken]) 
                 "".join(token.text for token in with_special[:start]),
                 appends_eos=start + len(plain) < len(with_special),
             )
-    # the added tokens changed how the text itself is cut: only what is in front can be told
-    return Bos(with_special[0].text if with_special else "", appends_eos=False)
+    # the added tokens changed how the text itself is cut: what the text alone never has was added
+    added = with_special[0] if with_special and with_special[0].id not in plain else None
+    return Bos(added.text if added else "", appends_eos=False)

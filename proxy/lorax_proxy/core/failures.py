@@ -74,13 +74,17 @@ NO_RETRY = ("x-should-retry", "false")
 _MAX_CAUSE = 600
 """Characters of LoRAX's own words that are passed on: hub errors of several lines fit."""
 
+_MAX_MATCHED = 10_000
+"""Characters of a message that a pattern looks at: LoRAX's own are far shorter, and a longer one
+must not cost the proxy time."""
+
 _TOO_LONG = re.compile(
-    r"Input validation error: `inputs` must have less than (?P<limit>\d+) tokens\. "
-    r"Given: (?P<given>\d+)"
+    r"Input validation error: `inputs` must have less than (?P<limit>[0-9]{1,20}) tokens\. "
+    r"Given: (?P<given>[0-9]{1,20})"
 )
 _OVER_BUDGET = re.compile(
-    r"Input validation error: `inputs` tokens \+ `max_new_tokens` must be <= (?P<limit>\d+)\. "
-    r"Given: (?P<given>\d+) `inputs` tokens and (?P<budget>\d+) `max_new_tokens`"
+    r"Input validation error: `inputs` tokens \+ `max_new_tokens` must be <= (?P<limit>[0-9]{1,20})\. "
+    r"Given: (?P<given>[0-9]{1,20}) `inputs` tokens and (?P<budget>[0-9]{1,20}) `max_new_tokens`"
 )
 
 _FROM_SHARD = r"Request failed during generation: Server error: "
@@ -97,7 +101,7 @@ _ADAPTER_UNUSABLE = tuple(
     re.compile(_FROM_SHARD + pattern)
     for pattern in (
         r"Adapter '[^\n]*' is not compatible with model '[^\n]*'\. Architectures differ: [^\n]*",
-        r"Adapter [^\n]* is larger than adapter memory reservation: \d+ / \d+ bytes",
+        r"Adapter [^\n]* is larger than adapter memory reservation: [0-9]+ / [0-9]+ bytes",
         r"Memory reserved for adapters is 0\. Please set a memory reservation for adapters\.",
         r"This model does not support (?:dynamic )?adapter loading\.[^\n]*",
         r"Adapter [^\n]* is not ready for use\. Current status: [^\n]*",
@@ -231,7 +235,7 @@ def _invalid(message: str, prompt_param: str) -> ApiError:
             "completion). Please reduce the length of either.",
             prompt_param,
         )
-    return ApiError(400, message, "invalid_request_error", code="invalid_value")
+    return ApiError(400, _cut(message), "invalid_request_error", code="invalid_value")
 
 
 def _length_error(message: str, prompt_param: str) -> ApiError:
@@ -239,10 +243,13 @@ def _length_error(message: str, prompt_param: str) -> ApiError:
 
 
 def _matches(patterns: tuple[re.Pattern[str], ...], message: str) -> bool:
-    return any(pattern.fullmatch(message) for pattern in patterns)
+    return len(message) <= _MAX_MATCHED and any(pattern.fullmatch(message) for pattern in patterns)
 
 
 def _cause(message: str) -> str:
     message = message.removeprefix("Request failed during generation: ")
-    message = message.removeprefix("Server error: ").strip() or "no cause was given."
+    return _cut(message.removeprefix("Server error: ").strip() or "no cause was given.")
+
+
+def _cut(message: str) -> str:
     return message if len(message) <= _MAX_CAUSE else message[: _MAX_CAUSE - 3] + "..."

@@ -5,7 +5,7 @@
 - `refusal` is what the assistant said, where it said nothing else.
 - `function_call` and the `function` role are the older names of a tool call and its result.
 - A call's `arguments` are a JSON text on OpenAI's wire and an object in Hugging Face's templates,
-  which print it with `tojson`; text that is no object stays text.
+  which print it with `tojson`; a blank text is no arguments, and text that is no object stays text.
 - A tool's result carries the tool's name too: some templates print it, and OpenAI sends the id only.
 - Keys that nobody here knows pass through: templates may read keys of their own.
 - Images, audio and files are refused by name: these models read text.
@@ -135,7 +135,7 @@ def _tool_call(call: ToolCall, path: str) -> dict[str, Any]:
 
 def _call(id_: str, name: str, arguments: str) -> dict[str, Any]:
     try:
-        document: object = msgspec.json.decode(arguments)
+        document: object = msgspec.json.decode(arguments) if arguments.strip() else {}
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         document = None
     return {

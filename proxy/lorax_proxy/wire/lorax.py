@@ -51,7 +51,7 @@ FinishReason = Literal["length", "eos_token", "stop_sequence"]
 """router/src/lib.rs, `FinishReason`: tested in this order on each token, the first that holds wins."""
 
 
-class Unreadable(ProxyError):  # noqa: N818 - says what happened
+class Unreadable(ProxyError):
     """The upstream's answer is not what LoRAX sends: no JSON, or JSON of another shape."""
 
 
@@ -213,7 +213,7 @@ def as_f32(number: float) -> float:
     """The number as LoRAX's 32-bit float will hold it; infinite when it is too large for one."""
     try:
         return float(struct.unpack("f", struct.pack("f", number))[0])
-    except OverflowError:
+    except (OverflowError, struct.error):  # the second for an integer beyond any double
         return float("inf") if number > 0 else float("-inf")
 
 

@@ -27,77 +27,107 @@ DONE = b"data: [DONE]\n\n"
 COMMENT = b":\n\n"
 """A comment line: keeps a silent connection open, and every reader skips it."""
 
+_BOM = b"\xef\xbb\xbf"
+
 _MAX_EVENT_BYTES = 16 * 1024 * 1024
 """A LoRAX event is some 150 bytes; with 64 alternatives and long pieces still below 100 KB. The
 last event repeats the whole answer as `generated_text`, which a context of 1M tokens keeps below
 this. A body without line ends must not fill our memory."""
 
 
-class EventTooLarge(ProxyError):  # noqa: N818 - says what happened
+class EventTooLarge(ProxyError):
     """The upstream sent an event that is larger than any that LoRAX could mean."""
 
 
 class SseDecoder:
     """Bytes in, the data of each complete event out.
 
-    Feeding the same bytes in other pieces gives the same events (a law in the tests).
+    Feeding the same bytes in other pieces gives the same events, and the same `EventTooLarge` after
+    them (a law in the tests).
     """
 
-    __slots__ = ("_after_cr", "_buffer", "_data", "_limit", "_size", "_start")
+    __slots__ = ("_after_cr", "_buffer", "_data", "_limit", "_size", "_start", "_too_large")
 
     def __init__(self, max_event_bytes: int = _MAX_EVENT_BYTES) -> None:
+        """Start before a body's first byte; a line and an event's data may be this long."""
         self._buffer = b""
         self._data: list[bytes] = []
         self._size = 0
         self._limit = max_event_bytes
         self._after_cr = False
         self._start = True
+        self._too_large = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes of the body; return the data of every event they complete.
 
         Raises:
-            EventTooLarge: When an event grows past the limit.
+            EventTooLarge: When an event grows past the limit. Events that were complete before it
+                are returned first, and the next call raises.
         """
+        self._refuse()
         if self._after_cr and chunk:
             self._after_cr = False
             if chunk.startswith(b"\n"):
                 chunk = chunk[1:]
         buffer = self._buffer + chunk if self._buffer else chunk
         if self._start:
-            if b"\xef\xbb\xbf".startswith(buffer[:3]) and len(buffer) < 3:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
                 self._buffer = buffer
                 return []
             self._start = False
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            buffer = buffer.removeprefix(_BOM)
         if b"\r" in buffer:
             self._after_cr = buffer.endswith(b"\r")
             buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, self._buffer = buffer.split(b"\n")
-        if len(self._buffer) + self._size > self._limit:
-            raise EventTooLarge(f"an event of more than {self._limit} bytes")
+        events = self._take(lines)
+        if len(self._buffer) > self._limit:
+            self._too_large = True
+        if not events:
+            self._refuse()
+        return events
+
+    def finish(self) -> list[bytes]:
+        """End of the body: what was not ended by a blank line is no event.
+
+        Raises:
+            EventTooLarge: When the last event grew past the limit.
+        """
+        self._refuse()
+        self._buffer = b""
+        self._data = []
+        self._size = 0
+        return []
+
+    def _take(self, lines: list[bytes]) -> list[bytes]:
+        """Whole lines, up to the first that makes an event too large."""
         events: list[bytes] = []
         for line in lines:
-            if line.startswith(b"data:"):
-                value = line[6:] if line.startswith(b" ", 5) else line[5:]
-                self._data.append(value)
-                self._size += len(value)
-                if self._size > self._limit:
-                    raise EventTooLarge(f"an event of more than {self._limit} bytes")
-            elif not line:
+            if len(line) > self._limit:
+                self._too_large = True
+                break
+            if not line:
                 if self._data:
                     events.append(b"\n".join(self._data))
                     self._data = []
                     self._size = 0
-            elif line == b"data":
-                self._data.append(b"")
+                continue
+            name, _, value = line.partition(b":")
+            if name != b"data":
+                continue
+            value = value.removeprefix(b" ")
+            self._data.append(value)
+            # the LF that joins two lines counts, so that empty ones cannot be without end
+            self._size += len(value) + 1
+            if self._size > self._limit + 1:
+                self._too_large = True
+                break
         return events
 
-    def finish(self) -> list[bytes]:
-        """End of the body: what was not ended by a blank line is no event."""
-        self._buffer = b""
-        self._data = []
-        return []
+    def _refuse(self) -> None:
+        if self._too_large:
+            raise EventTooLarge(f"an event of more than {self._limit} bytes")
 
 
 def encode(data: bytes) -> bytes:
