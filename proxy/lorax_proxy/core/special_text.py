@@ -39,7 +39,7 @@ _SEPARATORS = (" ", "\u200b", "\u2060", "\u00b7")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-class SpecialTextFound(ProxyError):  # noqa: N818 - says what happened
+class SpecialTextFound(ProxyError):
     """A client's text spells a special token, and the policy is to refuse it.
 
     Attributes:

@@ -14,10 +14,11 @@ characters
 output
     The prompt itself.
 
-Each allowance is a constant plus a multiple of the *input's* own size (`measure`), because what
+Each allowance is a constant plus a multiple of the *input's* own size, because what
 an honest template does is linear in the conversation, and the client's long conversation is not
-the template's fault. Characters also grow with the number of messages: templates that collect
-the prompt in a variable copy what they have once a message.
+the template's fault. Two things that honest templates do are not linear, and each has its term:
+they search the list of messages once a message, and they collect the prompt in a variable that
+they copy once a message.
 """
 
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -27,10 +28,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["BudgetExhausted", "Limits", "Meter", "Weighable", "active_meter", "metering"]
+__all__ = ["BudgetExhausted", "Limits", "Meter", "Paced", "Weighable", "active_meter", "metering"]
 
 
-class BudgetExhausted(Exception):  # noqa: N818 - what happened, in one word
+class BudgetExhausted(Exception):
     """A rendering used up what its input's size allows."""
 
 
@@ -40,11 +41,12 @@ class Limits:
 
     Attributes:
         steps: Steps that an empty conversation may take. A million is about a second of CPU;
-            published templates take some tens a message.
+            published templates take some hundreds a message.
         steps_per_input: Further steps for each unit of input.
-        characters: Characters that an empty conversation may move: 64 million are some tens of
+        steps_per_pair: Further steps for each pair of messages.
+        characters: Characters that an empty conversation may move: 32 million are some tens of
             milliseconds, and bound the memory of a hostile rendering.
-        characters_per_input: Further characters for each unit of input.
+        characters_per_input: Further characters for each unit of input; each message adds one to it.
         output: Characters of prompt that an empty conversation may give.
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
@@ -52,8 +54,9 @@ class Limits:
     """
 
     steps: int = 1_000_000
-    steps_per_input: int = 16
-    characters: int = 64_000_000
+    steps_per_input: int = 4
+    steps_per_pair: int = 8
+    characters: int = 32_000_000
     characters_per_input: int = 64
     output: int = 1_000_000
     output_per_input: int = 32
@@ -77,6 +80,7 @@ class Meter:
         self, limits: Limits, *, size: int = 0, messages: int = 0, now: datetime | None = None
     ) -> None:
         self.steps = limits.steps + limits.steps_per_input * size
+        self.steps += limits.steps_per_pair * messages * messages
         self.characters = limits.characters + (limits.characters_per_input + messages) * size
         self.output = limits.output + limits.output_per_input * size
         self.now = now if now is not None else datetime.fromtimestamp(0, UTC)
@@ -143,6 +147,9 @@ class Meter:
                 self.step(len(item))
                 total += 2 * len(item) + 2
                 pending.extend(item)
+            elif isinstance(item, range):
+                self.step(len(item))
+                total += 8 * len(item)
             elif isinstance(item, Weighable):
                 pending.append(type(item).members(item))
             else:
@@ -151,12 +158,37 @@ class Meter:
                 self.spend(total)
         return total
 
-    def paced(self, items: Iterator[Any]) -> Iterator[Any]:
-        """The same items, each for a step."""
-        for item in items:
-            self.step()
-            yield item
+    def paced(self, items: Iterator[Any], below: Any = None) -> "Paced":
+        """The same items, each for a step; `below` is what `items` reads from."""
+        return Paced(self, items, below.depth + 1 if isinstance(below, Paced) else 1)
 
+
+class Paced:
+    """An iterator that pays a step for each item.
+
+    Iterators over iterators are limited in depth: Python frees a long chain of them recursively, on
+    the C stack, and dies of it.
+    """
+
+    __slots__ = ("_items", "_meter", "depth")
+
+    def __init__(self, meter: Meter, items: Iterator[Any], depth: int) -> None:
+        if depth > _DEEPEST_CHAIN:
+            raise BudgetExhausted("it stacks filters on filters without end")
+        self._meter = meter
+        self._items = items
+        self.depth = depth
+
+    def __iter__(self) -> "Paced":
+        return self
+
+    def __next__(self) -> Any:
+        self._meter.step()
+        return next(self._items)
+
+
+# Published templates stack three or four.
+_DEEPEST_CHAIN = 50
 
 _CONTAINERS: tuple[type[Collection[Any]], ...] = (
     list,

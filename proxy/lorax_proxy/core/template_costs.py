@@ -102,8 +102,10 @@ def charge_binary(meter: Meter, operator: str, left: Any, right: Any) -> None:
     elif operator == "*" and isinstance(left, int) != isinstance(right, int):
         times, sequence = (left, right) if isinstance(left, int) else (right, left)
         meter.spend(_outside(sequence) * max(times, 0))
-    elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        meter.spend(left.bit_length() * max(right, 0))
+    elif isinstance(left, int) and isinstance(right, int):
+        # Long numbers multiply and divide in more than linear time.
+        bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length()
+        meter.spend(bits * max(bits if operator == "**" else right.bit_length(), 1) // 64)
     else:
         meter.spend(_outside(left) + _outside(right))
 
@@ -116,6 +118,8 @@ def charge_compare(meter: Meter, operator: str, left: Any, right: Any) -> None:
         elif isinstance(right, Mapping):
             meter.spend(_compared(meter, left))
         else:
+            # Each member is compared by Python, which takes longer than moving it.
+            meter.step(_outside(right) // 16)
             meter.spend(_outside(right) * _compared(meter, left))
     elif isinstance(left, str):
         if isinstance(right, str) and len(left) == len(right):

@@ -56,7 +56,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class RaisedByTemplate(TemplateError):  # noqa: N818 - a refusal, not a fault
+class RaisedByTemplate(TemplateError):
     """The template called `raise_exception`: it refuses the messages it was given."""
 
 
@@ -96,13 +96,20 @@ def _unavailable(name: str) -> Callable[..., NoReturn]:
     return refuse
 
 
+def _weigh_all(values: tuple[Any, ...]) -> None:
+    meter = active_meter()
+    meter.spend(sum(map(meter.weigh, values)))
+
+
 class _TemplateDict:
     """`dict` as templates see it: a call and `fromkeys`, and no type to climb from."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        _weigh_all(args)
         return dict(*args, **kwargs)
 
     def fromkeys(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+        _weigh_all(args)
         return dict.fromkeys(*args, **kwargs)
 
 
@@ -112,6 +119,7 @@ class _TemplateNamespace(Namespace, Weighable):
     # Without a parameter called `self`, so that `namespace(self=1)` works.
     def __init__(*args: Any, **kwargs: Any) -> None:
         self, rest = args[0], args[1:]
+        _weigh_all(rest)
         values = dict(*rest, **kwargs)
         for name in values:
             _check_attribute(name)
@@ -154,6 +162,10 @@ class _Generation(Extension):
         return text
 
 
+# A call is as slow as some ten other steps.
+_CALL = 10
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """Hugging Face's dialect, every operation of which pays the active meter first."""
 
@@ -190,7 +202,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     ) -> Any:
         """Every call in a template."""
         meter = active_meter()
-        meter.step()
+        meter.step(_CALL + len(args) + len(kwargs))
         if isinstance(__callee, BuiltinMethodType | MethodType):
             values = list(args)
             charge_method(meter, __callee.__self__, __callee.__name__, values, kwargs)
@@ -232,7 +244,9 @@ def _metered_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
             passed.append(values.pop(0))
         charge_filter(meter, name, values, kwargs)
         result = function(*passed, *values, **kwargs)
-        return meter.paced(result) if isinstance(result, GeneratorType) else result
+        if not isinstance(result, GeneratorType):
+            return result
+        return meter.paced(result, values[0] if values else None)
 
     return metered
 
@@ -263,9 +277,9 @@ def _metered_test(name: str, function: Callable[..., Any]) -> Callable[..., Any]
 
 
 @pass_context
-def _pay(_: Context, size: int) -> bool:
+def _pay(_: Context, size: int, steps: int) -> bool:
     meter = active_meter()
-    meter.step()
+    meter.step(abs(steps))
     meter.spend(abs(size))
     return True
 
@@ -311,8 +325,10 @@ def _instrument(name: str, subject: nodes.Expr, *args: nodes.Expr) -> nodes.Filt
     return nodes.Filter(subject, name, list(args), [], None, None, lineno=subject.lineno)
 
 
-def _payment(size: int, line: int) -> nodes.ExprStmt:
-    return nodes.ExprStmt(_instrument(".pay", nodes.Const(size, lineno=line)), lineno=line)
+def _payment(size: int, steps: int, line: int) -> nodes.Filter:
+    """An expression that pays and is true."""
+    literal, price = nodes.Const(size, lineno=line), nodes.Const(steps, lineno=line)
+    return _instrument(".pay", literal, price)
 
 
 class _Instrumentation(NodeTransformer):
@@ -320,20 +336,23 @@ class _Instrumentation(NodeTransformer):
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         super().generic_visit(node, *args, **kwargs)
-        for field in node.fields:
-            statements = getattr(node, field)
-            if not isinstance(statements, list):
+        # Not `elif_`: its members are no statements in a row but tests with bodies of their own.
+        for field in ("body", "else_"):
+            statements = getattr(node, field, None)
+            if not isinstance(statements, list) or (field == "else_" and not statements):
                 continue
             size = sum(_literal_size(s) for s in statements if isinstance(s, nodes.Output))
-            turn = field == "body" and isinstance(node, nodes.For)
-            if size or turn:
-                statements.insert(0, _payment(size, node.lineno))
+            # A literal of ten thousand members is built anew each time: length counts.
+            steps = 1 + sum(map(_expression_size, statements)) // 16
+            statements.insert(
+                0, nodes.ExprStmt(_payment(size, steps, node.lineno), lineno=node.lineno)
+            )
         return node
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - Jinja's visitors
         self.generic_visit(node)
         if node.test is not None:
-            paid = _instrument(".pay", nodes.Const(0, lineno=node.lineno))
+            paid = _payment(0, 1 + _expression_size(node.test) // 16, node.lineno)
             node.test = nodes.And(paid, node.test, lineno=node.lineno)
         return node
 
@@ -374,6 +393,16 @@ class _Instrumentation(NodeTransformer):
         if not isinstance(node.key, nodes.Const):
             node.key = _instrument(".weighed", node.key)
         return node
+
+
+def _expression_size(node: nodes.Node) -> int:
+    """How many nodes `node` has, without those of statements inside it, which pay for themselves."""
+    size, pending = 0, [node]
+    while pending:
+        size += 1
+        children = pending.pop().iter_child_nodes()
+        pending.extend(child for child in children if not isinstance(child, nodes.Stmt))
+    return size
 
 
 def _literal_size(output: nodes.Output) -> int:

@@ -76,11 +76,11 @@ class TemplateError(ProxyError):
         self.reason = reason
 
 
-class TemplateInvalid(TemplateError):  # noqa: N818 - says what happened
+class TemplateInvalid(TemplateError):
     """The source cannot be compiled."""
 
 
-class TemplateFailed(TemplateError):  # noqa: N818 - says what happened
+class TemplateFailed(TemplateError):
     """The template broke while rendering: an undefined value, a type error, a spent budget."""
 
 
@@ -88,7 +88,7 @@ class TemplateExhausted(TemplateFailed):
     """The template did more than its limits and the conversation's size allow."""
 
 
-class TemplateRefused(TemplateError):  # noqa: N818 - says what happened
+class TemplateRefused(TemplateError):
     """The conversation cannot be rendered: the template says so, or the arguments contradict."""
 
     @property
