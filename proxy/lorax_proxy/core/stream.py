@@ -244,8 +244,9 @@ class Choice:
                         return pieces
                 else:
                     pieces.append(delta)
-            if self._reader.malformed:
-                # LoRAX was told a grammar and did not keep to it: nothing in it can be trusted
+            if self._reader.malformed or (reason == "stop" and not self._reader.complete):
+                # LoRAX was told a grammar and did not keep to it, or ended where the grammar does
+                # not: nothing in it can be trusted
                 raise UpstreamError(Lost.UNREADABLE)
             if self._reader.calls and reason == "stop":
                 reason = "tool_calls"
