@@ -57,7 +57,13 @@ def _environment() -> dict[str, str]:
 
 def _run(command: Sequence[str], folder: Path) -> str:
     done = subprocess.run(
-        command, check=False, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=60
+        command,
+        check=False,
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
