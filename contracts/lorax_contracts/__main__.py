@@ -5,6 +5,8 @@ Exit codes: 0 nothing found, 1 a law is broken, 2 it could not be judged.
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +98,86 @@ def lint(
         if not found:
             typer.echo("no law is broken", err=True)
     raise typer.Exit(1 if found else 0)
+
+
+@app.command()
+def check(
+    url: Annotated[str, typer.Argument(metavar="URL", help="the server, with or without /v1")],
+    *,
+    kind: Annotated[
+        str | None, typer.Option(help="openai or lorax; told from the server when absent")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="model, or LoRAX's adapter; the first listed when absent")
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="ID", help="report this law alone")] = None,
+    strict: Annotated[bool, typer.Option(help="judge our own, stricter promises too")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
+    junit: Annotated[bool, typer.Option(help="the verdict as JUnit XML")] = False,
+    seed: Annotated[int, typer.Option(help="of the exploration")] = 0,
+    examples: Annotated[int, typer.Option(min=0, help="requests of the exploration")] = 40,
+    requests: Annotated[int, typer.Option(min=1, help="at most, in all")] = 300,
+    seconds: Annotated[float, typer.Option(min=0.1, help="at most, in all")] = 120,
+    patience: Annotated[float, typer.Option(min=0.1, help="seconds without a byte")] = 20,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="OPENAI_API_KEY", help="sent as a bearer token")
+    ] = None,
+    insecure: Annotated[bool, typer.Option(help="do not check certificates")] = False,
+) -> None:
+    """Run the laws against a live server; read-only, bounded, polite."""
+    from lorax_contracts.check import Options  # noqa: PLC0415 - see laws
+    from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
+    from lorax_contracts.client import Bounds  # noqa: PLC0415 - see laws
+    from lorax_contracts.verdict import (  # noqa: PLC0415 - see laws
+        verdict_document,
+        verdict_junit,
+        verdict_table,
+        verdict_text,
+    )
+
+    options = Options(
+        kind=_kind(kind),
+        model=model,
+        only=only,
+        strict=strict,
+        key=api_key,
+        verify=not insecure,
+        seed=seed,
+        examples=examples,
+        bounds=Bounds(
+            requests=requests,
+            seconds=seconds,
+            patience=min(patience, seconds),
+            reply_seconds=max(patience, min(30.0, seconds)),
+        ),
+    )
+    with _progress(requests, shown=not (as_json or junit)) as tell:
+        verdict = run(url, options, tell)
+    if as_json:
+        typer.echo(json.dumps(verdict_document(verdict), indent=2))
+    elif junit:
+        typer.echo(verdict_junit(verdict, strict=strict), nl=False)
+    else:
+        if verdict.findings:
+            typer.echo(verdict_text(verdict))
+        verdict_table(verdict)
+    if verdict.findings:
+        raise typer.Exit(1)
+    raise typer.Exit(2 if verdict.unfinished else 0)
+
+
+@contextmanager
+def _progress(most: int, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
+    """A bar on standard error while a terminal watches; silent otherwise."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda _what, _many: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - rich is slow to load
+    from rich.progress import Progress  # noqa: PLC0415 - see above
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("asking", total=most)
+        yield lambda what, many: bar.update(task, description=what, completed=many)
 
 
 def main() -> None:

@@ -60,14 +60,18 @@ def law_markdown(laws: Iterable[Law]) -> str:
     lines = [
         "# Laws",
         "",
-        "What each wire promises, as `lorax-contracts` judges it."
-        " Written by `lorax-contracts laws --markdown`; the data is"
-        " `contracts/lorax_contracts/data/laws/`.",
+        (
+            "What each wire promises, as `lorax-contracts` judges it."
+            " Written by `lorax-contracts laws --markdown`; the data is"
+            " `contracts/lorax_contracts/data/laws/`."
+        ),
         "",
-        "*wrong*: the client is told something untrue or loses something."
-        " *breaks*: usual clients fail."
-        " *shape*: the published shape is not kept, and many clients survive."
-        " Laws marked *ours* are stricter than what is published and are judged with `--strict`.",
+        (
+            "*wrong*: the client is told something untrue or loses something."
+            " *breaks*: usual clients fail."
+            " *shape*: the published shape is not kept, and many clients survive."
+            " Laws marked *ours* are stricter than what is published and are judged with `--strict`."
+        ),
     ]
     wire = ""
     for one in laws:

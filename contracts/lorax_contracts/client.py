@@ -1,0 +1,288 @@
+"""The only HTTP client here: one request at a time, every read bounded, nothing raised that a server did.
+
+What a server does wrong is an `Exchange` that shows it (cut, silent, endless). What keeps a server
+from being judged at all (no connection, TLS trouble) is `CannotRun`. Bounds, each an argument:
+
+- bytes of a body: more than that and the body counts as endless;
+- seconds of one request: a server may trickle bytes for ever, so the clock is not only per read:
+  the request runs in a thread of its own and is left behind when its time is up;
+- requests and seconds of the whole run: beyond them `Spent` ends it.
+
+A 429 is waited for, as Retry-After says, and tried again a few times: a checker is a guest.
+"""
+
+import contextlib
+import json
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from lorax_contracts.errors import CannotRun, ContractsError
+from lorax_contracts.exchange import End, Exchange
+
+__all__ = ["Bounds", "Client", "Spent", "address"]
+
+_TRIES = 4
+_LONGEST_WAIT = 10.0
+
+
+class Spent(ContractsError):
+    """The run's requests or seconds are used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a run may take.
+
+    Attributes:
+        requests: of the whole run, retries after 429 included.
+        seconds: of the whole run.
+        patience: seconds without a byte after which a reply counts as silent.
+        reply_seconds: of one request, from its first byte to the reply's last.
+        body_bytes: of one reply.
+    """
+
+    requests: int = 300
+    seconds: float = 120.0
+    patience: float = 20.0
+    reply_seconds: float = 30.0
+    body_bytes: int = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Arriving:
+    """A reply as far as it came; written by the request's thread, read when its time is up."""
+
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    pieces: list[bytes] = field(default_factory=list[bytes])
+    size: int = 0
+    end: End = End.IDLE
+    trouble: Exception | None = None
+
+
+def address(url: str) -> str:
+    """The address as scheme, host and path without a last slash.
+
+    Raises:
+        CannotRun: it is no address of a web server.
+    """
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise CannotRun(f"{url}: {error}") from error
+    if not known:
+        raise CannotRun(f"{url}: not an address such as http://localhost:8000/v1")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+class Client:
+    """Asks one server."""
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        key: str | None = None,
+        bounds: Bounds | None = None,
+        verify: bool = True,
+    ) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            base: scheme and host, and a path before which every asked path is put.
+            key: sent as a bearer token.
+            bounds: how much the run may take.
+            verify: whether certificates are checked.
+        """
+        self.base = address(base)
+        self._asked = 0
+        self.bounds = bounds or Bounds()
+        self.waited = 0.0
+        self._key = key
+        self._began = time.monotonic()
+        patience = self.bounds.patience
+        self._http = httpx.Client(
+            verify=verify,
+            timeout=httpx.Timeout(patience, connect=min(patience, 10.0)),
+            limits=httpx.Limits(max_keepalive_connections=4),
+            headers={"accept-encoding": "identity", "user-agent": "lorax-contracts"},
+        )
+
+    @property
+    def requests(self) -> int:
+        """How many were made."""
+        return self._asked
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken."""
+        return time.monotonic() - self._began
+
+    @property
+    def prefix(self) -> str:
+        """The path of the base address, "" for none."""
+        return urlsplit(self.base).path
+
+    @property
+    def host(self) -> str:
+        """Scheme and host of the base address."""
+        parts = urlsplit(self.base)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        self._http.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        request: Any = None,
+        *,
+        text: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
+        """Sends one request and reads its reply to whatever end it comes.
+
+        Args:
+            method: GET, POST, ...
+            path: put behind the base's own path; starts with a slash.
+            request: sent as JSON.
+            text: sent as it is, instead of `request`.
+            headers: beyond the usual ones.
+
+        Raises:
+            CannotRun: no connection.
+            Spent: the run's requests or seconds are used up.
+        """
+        for attempt in range(_TRIES):
+            exchange = self._once(method, path, request, text, dict(headers or {}))
+            if exchange.status != 429 or attempt == _TRIES - 1:
+                return exchange
+            self._wait(exchange)
+        raise AssertionError("unreachable")  # pragma: no cover - the loop returns
+
+    def _wait(self, refused: Exchange) -> None:
+        stated = refused.header("retry-after")
+        pause = float(stated) if stated is not None and stated.isdecimal() else 1.0
+        pause = min(pause, _LONGEST_WAIT)
+        if self.seconds + pause >= self.bounds.seconds:
+            raise Spent("the server asks to wait longer than the run may take")
+        self.waited += pause
+        time.sleep(pause)
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        request: Any,
+        text: bytes | None,
+        headers: dict[str, str],
+    ) -> Exchange:
+        if self._asked >= self.bounds.requests:
+            raise Spent(f"{self._asked} requests are used up")
+        left = self.bounds.seconds - self.seconds
+        if left <= 0:
+            raise Spent(f"{self.bounds.seconds:g} seconds are used up")
+        self._asked += 1
+        sent = dict(headers)
+        if request is not None or text is not None:
+            sent.setdefault("content-type", "application/json")
+        if self._key:
+            sent["authorization"] = f"Bearer {self._key}"
+        body = text if text is not None else _json(request)
+        arriving = _Arriving()
+        thread = threading.Thread(
+            target=self._read, args=(method, path, sent, body, arriving), daemon=True
+        )
+        thread.start()
+        thread.join(min(self.bounds.reply_seconds, left))
+        if arriving.trouble is not None and arriving.status == 0:
+            raise self._cannot(arriving.trouble) from arriving.trouble
+        pieces = list(arriving.pieces)
+        return Exchange(
+            method=method,
+            path=self.prefix + path,
+            request=request,
+            request_text=text,
+            request_headers={k: v for k, v in sent.items() if (k, v) != _USUAL},
+            status=arriving.status,
+            headers=arriving.headers,
+            body=b"".join(pieces),
+            end=arriving.end if not thread.is_alive() else End.IDLE,
+            at=int(time.time()),
+        )
+
+    def _read(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None,
+        arriving: _Arriving,
+    ) -> None:
+        try:
+            with self._http.stream(
+                method, self.base + path, content=body, headers=headers
+            ) as response:
+                arriving.headers = tuple(
+                    (name.lower(), value) for name, value in response.headers.multi_items()
+                )
+                arriving.status = response.status_code
+                for piece in response.iter_raw():
+                    arriving.pieces.append(piece)
+                    arriving.size += len(piece)
+                    if arriving.size > self.bounds.body_bytes:
+                        arriving.end = End.TOO_LONG
+                        return
+                arriving.end = End.COMPLETE
+        except httpx.TimeoutException as error:
+            arriving.end = End.IDLE
+            if isinstance(error, httpx.ConnectTimeout):
+                arriving.trouble = error
+        except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+            arriving.trouble = error
+        except httpx.HTTPError:
+            arriving.end = End.CUT
+        except Exception as error:  # noqa: BLE001 - a thread's exception would be lost
+            arriving.trouble = error
+
+    def _cannot(self, trouble: Exception) -> CannotRun:
+        cause: BaseException | None = trouble
+        while cause is not None and not isinstance(cause, ssl.SSLError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None:
+            return CannotRun(
+                f"{self.host}: TLS trouble: {cause}; is the scheme right, and is the certificate"
+                " known? (--insecure does not check it)"
+            )
+        if isinstance(trouble, httpx.ConnectTimeout):
+            return CannotRun(f"{self.host}: no connection within {self.bounds.patience:g} seconds")
+        return CannotRun(f"{self.host}: no connection: {trouble}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A thread that was left behind may still be reading.
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+_USUAL = ("content-type", "application/json")
+
+
+def _json(request: Any) -> bytes | None:
+    if request is None:
+        return None
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )

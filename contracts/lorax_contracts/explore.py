@@ -1,0 +1,114 @@
+"""Looking for broken laws with requests that nobody thought of.
+
+Hypothesis draws valid requests from `strategies`, seeded, so that a run can be repeated; a reply that
+breaks a law which no probe has shown yet is a failure, and Hypothesis shrinks the request to the
+smallest that still breaks it. Each law found is set aside and the search goes on for others. Equal
+requests are asked once: shrinking asks again and again.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky, HypothesisException
+
+from lorax_contracts.exchange import Exchange, Finding
+from lorax_contracts.judge import judge
+from lorax_contracts.session import Session
+from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
+
+__all__ = ["explore", "routes"]
+
+_ROUNDS = 12
+
+
+class _BrokenError(Exception):
+    """One law, broken; Hypothesis tells failures apart by type and place."""
+
+
+def routes(session: Session, *, completions: bool) -> st.SearchStrategy[tuple[str, Any]]:
+    """Paths and requests worth drawing for the session's wire."""
+    if session.wire == "lorax":
+        adapters = [session.model] if session.model else []
+        return st.tuples(
+            st.sampled_from(["/generate", "/generate_stream"]),
+            generate_requests(adapters=adapters),
+        )
+    chat = chat_requests(models=[session.model]).map(lambda r: ("/chat/completions", r))
+    if not completions:
+        return chat
+    text = completion_requests(models=[session.model]).map(lambda r: ("/completions", r))
+    return st.one_of(chat, chat, text)
+
+
+def _shown(exchange: Exchange, session: Session) -> list[Finding]:
+    """What the exchange shows that is not known yet, refusals of unusual requests left out."""
+    if exchange.status in {400, 404, 422, 429} and session.wire == "openai":
+        # Servers may refuse what they do not support; how they refuse was judged by the probes.
+        return []
+    known = {finding.law for finding in session.findings}
+    return [
+        finding
+        for finding in judge(exchange, kind=session.wire, strict=session.strict)
+        if finding.law not in known
+    ]
+
+
+def explore(
+    session: Session,
+    ask: Callable[[str, str, Any], Exchange],
+    *,
+    number: int,
+    examples: int,
+    completions: bool = True,
+) -> None:
+    """Draws `examples` requests, fewer when laws are found on the way.
+
+    Args:
+        session: takes what is found.
+        ask: sends method, path, request; what it raises ends the exploration.
+        number: the seed.
+        examples: how many different requests are drawn.
+        completions: whether text completions exist there.
+    """
+    session.tell("exploring")
+    answered: dict[str, Exchange] = {}
+    smallest: list[Finding] = []
+    left = examples
+
+    def attempt(drawn: tuple[str, Any]) -> None:
+        path, request = drawn
+        key = path + json.dumps(request, sort_keys=True)
+        if key not in answered:
+            answered[key] = ask("POST", path, request)
+        shown = _shown(answered[key], session)
+        if shown:
+            smallest[:] = shown
+            raise _BrokenError(shown[0].law)
+
+    for turn in range(_ROUNDS):
+        before = len(answered)
+        smallest.clear()
+        run = settings(
+            max_examples=left,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            phases=(Phase.generate, Phase.shrink),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+            print_blob=False,
+        )(seed(number + turn)(given(routes(session, completions=completions))(attempt)))
+        try:
+            run()
+        except (_BrokenError, Flaky):
+            # A server that answers the same request differently is shown by its last failure.
+            session.add(smallest[:1])
+        except HypothesisException:
+            break
+        else:
+            break
+        left -= len(answered) - before
+        if left <= 0:
+            break

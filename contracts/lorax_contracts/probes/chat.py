@@ -1,0 +1,152 @@
+"""Chat without streams: identity, budgets, stop strings, choices, usage, what must be accepted."""
+
+from typing import Any
+
+from lorax_contracts import relations
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.session import Session
+
+__all__ = ["PROMPT", "accepted", "baseline", "probe_accepted", "probe_chat", "probe_stops"]
+
+PROMPT = "Write the numbers from one to forty as words, separated by commas."
+"""A prompt that any model answers at length."""
+
+_LONG = "The quick brown fox jumps over the lazy dog. " * 8
+
+
+def baseline(session: Session, tokens: int = 24) -> Exchange:
+    """A greedy, seeded answer to the prompt: what the other replies are compared with."""
+    return session.chat(PROMPT, temperature=0, seed=7, max_tokens=tokens)
+
+
+def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
+    """Notes a broken law unless the request was answered; says whether it was."""
+    if exchange.status == 200:
+        return True
+    if exchange.status != 429:
+        session.break_law(law, f"{what} is refused with {exchange.status}", exchange)
+    return False
+
+
+def probe_chat(session: Session) -> Exchange | None:
+    """Plain answers; gives the baseline if the server repeats it, else None."""
+    session.tell("chat")
+    session.chat(max_tokens=16)
+    first, second = baseline(session), baseline(session)
+    session.add(relations.two_ids(first, second))
+    session.chat(PROMPT)
+    _budgets(session, first if relations.repeats(first, second) else None)
+    _counts(session, first)
+    _choices(session, first)
+    if not relations.repeats(first, second):
+        session.skip("repetition", "temperature 0 with a seed gave two different answers")
+        return None
+    return first
+
+
+def _budgets(session: Session, long: Exchange | None) -> None:
+    for key in ("max_tokens", "max_completion_tokens"):
+        for budget in (1, 3):
+            short = session.chat(PROMPT, temperature=0, seed=7, **{key: budget})
+            if long is not None:
+                session.add(relations.cut_by_budget(short, long))
+
+
+def _counts(session: Session, short: Exchange) -> None:
+    long = session.chat(_LONG + PROMPT, temperature=0, seed=7, max_tokens=1)
+    session.add(relations.same_prompt_counts(short, long, longer=True))
+    parts = [{"type": "text", "text": _LONG}, {"type": "text", "text": PROMPT}]
+    split = session.chat(
+        messages=[{"role": "user", "content": parts}], temperature=0, seed=7, max_tokens=1
+    )
+    if accepted(session, "OAI-ACCEPT-003", "content as a list of text parts", split):
+        one, two = relations.prompt_tokens(long), relations.prompt_tokens(split)
+        # Templates may put a separator between parts; half of the text may not be missing.
+        if one is not None and two is not None and two < one * 0.7:
+            session.break_law(
+                "OAI-ACCEPT-003", f"{two} prompt tokens for parts, {one} for their text", split
+            )
+
+
+def _choices(session: Session, single: Exchange) -> None:
+    law, what = "OAI-ACCEPT-007", "n = 2"
+    several = session.chat(PROMPT, n=2, max_tokens=4)
+    if accepted(session, law, what, several):
+        session.add(relations.same_prompt_counts(single, several, longer=False))
+    accepted(session, law, "n = 2 with a seed", session.chat(PROMPT, n=2, seed=7, max_tokens=4))
+    streamed = session.chat(PROMPT, n=2, max_tokens=4, stream=True)
+    accepted(session, law, "n = 2 streamed", streamed)
+
+
+def _inner(text: str) -> list[str]:
+    """Stop strings that this text holds: from its middle, and inside a word."""
+    middle = text[len(text) // 2 : len(text) // 2 + 4]
+    letters = [
+        text[at : at + 2]
+        for at in range(len(text) // 3, len(text) - 3)
+        if text[at - 1 : at + 3].isalpha()
+    ]
+    return [stop for stop in [middle, *letters[:2]] if stop.strip()]
+
+
+def probe_stops(session: Session, whole: Exchange) -> None:
+    """Stop strings taken from the baseline's own text."""
+    session.tell("stop strings")
+    answer = relations.answer_of(whole)
+    text = answer.choices[0].text if answer and 0 in answer.choices else ""
+    same: dict[str, Any] = {"temperature": 0, "seed": 7, "max_tokens": 24}
+    if len(text) < 8:
+        session.skip("stop strings", "the model's answer is too short to stop inside it")
+        return
+    for stop in _inner(text):
+        for form in (stop, ["\u2603\u2603", stop]):
+            stopped = session.chat(PROMPT, stop=form, **same)
+            if accepted(session, "OAI-ACCEPT-001", f"stop as a {type(form).__name__}", stopped):
+                session.add(relations.cut_by_stop(stopped, whole, stop))
+        streamed = session.chat(PROMPT, stop=[stop], stream=True, **same)
+        session.add(relations.cut_by_stop(streamed, whole, stop))
+
+
+def probe_accepted(session: Session) -> None:
+    """What frameworks send and a server must take."""
+    session.tell("accepted requests")
+    take: dict[str, Any] = {"max_tokens": 4}
+    nothing = session.chat(stop=None, **take)
+    accepted(session, "OAI-ACCEPT-001", "stop null", nothing)
+    nulls: dict[str, Any] = dict.fromkeys(
+        (
+            "temperature",
+            "top_p",
+            "n",
+            "stop",
+            "presence_penalty",
+            "frequency_penalty",
+            "seed",
+            "logprobs",
+            "stream",
+            "logit_bias",
+        )
+    )
+    accepted(session, "OAI-ACCEPT-002", "null for absent", session.chat(**nulls, **take))
+    without_effect: dict[str, Any] = {
+        "user": "u",
+        "metadata": {"a": "b"},
+        "store": False,
+        "service_tier": "auto",
+    }
+    accepted(
+        session,
+        "OAI-ACCEPT-009",
+        "user, metadata, store, service_tier",
+        session.chat(**without_effect, **take),
+    )
+    session.chat(response_format={"type": "text"}, **take)
+    session.chat(temperature=1.5, top_p=0.5, frequency_penalty=0.5, presence_penalty=0.5, **take)
+    conversation = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Say é and 日本 and 😀."},
+        {"role": "assistant", "content": "é 日本 😀"},
+        {"role": "user", "content": "Again."},
+    ]
+    for stream in (False, True):
+        session.chat(messages=conversation, stream=stream, max_tokens=32)

@@ -1,0 +1,139 @@
+"""Tools, structured output and log probabilities of chat."""
+
+from typing import Any
+
+from lorax_contracts import relations
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.probes.chat import accepted
+from lorax_contracts.session import Session
+
+__all__ = ["TOOLS", "probe_json", "probe_logprobs", "probe_tools"]
+
+TOOLS: list[dict[str, Any]] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "The weather of a city.",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}, "celsius": {"type": "boolean"}},
+                "required": ["city", "celsius"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    {
+        "type": "function",
+        "function": {
+            "name": "add",
+            "parameters": {
+                "type": "object",
+                "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+                "required": ["a", "b"],
+            },
+        },
+    },
+]
+
+_NAMED = {"type": "function", "function": {"name": "add"}}
+_ASK = "What is the weather in Paris? Use a tool."
+
+
+def probe_tools(session: Session) -> None:
+    """Tool calls, streamed and not, and their way back."""
+    session.tell("tools")
+    most: dict[str, Any] = {"max_tokens": 200, "temperature": 0, "seed": 7}
+    session.chat(_ASK, tools=TOOLS, **most)
+    session.chat(_ASK, tools=TOOLS, tool_choice="none", max_tokens=8)
+    session.chat(_ASK, tools=TOOLS, tool_choice="auto", stream=True, **most)
+    first = session.chat(_ASK, tools=TOOLS, tool_choice="required", **most)
+    if accepted(session, "OAI-ACCEPT-008", "tool_choice required", first):
+        second = session.chat(_ASK + " Now.", tools=TOOLS, tool_choice="required", **most)
+        _ids(session, first, second)
+        streamed = session.chat(_ASK, tools=TOOLS, tool_choice="required", stream=True, **most)
+        again = session.chat(_ASK, tools=TOOLS, tool_choice="required", **most)
+        if relations.repeats(first, again) and _calls(first) == _calls(again):
+            session.add(relations.same_streamed(first, streamed))
+        session.chat(_ASK, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, **most)
+    named = session.chat(_ASK, tools=TOOLS, tool_choice=_NAMED, **most)
+    accepted(session, "OAI-ACCEPT-004", "tool_choice as an object", named)
+    bare = [{"type": "function", "function": {"name": "get_time"}}]
+    accepted(
+        session,
+        "OAI-ACCEPT-005",
+        "a function without parameters",
+        session.chat("What time is it?", tools=bare, **most),
+    )
+    _conversation(session)
+
+
+def _calls(exchange: Exchange) -> list[tuple[str, Any]]:
+    answer = relations.answer_of(exchange)
+    choices = answer.choices.values() if answer else []
+    return [(call.name, call.arguments) for choice in choices for call in choice.calls]
+
+
+def _ids(session: Session, first: Exchange, second: Exchange) -> None:
+    answers = [relations.answer_of(one) for one in (first, second)]
+    ids = [
+        [call.id for choice in answer.choices.values() for call in choice.calls]
+        for answer in answers
+        if answer is not None
+    ]
+    if len(ids) == 2 and set(map(str, ids[0])) & set(map(str, ids[1])):
+        session.break_law("OAI-TOOL-004", f"two replies share a tool call id: {ids[0]}", second)
+
+
+def _conversation(session: Session) -> None:
+    call = {
+        "id": "call_8f2c",
+        "type": "function",
+        "function": {"name": "add", "arguments": '{"a":1,"b":2}'},
+    }
+    messages = [
+        {"role": "user", "content": "Add one and two."},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_8f2c", "content": "3"},
+    ]
+    reply = session.chat(messages=messages, tools=TOOLS, max_tokens=64)
+    accepted(session, "OAI-ACCEPT-006", "a conversation with tool results", reply)
+
+
+def probe_json(session: Session) -> None:
+    """response_format."""
+    session.tell("structured output")
+    most: dict[str, Any] = {"max_tokens": 200, "temperature": 0, "seed": 7}
+    ask = "Describe Paris as a JSON object."
+    session.chat(ask, response_format={"type": "json_object"}, **most)
+    schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "size": {"type": "string", "enum": ["small", "large"]},
+            "count": {"type": "integer"},
+        },
+        "required": ["name", "size", "count"],
+        "additionalProperties": False,
+    }
+    described = {"name": "city", "strict": True, "schema": schema}
+    wanted = {"type": "json_schema", "json_schema": described}
+    plain = session.chat(ask, response_format=wanted, **most)
+    streamed = session.chat(ask, response_format=wanted, stream=True, **most)
+    again = session.chat(ask, response_format=wanted, **most)
+    if relations.repeats(plain, again):
+        session.add(relations.same_streamed(plain, streamed))
+
+
+def probe_logprobs(session: Session) -> None:
+    """Logprobs and top_logprobs."""
+    session.tell("log probabilities")
+    most: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "seed": 7}
+    first = session.chat("Say: é, 日本, 😀!", logprobs=True, top_logprobs=3, **most)
+    if first.status != 200:
+        session.skip("log probabilities", f"refused with {first.status}")
+        return
+    session.chat("Hi.", logprobs=True, **most)
+    session.chat("Hi.", logprobs=True, top_logprobs=0, **most)
+    session.chat("Hi.", logprobs=True, top_logprobs=2, stream=True, **most)
+    session.chat("Hi.", logprobs=False, **most)

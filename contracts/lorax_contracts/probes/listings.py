@@ -1,0 +1,123 @@
+"""The model list, text completions and embeddings."""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from lorax_contracts import relations
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import mapping, objects
+from lorax_contracts.judge.listings import vector
+from lorax_contracts.session import Session
+
+__all__ = ["listed_models", "probe_completions", "probe_embeddings", "probe_models"]
+
+_MANY = 3
+
+
+def listed_models(exchange: Exchange) -> list[Any]:
+    """The models of GET /v1/models; empty when it is no list."""
+    try:
+        return list(objects(mapping(json.loads(exchange.body)).get("data")))
+    except (ValueError, RecursionError):
+        return []
+
+
+def probe_models(session: Session) -> None:
+    """The list, each of its first models, and that they answer."""
+    session.tell("models")
+    listed = session.ask("GET", "/models", envelope="OAI-MODELS-001")
+    if listed.status != 200:
+        session.break_law("OAI-MODELS-001", f"GET /models is {listed.status}", listed)
+        return
+    for model in listed_models(listed)[:_MANY]:
+        name = str(model.get("id"))
+        one = session.ask("GET", f"/models/{quote(name)}", envelope="OAI-MODELS-003")
+        try:
+            same = mapping(json.loads(one.body)).get("id") == name
+        except (ValueError, RecursionError):
+            same = False
+        if one.status != 200 or not same:
+            session.break_law("OAI-MODELS-003", f"{name} is listed and not found", one)
+        reply = session.ask(
+            "POST",
+            "/chat/completions",
+            {
+                "model": name,
+                "messages": [{"role": "user", "content": "Hi."}],
+                "max_tokens": 1,
+            },
+        )
+        # A model for embeddings says so with a 4xx.
+        if reply.status in {404, 424} or reply.status >= 500:
+            session.break_law(
+                "OAI-MODELS-005", f"{name} is listed and answers {reply.status}", reply
+            )
+
+
+def probe_completions(session: Session) -> None:
+    """POST /v1/completions, where there is one."""
+    session.tell("completions")
+
+    def ask(**members: Any) -> Exchange:
+        request = {"model": session.model, "prompt": "One, two, three,", **members}
+        return session.ask("POST", "/completions", request)
+
+    plain = session.ask(
+        "POST", "/completions", {"model": session.model, "prompt": "One,", "max_tokens": 4}
+    )
+    if plain.status in {404, 405, 501}:
+        session.skip("completions", f"POST /completions is {plain.status}")
+        return
+    same: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "seed": 7}
+    first, second = ask(**same), ask(**same)
+    streamed = ask(**same, stream=True, stream_options={"include_usage": True})
+    repeated = relations.repeats(first, second)
+    if repeated:
+        session.add(relations.same_streamed(first, streamed))
+        session.add(relations.cut_by_budget(ask(**{**same, "max_tokens": 2}), first))
+    ask(**same, stream=True)
+    listed = ask(prompt=["One,", "Two,"], max_tokens=4)
+    if listed.status != 200:
+        session.break_law("OAI-COMP-006", f"a list of prompts is {listed.status}", listed)
+    ask(prompt=["One,", "Two,"], max_tokens=2, stream=True)
+    ask(n=2, max_tokens=4)
+    ask(max_tokens=4, echo=True)
+    ask(max_tokens=4, logprobs=2, temperature=0)
+    ask(max_tokens=4, echo=True, logprobs=1, temperature=0)
+    ask()
+    session.ask("POST", "/completions", {"model": session.model, "prompt": 5})
+    _stop(session, first if repeated else None, same)
+
+
+def _stop(session: Session, whole: Exchange | None, same: dict[str, Any]) -> None:
+    answer = relations.answer_of(whole) if whole is not None else None
+    text = answer.choices[0].text if answer and 0 in answer.choices else ""
+    stop = text[len(text) // 2 : len(text) // 2 + 3]
+    if whole is not None and len(text) >= 8 and stop.strip():
+        request = {"model": session.model, "prompt": "One, two, three,", "stop": stop, **same}
+        stopped = session.ask("POST", "/completions", request)
+        session.add(relations.cut_by_stop(stopped, whole, stop))
+
+
+def probe_embeddings(session: Session) -> None:
+    """POST /v1/embeddings, if the model makes any."""
+    session.tell("embeddings")
+
+    def ask(**members: Any) -> Exchange:
+        return session.ask("POST", "/embeddings", {"model": session.model, **members})
+
+    first = ask(input="Paris", encoding_format="float")
+    if first.status != 200:
+        session.skip("embeddings", f"POST /embeddings is {first.status} for this model")
+        return
+    ask(input=["Paris", "Rome", ""][:2])
+    packed = ask(input="Paris", encoding_format="base64")
+    numbers = [_first(first, "float"), _first(packed, "base64")]
+    if None not in numbers and len({len(one or ()) for one in numbers}) > 1:
+        session.break_law("OAI-EMB-003", "base64 and float differ in length", packed)
+
+
+def _first(exchange: Exchange, encoding: str) -> list[float] | None:
+    rows = listed_models(exchange)
+    return vector(rows[0].get("embedding"), encoding) if rows else None

@@ -1,0 +1,221 @@
+"""LoRAX's native wire: replies, streams, refusals, tokenizer, limits."""
+
+import json
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from lorax_contracts import loader, relations, sse
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import mapping
+from lorax_contracts.session import Session
+
+__all__ = ["PROMPT", "probe_frame", "probe_generate", "probe_info", "probe_rules", "probe_tokens"]
+
+PROMPT = "Once upon a time"
+_WORDS = "Input validation error: "
+
+
+def _generate(
+    session: Session, parameters: Mapping[str, Any], path: str = "/generate", inputs: str = PROMPT
+) -> Exchange:
+    given = {**({"adapter_id": session.model} if session.model else {}), **parameters}
+    return session.ask("POST", path, {"inputs": inputs, "parameters": given})
+
+
+def probe_info(session: Session) -> Mapping[str, Any]:
+    """/info and health; gives what /info says."""
+    session.tell("info and health")
+    info = session.ask("GET", "/info")
+    for path in ("/health", "/ping", "/"):
+        health = session.ask("GET", path)
+        if health.status != 200:
+            session.break_law("LORAX-HTTP-005", f"GET {path} is {health.status}", health)
+    try:
+        return mapping(json.loads(info.body))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def probe_generate(session: Session) -> None:
+    """Plain replies and streams of the same requests."""
+    session.tell("generate")
+    shapes: tuple[dict[str, Any], ...] = (
+        {"max_new_tokens": 12, "details": True},
+        {"max_new_tokens": 12},
+        {"max_new_tokens": 1, "details": True},
+        {"max_new_tokens": 8, "details": True, "do_sample": True, "seed": 42},
+        {"max_new_tokens": 6, "details": True, "return_k_alternatives": 3},
+        {"max_new_tokens": 6, "details": True, "return_full_text": True},
+        {"max_new_tokens": 20, "details": True, "ignore_eos_token": True},
+        {"max_new_tokens": 8, "details": True, "temperature": 0.7, "top_k": 5, "seed": 3},
+        {"max_new_tokens": 200, "details": True},
+    )
+    for parameters in shapes:
+        first = _generate(session, parameters)
+        second = _generate(session, parameters)
+        streamed = _generate(session, parameters, "/generate_stream")
+        session.add(relations.same_native(first, second))
+        if not relations.same_native(first, second):
+            session.add(relations.same_native(first, streamed))
+    _generate(session, {"max_new_tokens": 3, "decoder_input_details": True})
+    for path in ("/", "/invocations"):
+        _generate(session, {"max_new_tokens": 3, "details": True}, path)
+    session.ask(
+        "POST",
+        "/",
+        {"inputs": PROMPT, "parameters": {"max_new_tokens": 3, "details": True}, "stream": True},
+    )
+    _stops(session)
+
+
+def _stops(session: Session) -> None:
+    whole = relations.native_text(_generate(session, {"max_new_tokens": 16, "details": True}))
+    text = whole[0] if whole else ""
+    for stop in {text[len(text) // 2 : len(text) // 2 + 2], text[-2:], "zq"} - {""}:
+        parameters = {"max_new_tokens": 16, "details": True, "stop": [stop]}
+        _generate(session, parameters)
+        _generate(session, parameters, "/generate_stream")
+
+
+def _filled(text: str, info: Mapping[str, Any]) -> str:
+    return re.sub(r"\{info\.(\w+)\}", lambda match: str(info.get(match.group(1))), text)
+
+
+def _says(document: Any, text: str, info: Mapping[str, Any]) -> bool:
+    said = str(mapping(document).get("error", ""))
+    pattern = re.escape(_WORDS + _filled(text, info)).replace(re.escape("{n}"), r"\d+")
+    return re.fullmatch(pattern, said) is not None
+
+
+def _document(exchange: Exchange) -> Any:
+    try:
+        return json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def probe_rules(session: Session, info: Mapping[str, Any]) -> None:
+    """Every refusal of a parameter, its words, its place in the order, and its form in a stream."""
+    session.tell("validation")
+    rules: list[Mapping[str, Any]] = loader.table("lorax/validation")["rule"]
+    usable = [
+        rule
+        for rule in rules
+        if rule["name"] != "stop" or int(info.get("max_stop_sequences", 4)) < 11
+    ]
+    for rule in usable:
+        parameters = {"max_new_tokens": 1, **rule["parameters"]}
+        request = {"inputs": PROMPT, "parameters": parameters}
+        plain = session.ask("POST", "/generate", request)
+        if plain.status != 422 or not _says(_document(plain), rule["text"], info):
+            wanted = _WORDS + _filled(rule["text"], info)
+            session.break_law("LORAX-ERR-003", f"{rule['name']}: 422 {wanted!r}", plain)
+        streamed = session.ask("POST", "/generate_stream", request)
+        events = sse.read(streamed.body).data
+        good = (
+            streamed.status == 200
+            and len(events) == 1
+            and _says(events[0].value, rule["text"], info)
+        )
+        if not good:
+            session.break_law("LORAX-ERR-005", f"{rule['name']} in a stream", streamed)
+    _order(session, usable, info)
+    empty = session.ask("POST", "/generate", {"inputs": "", "parameters": {"max_new_tokens": 1}})
+    if not _says(_document(empty), "`inputs` cannot be empty", info):
+        session.break_law("LORAX-ERR-003", "empty inputs are refused in those words", empty)
+
+
+def _order(session: Session, rules: list[Mapping[str, Any]], info: Mapping[str, Any]) -> None:
+    simple = [rule for rule in rules if len(rule["parameters"]) == 1 and "merged" not in str(rule)]
+    for earlier, later in pairwise(simple):
+        if set(earlier["parameters"]) & set(later["parameters"]):
+            continue
+        parameters = {"max_new_tokens": 1, **later["parameters"], **earlier["parameters"]}
+        both = session.ask("POST", "/generate", {"inputs": PROMPT, "parameters": parameters})
+        if not _says(_document(both), earlier["text"], info):
+            session.break_law(
+                "LORAX-ERR-004", f"{earlier['name']} is checked before {later['name']}", both
+            )
+
+
+def probe_frame(session: Session) -> None:
+    """Bodies that do not parse, unknown paths, unknown fields, nulls."""
+    session.tell("frame")
+    texts: tuple[tuple[bytes, dict[str, str], int], ...] = (
+        (b"{", {}, 400),
+        (b"", {}, 400),
+        (b'{"inputs":"a",}', {}, 400),
+        (b"{}", {}, 422),
+        (b'{"inputs":1}', {}, 422),
+        (b'{"inputs":"a","parameters":{"max_new_tokens":-1}}', {}, 422),
+        (b'{"inputs":"a","parameters":{"stop":"x"}}', {}, 422),
+        (b'{"inputs":"a"}', {"content-type": "text/plain"}, 415),
+    )
+    for body, headers, status in texts:
+        for path in ("/generate", "/generate_stream"):
+            exchange = session.ask("POST", path, text=body, headers=headers)
+            if exchange.status != status or exchange.media_type != "text/plain":
+                session.break_law("LORAX-HTTP-003", f"a plain text {status}", exchange)
+    for method, path, status in (("GET", "/no-such-path", 404), ("GET", "/generate", 405)):
+        exchange = session.ask(method, path)
+        if exchange.status != status or exchange.body:
+            session.break_law("LORAX-HTTP-004", f"{status} with an empty body", exchange)
+    loose = {
+        "inputs": PROMPT,
+        "unknown": 1,
+        "parameters": {
+            "max_new_tokens": 1,
+            "unknown": 1,
+            "temperature": None,
+            "seed": None,
+            "best_of": None,
+            "adapter_id": None,
+            "response_format": None,
+        },
+    }
+    exchange = session.ask("POST", "/generate", loose)
+    if exchange.status != 200:
+        session.break_law("LORAX-ERR-006", "unknown fields and nulls are let in", exchange)
+
+
+def probe_tokens(session: Session, info: Mapping[str, Any]) -> None:
+    """/tokenize, and the limits that count with it."""
+    session.tell("tokens and limits")
+    for text in (PROMPT, "é 日本 😀 x", ""):
+        for special in (True, False):
+            session.ask("POST", "/tokenize", {"inputs": text, "add_special_tokens": special})
+    tokens = session.ask("POST", "/tokenize", {"inputs": PROMPT})
+    counted = _document(tokens)
+    if tokens.status != 200 or not isinstance(counted, list):
+        session.skip("tokenizer", f"POST /tokenize is {tokens.status}")
+        return
+    reply = session.ask(
+        "POST",
+        "/generate",
+        {"inputs": PROMPT, "parameters": {"max_new_tokens": 1, "details": True}},
+    )
+    stated = mapping(mapping(_document(reply)).get("details")).get("prompt_tokens")
+    if isinstance(stated, int) and stated not in {len(counted), 0}:
+        session.break_law(
+            "LORAX-TOK-003", f"prompt_tokens {stated}, /tokenize {len(counted)}", reply
+        )
+    total = info.get("max_total_tokens")
+    if isinstance(total, int):
+        over = session.ask(
+            "POST",
+            "/generate",
+            {"inputs": PROMPT, "parameters": {"max_new_tokens": total - len(counted) + 1}},
+        )
+        if over.status != 422:
+            session.break_law("LORAX-INFO-002", f"one token over {total} is {over.status}", over)
+    most = info.get("max_stop_sequences")
+    if isinstance(most, int) and 0 < most < 64:
+        stops = [f"stop{number}" for number in range(most)]
+        parameters = {"max_new_tokens": 1, "stop": stops}
+        allowed = session.ask("POST", "/generate", {"inputs": PROMPT, "parameters": parameters})
+        if allowed.status != 200:
+            session.break_law(
+                "LORAX-INFO-002", f"{most} stop strings are {allowed.status}", allowed
+            )

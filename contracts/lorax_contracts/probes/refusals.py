@@ -1,0 +1,118 @@
+"""What cannot be right must be refused, as OpenAI refuses: 4xx, and the error envelope."""
+
+from typing import Any
+from urllib.parse import quote
+
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.openai import leaks
+from lorax_contracts.relations import answer_of
+from lorax_contracts.session import Session
+
+__all__ = ["BAD_BODIES", "BAD_MEMBERS", "probe_refusals"]
+
+BAD_BODIES: tuple[tuple[str, bytes], ...] = (
+    ("cut JSON", b'{"model": "m", "messages": ['),
+    ("no JSON", b"hello"),
+    ("an empty body", b""),
+    ("a JSON array", b"[]"),
+    ("a JSON string", b'"hello"'),
+    ("invalid UTF-8", b'{"model": "m\xff", "messages": []}'),
+    ("20,000 nested lists", b"[" * 20_000),
+)
+
+BAD_MEMBERS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("messages", {"messages": None}),
+    ("messages", {"messages": []}),
+    ("messages", {"messages": "hello"}),
+    ("messages", {"messages": [{"content": "hello"}]}),
+    ("messages", {"messages": [{"role": "user", "content": 5}]}),
+    ("model", {"model": None}),
+    ("model", {"model": 5}),
+    ("temperature", {"temperature": "hot"}),
+    ("temperature", {"temperature": 5}),
+    ("top_p", {"top_p": 2}),
+    ("n", {"n": 0}),
+    ("max_tokens", {"max_tokens": -1}),
+    ("max_tokens", {"max_tokens": "many"}),
+    ("stream", {"stream": "yes"}),
+    ("presence_penalty", {"presence_penalty": 9}),
+    ("tools", {"tools": "hammer"}),
+    ("response_format", {"response_format": {"type": "yaml"}}),
+)
+
+_PARAMETER_OF = {"max_tokens": {"max_tokens", "max_completion_tokens"}}
+
+
+def _refused(session: Session, what: str, exchange: Exchange) -> bool:
+    if exchange.status == 0 or exchange.status >= 500:
+        session.break_law(
+            "OAI-ERR-003", f"{what} is answered with {exchange.status or 'nothing'}", exchange
+        )
+    elif exchange.status == 200:
+        if answer_of(exchange) is not None:
+            session.break_law("OAI-ERR-004", f"{what} is answered with a completion", exchange)
+    else:
+        return True
+    return False
+
+
+def probe_refusals(session: Session) -> None:
+    """Malformed bodies, wrong members, unknown models and paths."""
+    session.tell("refusals")
+    for what, body in BAD_BODIES:
+        exchange = session.ask("POST", "/chat/completions", text=body)
+        _refused(session, what, exchange)
+    for member, change in BAD_MEMBERS:
+        request = {
+            "model": session.model,
+            "messages": [{"role": "user", "content": "Hi."}],
+            "max_tokens": 1,
+            **change,
+        }
+        request = {key: value for key, value in request.items() if value is not None}
+        exchange = session.ask("POST", "/chat/completions", request)
+        if _refused(session, f"{member} {change[member]!r}", exchange):
+            _named(session, member, exchange)
+    _unknown(session)
+
+
+def _named(session: Session, member: str, exchange: Exchange) -> None:
+    named = any(
+        f'"param":"{name}' in exchange.body.decode("utf-8", "replace").replace('": "', '":"')
+        for name in _PARAMETER_OF.get(member, {member})
+    )
+    if not named:
+        session.break_law("OAI-ERR-009", f"param does not name {member}", exchange)
+
+
+def _unknown(session: Session) -> None:
+    name = "no-such-model-q7x"
+    for stream in (False, True):
+        exchange = session.ask(
+            "POST",
+            "/chat/completions",
+            {
+                "model": name,
+                "messages": [{"role": "user", "content": "Hi."}],
+                "max_tokens": 1,
+                "stream": stream,
+            },
+        )
+        if exchange.status not in {400, 401, 403, 404}:
+            session.break_law(
+                "OAI-ERR-005",
+                f"an unknown model is answered with {exchange.status}",
+                exchange,
+            )
+    path = session.ask("GET", "/no-such-path", envelope="OAI-ERR-007")
+    if path.status != 404:
+        session.break_law("OAI-ERR-007", f"an unknown path is {path.status}", path)
+    method = session.ask("GET", "/chat/completions", envelope="OAI-ERR-007")
+    if method.status not in {404, 405}:
+        session.break_law("OAI-ERR-007", f"a wrong method is {method.status}", method)
+    model = session.ask("GET", f"/models/{quote(name)}")
+    # A server without model routes is judged for that elsewhere.
+    if model.status == 200 or model.status >= 500:
+        session.break_law("OAI-MODELS-004", f"an unknown model is {model.status}", model)
+    if leaks(model.body):
+        session.break_law("OAI-ERR-006", "the error shows the server's inside", model)

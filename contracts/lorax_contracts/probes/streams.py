@@ -1,0 +1,34 @@
+"""Streams of chat chunks: against the plain answer, with and without usage."""
+
+from lorax_contracts import relations
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.probes.chat import PROMPT, accepted
+from lorax_contracts.session import Session
+
+__all__ = ["probe_streams"]
+
+
+def probe_streams(session: Session, plain: Exchange | None) -> None:
+    """Streams; `plain` is the baseline when the server repeats itself."""
+    session.tell("streams")
+    streamed = session.chat(max_tokens=16, stream=True)
+    accepted(session, "OAI-ACCEPT-010", "a plain streamed chat request", streamed)
+    counted = session.chat(
+        PROMPT,
+        temperature=0,
+        seed=7,
+        max_tokens=24,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    if plain is not None:
+        session.add(relations.same_streamed(plain, counted))
+    session.add(relations.two_ids(streamed, counted))
+    cut = session.chat(PROMPT, temperature=0, seed=7, max_tokens=3, stream=True)
+    if plain is not None:
+        session.add(relations.cut_by_budget(cut, plain))
+    unpaid = session.chat(
+        PROMPT, max_tokens=2, stream=True, stream_options={"include_usage": False}
+    )
+    accepted(session, "OAI-ACCEPT-010", "stream_options", unpaid)
+    session.chat(PROMPT, n=2, max_tokens=2, stream=True, stream_options={"include_usage": True})
