@@ -7,24 +7,38 @@ states, and the whole with the nesting. Arrays and free objects spell their cont
 object whose properties are all optional spells each of n properties n times. So a schema that reads
 harmlessly can hold every request of a server up for minutes.
 
-The estimate mirrors that construction in numbers: states, transitions, and the time of each walk.
-Its constants were measured with outlines-core 0.1.14 and interegular 0.3.3; it is in seconds of one
-common server core, right within a factor of about three, which is what a limit needs.
+Then the automaton is reduced, and for each state that is left the whole vocabulary is tried: there
+each part of a schema counts once, however often it was spelled.
+
+The estimate mirrors both in numbers. Its constants were measured with outlines-core 0.1.14 and
+interegular 0.3.3; it is in seconds of one common server core and for a vocabulary of 32,000 tokens
+(one of 128,000 takes four times as long to try), right within a factor of about three, which is
+what a limit needs.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["BUDGET", "compile_cost"]
+from lorax_proxy.core.regex_tree import (
+    Alternatives,
+    Branch,
+    Characters,
+    Node,
+    Repeated,
+    Sequence,
+    parse,
+    positions,
+)
 
-# Seconds. LoRAX's own default schema costs two; each schema is compiled once and kept, with 31
-# others, so this is what one client may take from all others at its first request.
-BUDGET: Final = 4.0
+__all__ = ["compile_cost"]
 
 # Seconds for one symbol tried in one state, and for one entry passed in the list of states.
 _TRY: Final = 0.7e-6
 _PASS: Final = 27e-9
+# Seconds to try the vocabulary in one state.
+_STATE: Final = 4e-3
 # Character classes beside the letters of names: quotes, brackets, escapes, digits and all others.
 _CLASSES: Final = 14
 
@@ -40,7 +54,10 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
+    """The walks over a schema whose regular expression tells so many classes of symbols apart."""
+
     classes: int
+    known: dict[int, _Part] = field(default_factory=dict)
 
     def walked(self, states: int, moves: int, seconds: float) -> _Part:
         walk = states * self.classes * _TRY + moves * states / 2 * _PASS
@@ -70,6 +87,16 @@ class _Estimate:
         return _Part(length + 1, length, length * self.classes * _TRY)
 
     def schema(self, schema: Mapping[str, Any]) -> _Part:
+        """A lowered schema.
+
+        Parts of it that are one object are estimated once: the compiler writes them out wherever
+        they stand, and they can be exponentially many.
+        """
+        if id(schema) not in self.known:
+            self.known[id(schema)] = self.form(schema)
+        return self.known[id(schema)]
+
+    def form(self, schema: Mapping[str, Any]) -> _Part:
         if "properties" in schema:
             return self.object(schema)
         if "anyOf" in schema:
@@ -95,19 +122,26 @@ class _Estimate:
     def enumeration(self, values: list[Any]) -> _Part:
         # Every step of the choice asks every value.
         choice = self.group(self.text(len(str(value)) + 2) for value in values)
-        asked = choice.states * self.classes * len(values) * _TRY / 10
+        asked = choice.states * self.classes * len(values) * _TRY / 50
         return _Part(choice.states, choice.moves, choice.seconds + asked)
 
     def string(self, pattern: str) -> _Part:
-        # A class of plain characters is what has many transitions; copies are written as {n,m}.
-        copies = 1
-        states = len(pattern) // 8 + 2
-        head, brace, tail = pattern.rpartition("{")
-        if brace and tail.endswith("}$"):
-            copies = max((int(part) for part in tail[:-2].split(",") if part), default=1)
-            states = 4 * copies if "|" in head else copies
-        wide = self.classes * (3 + copies)
-        return self.repeated(self.group([_Part(states, wide + 8 * states, 1e-3)]), 0, None)
+        branches = _read(pattern)
+        spelled = self.group(self.node(branch.inner) for branch in branches)
+        return self.group([_QUOTE, spelled, _QUOTE])
+
+    def node(self, node: Node) -> _Part:
+        """A part of a pattern, walked as its brackets and quantifiers will be."""
+        match node:
+            case Characters(points, negated):
+                moves = self.classes - len(points) if negated else len(points)
+                return _Part(2, max(1, min(moves, self.classes)), self.classes * _TRY)
+            case Sequence(parts):
+                return self.joined(map(self.node, parts))
+            case Alternatives(options):
+                return self.group(map(self.node, options))
+            case Repeated(inner, least, most):
+                return self.repeated(self.node(inner), least, most)
 
     def object(self, schema: Mapping[str, Any]) -> _Part:
         required = set(schema["required"])
@@ -148,26 +182,77 @@ class _Estimate:
         return self.joined([self.text(4), inside])
 
 
+_QUOTE: Final = _Part(2, 1, 0.0)
+
+
+@lru_cache(maxsize=256)
+def _read(pattern: str) -> list[Branch]:
+    """A pattern of ours, which is always one that can be read."""
+    branches = parse(pattern)
+    if branches is None:
+        raise ValueError(f"not a pattern of a lowered schema: {pattern!r}")
+    return branches
+
+
 def compile_cost(schema: Mapping[str, Any]) -> float:
     """Seconds that LoRAX stands still to compile a lowered schema, roughly.
 
     Args:
         schema: One of the forms of `core.schemas`.
     """
-    return _Estimate(_CLASSES + len(_letters(schema))).schema(schema).seconds
+    walks = _Estimate(_CLASSES + len(_letters(schema))).schema(schema).seconds
+    return walks + _Remaining().states(schema) * _STATE
+
+
+class _Remaining:
+    """States of the reduced automaton: parts that are one object are reached once."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def states(self, schema: Mapping[str, Any]) -> int:
+        """The states of what has not been counted before."""
+        if id(schema) in self.seen:
+            return 0
+        self.seen.add(id(schema))
+        match schema:
+            case {"properties": members}:
+                return 4 + sum(len(name) + 5 + self.states(each) for name, each in members.items())
+            case {"anyOf": members} | {"prefixItems": members}:
+                return 3 + sum(map(self.states, members))
+            case {"enum": values}:
+                # Values that begin alike share their beginnings.
+                texts = [str(value) for value in values]
+                return 2 + len({text[:end] for text in texts for end in range(len(text))})
+            case {"type": "string", "pattern": pattern}:
+                return 2 + sum(positions(branch.inner) for branch in _read(pattern))
+            case {"type": "object", "additionalProperties": value}:
+                return 12 + self.states(value)
+            case {"type": "array", "items": item}:
+                copies: int = max(1, schema.get("minItems", 0), schema.get("maxItems", 0))
+                return 3 + self.states(item) * copies
+            case _:
+                return 9
 
 
 def _letters(schema: Mapping[str, Any]) -> set[str]:
     """The characters of names and values, each of which is a class of its own."""
-    found: set[str] = set()
-    for name, each in schema.get("properties", {}).items():
-        found |= set(name) | _letters(each)
-    for value in schema.get("enum", ()):
-        found |= set(str(value))
-    for keyword in ("anyOf", "prefixItems"):
-        for each in schema.get(keyword, ()):
-            found |= _letters(each)
-    for keyword in ("items", "additionalProperties"):
-        if schema.get(keyword):
-            found |= _letters(schema[keyword])
-    return found
+    letters: set[str] = set()
+    seen: set[int] = set()
+    waiting = [schema]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        for name, member in each.get("properties", {}).items():
+            letters |= set(name)
+            waiting.append(member)
+        for value in each.get("enum", ()):
+            letters |= set(str(value))
+        for keyword in ("anyOf", "prefixItems"):
+            waiting.extend(each.get(keyword, ()))
+        for keyword in ("items", "additionalProperties"):
+            if each.get(keyword):
+                waiting.append(each[keyword])
+    return letters

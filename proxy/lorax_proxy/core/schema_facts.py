@@ -6,6 +6,7 @@ intersected, enums too, required names united, bounds collected with the place t
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from math import ceil, floor, isfinite
 from typing import Any, Final
 
@@ -124,17 +125,28 @@ def judge_scalar(value: Any, path: str) -> None:
     """Refuse a constant that would not reach LoRAX as it is.
 
     Raises:
-        SchemaRefused: Its JSON reader has 64-bit integers, and no lone surrogates.
+        SchemaRefused: Its JSON reader has 64-bit integers and no lone surrogates, and gets the
+            last digit of long fractions wrong (serde_json without its `float_roundtrip`).
     """
     match value:
         case str() if not _is_text(value):
             raise SchemaRefused(path, f"{value!r} has half a surrogate pair, which is no text")
         case int() if not isinstance(value, bool) and not -(2**63) <= value < 2**64:
             raise SchemaRefused(path, f"{value} does not fit into 64 bits")
-        case float() if not isfinite(value):
-            raise SchemaRefused(path, "a number too large for 64 bits")
+        case float() if not _is_short(value):
+            raise SchemaRefused(
+                path, f"{value} cannot be written exactly: over 15 digits, or past 1e22 or 1e-22"
+            )
         case _:
             pass
+
+
+def _is_short(value: float) -> bool:
+    """Whether every JSON reader, hasty ones included, reads this number as it is."""
+    if not isfinite(value):
+        return False
+    _, digits, exponent = Decimal(repr(value)).as_tuple()
+    return len(digits) <= 15 and isinstance(exponent, int) and abs(exponent) <= 22
 
 
 def judge_name(name: str, path: str) -> None:

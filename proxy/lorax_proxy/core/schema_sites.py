@@ -23,7 +23,7 @@ __all__ = ["Conjunction", "Impossible", "SchemaRefused", "Site", "flatten"]
 _MOST_SITES: Final = 200
 
 
-class SchemaRefused(ProxyError):  # noqa: N818 - a refusal, as all of ours are named
+class SchemaRefused(ProxyError):
     """A schema, or the choice of tools around it, that no grammar can be made of.
 
     Attributes:
@@ -37,7 +37,7 @@ class SchemaRefused(ProxyError):  # noqa: N818 - a refusal, as all of ours are n
         self.reason = reason
 
 
-class Impossible(Exception):  # noqa: N818 - no error: an alternative that falls away
+class Impossible(Exception):
     """No value satisfies this conjunction.
 
     Inside ``anyOf`` the alternative falls away, an optional property is never written; where

@@ -50,14 +50,14 @@ def free(spelling: Spelling) -> str:
 def counted(least: int, most: int | None, spelling: Spelling) -> str:
     r"""A string of so many characters.
 
-    A bounded one is spelled out character by character, so it has the cheapest spelling; there a
-    character is one code point, as the keywords count it.
+    One that is counted past 1 is spelled out character by character, so it has the cheapest
+    spelling; there a character is one code point, as the keywords count it.
     """
     if most is not None:
         return f"^(?:{CHARACTER[Spelling.SHORT]}){{{least},{most}}}$"
     if least > 1:
-        one = CHARACTER[Spelling.SHORT]
-        return f"^(?:{one}){{{least - 1}}}(?:{CHARACTER[spelling]})+$"
+        # One spelling throughout: where two meet, the compiler cannot tell the counted part's end.
+        return f"^(?:{CHARACTER[Spelling.SHORT]}){{{least},}}$"
     return f"^(?:{CHARACTER[spelling]}){'+' if least else '*'}$"
 
 

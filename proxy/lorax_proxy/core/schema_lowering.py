@@ -1,0 +1,409 @@
+"""One schema on its way down to the forms of `core.schema_forms`, at one level of exactness.
+
+Everything is a conjunction of sites (`core.schema_sites`): resolve it, read its facts
+(`core.schema_facts`), write the form. What no form can express is dropped, by path.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any, Final
+
+from lorax_proxy.core.schema_facts import (
+    TYPES,
+    free_members,
+    is_of,
+    items,
+    judge_name,
+    judge_scalar,
+    member_sites,
+    numeric,
+    properties,
+    required_names,
+    sized,
+    small_range,
+    types_of,
+    values_of,
+)
+from lorax_proxy.core.schema_forms import (
+    any_of,
+    any_value,
+    closed_object,
+    empty_array,
+    tuple_of,
+)
+from lorax_proxy.core.schema_patterns import translate
+from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site, flatten
+from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted
+
+__all__ = ["MAX_NODES", "Level", "Lowering"]
+
+# Deeper nesting than OpenAI's own limit for strict schemas (10 levels) with room to spare; every
+# level of arrays or free objects doubles the compiler's work.
+MAX_DEPTH: Final = 16
+# OpenAI allows 5000 properties in a strict schema; a tenth of that is past what compiles in time.
+MAX_NODES: Final = 500
+# Alternatives multiply when several anyOf must hold at once.
+MAX_ALTERNATIVES: Final = 64
+# OpenAI's limit for the values of all enums together is 1000.
+MAX_ENUM: Final = 500
+# Repetition is spelled out copy by copy, and the copies are alive as long as the schema is.
+MAX_ITEMS: Final = 16
+# In each place of a counted string nearly every token of the vocabulary fits, and LoRAX notes each
+# of them: 64 places take six million notes.
+MAX_LENGTH: Final = 16
+# Integers in so small a range are written out as values, because bounds have no other form.
+MAX_RANGE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How plainly to lower.
+
+    Attributes:
+        spelling: Which escapes free strings may use.
+        counts: Lengths of strings and numbers of items are kept, patterns and formats too.
+        nesting: How many levels of arrays and objects a value of any type may have.
+        budget: What a schema at this level may cost to compile, in seconds.
+    """
+
+    spelling: Spelling
+    counts: bool
+    nesting: int
+    budget: float
+
+
+# Dropped, or with strict refused: each of them can forbid whole shapes of a value.
+_SHAPES: Final = (
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentRequired",
+    "dependentSchemas",
+    "dependencies",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "propertyNames",
+    "contains",
+    "minContains",
+    "maxContains",
+)
+
+
+class Lowering:
+    """One schema on its way down, at one level."""
+
+    def __init__(self, root: Site, level: Level, *, strict: bool) -> None:
+        self.root = root
+        self.level = level
+        self.strict = strict
+        # In order, each once.
+        self.dropped: dict[str, None] = {}
+        self.nodes = 0
+
+    def conjunction(self, sites: list[Site], depth: int) -> dict[str, Any]:
+        """Lower what must all hold.
+
+        Raises:
+            Impossible: No value satisfies it.
+            SchemaRefused: As `lower`.
+        """
+        self.nodes += 1
+        if depth > MAX_DEPTH:
+            raise SchemaRefused(sites[0].path, f"nested deeper than {MAX_DEPTH} levels")
+        if self.nodes > MAX_NODES:
+            raise SchemaRefused(self.root.path, f"more than {MAX_NODES} subschemas")
+        flat = flatten(sites, self.root)
+        if not flat.choices:
+            return self._typed(flat.sites, sites[0].path, depth)
+        if prod(map(len, flat.choices)) > MAX_ALTERNATIVES:
+            raise SchemaRefused(
+                sites[0].path, f"more than {MAX_ALTERNATIVES} combinations of alternatives"
+            )
+        return self._alternatives(
+            [[*flat.sites, *chosen] for chosen in product(*flat.choices)], depth
+        )
+
+    def _alternatives(self, conjunctions: list[list[Site]], depth: int) -> dict[str, Any]:
+        results: list[dict[str, Any]] = []
+        impossible: Impossible | None = None
+        for sites in conjunctions:
+            try:
+                results.append(self.conjunction(sites, depth + 1))
+            except Impossible as found:
+                impossible = impossible or found
+        if not results and impossible:
+            raise impossible
+        return any_of(results)
+
+    def _typed(self, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
+        for site in sites:
+            self._judge_shapes(site)
+        types = types_of(sites)
+        values = values_of(sites)
+        if values is not None:
+            return self._enumeration(values, types, path, depth)
+        if types is None:
+            return any_value(self.level.nesting)
+        results: list[dict[str, Any]] = []
+        impossible: Impossible | None = None
+        for name in TYPES:
+            if name not in types or (name == "integer" and "number" in types):
+                continue
+            try:
+                results.append(self._of_type(name, sites, path, depth))
+            except Impossible as found:
+                impossible = impossible or found
+        if not results:
+            raise impossible or Impossible(path, "its types exclude one another")
+        return any_of(results)
+
+    def _judge_shapes(self, site: Site) -> None:
+        for keyword in _SHAPES:
+            if keyword not in site.schema:
+                continue
+            if keyword.startswith("unevaluated") and site.schema[keyword] is False:
+                # Nothing is ever written that is not declared.
+                continue
+            if self.strict:
+                raise SchemaRefused(
+                    f"{site.path}.{keyword}",
+                    f"{keyword!r} cannot be enforced; leave it out, or set strict to false",
+                )
+            self._drop(site, keyword)
+
+    def _of_type(self, name: str, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
+        match name:
+            case "object":
+                return self._object(sites, path, depth)
+            case "array":
+                return self._array(sites, path, depth)
+            case "string":
+                return self._string(sites)
+            case "number" | "integer":
+                return self._number(name, sites, path)
+            case _:
+                return {"type": name}
+
+    # Values
+
+    def _enumeration(
+        self, values: list[Any], types: frozenset[str] | None, path: str, depth: int
+    ) -> dict[str, Any]:
+        fitting = [value for value in values if types is None or is_of(value, types)]
+        if not fitting:
+            raise Impossible(path, "no value of its enum or const is of its type")
+        if len(fitting) > MAX_ENUM:
+            raise SchemaRefused(path, f"more than {MAX_ENUM} values in one enum")
+        scalars = [value for value in fitting if not isinstance(value, dict | list)]
+        results: list[dict[str, Any]] = []
+        if scalars:
+            for value in scalars:
+                judge_scalar(value, path)
+            results.append({"enum": scalars})
+        results += [
+            self._constant(value, path, depth)
+            for value in fitting
+            if isinstance(value, dict | list)
+        ]
+        return any_of(results)
+
+    def _constant(self, value: Any, path: str, depth: int) -> dict[str, Any]:
+        """A value spelled out: the compiler knows no objects and arrays as constants."""
+        self.nodes += 1
+        if depth > MAX_DEPTH:
+            raise SchemaRefused(path, f"nested deeper than {MAX_DEPTH} levels")
+        match value:
+            case dict():
+                for name in value:
+                    judge_name(name, path)
+                return closed_object(
+                    {
+                        name: self._constant(member, path, depth + 1)
+                        for name, member in value.items()
+                    },
+                    list(value),
+                )
+            case list():
+                return tuple_of([self._constant(member, path, depth + 1) for member in value])
+            case _:
+                judge_scalar(value, path)
+                return {"enum": [value]}
+
+    def _number(self, name: str, sites: list[Site], path: str) -> dict[str, Any]:
+        bounds = numeric(sites)
+        if any(keyword == "multipleOf" and bound == 1 for _, keyword, bound in bounds):
+            name = "integer"
+        values = small_range(bounds, MAX_RANGE) if name == "integer" else None
+        if values is not None:
+            if not values:
+                raise Impossible(path, "no integer lies between its bounds")
+            return {"enum": values}
+        for site, keyword, bound in bounds:
+            if not (keyword == "multipleOf" and bound == 1):
+                self._drop(site, keyword)
+        return {"type": name}
+
+    def _string(self, sites: list[Site]) -> dict[str, Any]:
+        pattern = self._pattern(sites)
+        least, most = 0, None
+        for site, length in sized(sites, "minLength"):
+            if pattern is None and length <= self._longest:
+                least = max(least, length)
+            elif length:
+                least = max(least, 1)
+                self._drop(site, "minLength")
+        for site, length in sized(sites, "maxLength"):
+            if length < least:
+                raise Impossible(site.path, "maxLength is smaller than minLength")
+            if pattern is None and length <= self._longest and self.level.counts:
+                most = length if most is None else min(most, length)
+            else:
+                self._drop(site, "maxLength")
+        if pattern is None:
+            pattern = counted(least, most, self.level.spelling)
+        return {"type": "string", "pattern": pattern}
+
+    @property
+    def _longest(self) -> int:
+        return MAX_LENGTH if self.level.counts else 1
+
+    def _pattern(self, sites: list[Site]) -> str | None:
+        """The first pattern or format that has a form; the others are dropped."""
+        kept: str | None = None
+        for site in sites:
+            for keyword in ("pattern", "format"):
+                if keyword not in site.schema:
+                    continue
+                value = site.schema[keyword]
+                if not isinstance(value, str):
+                    raise SchemaRefused(f"{site.path}.{keyword}", "must be a string")
+                found = FORMATS.get(value) if keyword == "format" else translate(value)
+                if kept is None and found is not None and self.level.counts:
+                    kept = found
+                elif found is None or found != kept:
+                    self._drop(site, keyword)
+        return kept
+
+    # Containers
+
+    def _array(self, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
+        least = max((size for _, size in sized(sites, "minItems")), default=0)
+        most = min((size for _, size in sized(sites, "maxItems")), default=None)
+        if most is not None and least > most:
+            raise Impossible(path, "minItems is larger than maxItems")
+        for site in sites:
+            if site.schema.get("uniqueItems") is True:
+                self._drop(site, "uniqueItems")
+        leading, rest = items(sites)
+        if leading:
+            return self._tuple(leading, rest, (least, most), path, depth)
+        if most == 0:
+            return empty_array()
+        try:
+            item = self.conjunction(rest, depth + 1) if rest else any_value(self.level.nesting)
+        except Impossible:
+            if least:
+                raise
+            return empty_array()
+        array: dict[str, Any] = {"type": "array", "items": item}
+        limit = MAX_ITEMS if self.level.counts else 1
+        for site, size in sized(sites, "minItems"):
+            if size > limit:
+                self._drop(site, "minItems")
+        for site, size in sized(sites, "maxItems"):
+            if size > limit:
+                self._drop(site, "maxItems")
+        if least:
+            array["minItems"] = least if least <= limit else 1
+        if most is not None and most <= limit:
+            array["maxItems"] = most
+        return array
+
+    def _tuple(
+        self,
+        leading: list[list[Site]],
+        rest: list[Site],
+        sizes: tuple[int, int | None],
+        path: str,
+        depth: int,
+    ) -> dict[str, Any]:
+        """All leading items, and no more than are asked for: a tuple is written whole."""
+        least, most = sizes
+        if least > len(leading) + MAX_ITEMS:
+            raise SchemaRefused(path, f"minItems asks for over {MAX_ITEMS} items past prefixItems")
+        length = max(least, len(leading) if most is None else min(most, len(leading)))
+        members = [*leading, *([rest] * (length - len(leading)))][:length]
+        return tuple_of(
+            [
+                self.conjunction(member, depth + 1) if member else any_value(self.level.nesting)
+                for member in members
+            ]
+        )
+
+    def _object(self, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
+        required = required_names(sites)
+        declared = properties(sites)
+        if declared is None and not required:
+            return self._free_object(sites, path, depth)
+        self._drop_counts(sites, len(required), len(declared or ()))
+        names: list[str] = [*(declared or ())]
+        names += [name for name in required if name not in names]
+        lowered: dict[str, Any] = {}
+        for name in names:
+            judge_name(name, path)
+            members = member_sites(sites, name)
+            try:
+                lowered[name] = (
+                    self.conjunction(members, depth + 1)
+                    if members
+                    else any_value(self.level.nesting)
+                )
+            except Impossible as impossible:
+                if name in required:
+                    raise Impossible(
+                        impossible.path, f"{name!r} is required, but {impossible.reason}"
+                    ) from impossible
+        return closed_object(lowered, [name for name in lowered if name in required])
+
+    def _free_object(self, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
+        """An object whose property names are not known."""
+        least = max((size for _, size in sized(sites, "minProperties")), default=0)
+        for site, size in sized(sites, "minProperties"):
+            if size > 1:
+                self._drop(site, "minProperties")
+        most = min((size for _, size in sized(sites, "maxProperties")), default=None)
+        for site, size in sized(sites, "maxProperties"):
+            if size:
+                self._drop(site, "maxProperties")
+        for site in sites:
+            if site.schema.get("patternProperties"):
+                self._drop(site, "patternProperties")
+        if most == 0:
+            return self._no_properties(least, path)
+        values = free_members(sites)
+        try:
+            value = self.conjunction(values, depth + 1) if values else any_value(self.level.nesting)
+        except Impossible:
+            return self._no_properties(least, path)
+        lowered: dict[str, Any] = {"type": "object", "additionalProperties": value}
+        if least:
+            lowered["minProperties"] = 1
+        return lowered
+
+    def _no_properties(self, least: int, path: str) -> dict[str, Any]:
+        if least:
+            raise Impossible(path, "it must have properties, but none is allowed")
+        return closed_object({}, [])
+
+    def _drop_counts(self, sites: list[Site], least: int, most: int) -> None:
+        for site, size in sized(sites, "minProperties"):
+            if size > least:
+                self._drop(site, "minProperties")
+        for site, size in sized(sites, "maxProperties"):
+            if size < most:
+                self._drop(site, "maxProperties")
+
+    def _drop(self, site: Site, keyword: str) -> None:
+        self.dropped[f"{site.path}.{keyword}"] = None
