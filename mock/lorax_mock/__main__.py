@@ -7,9 +7,11 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from lorax_mock.settings import Settings
+from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
 
 __all__ = ["main"]
+
+_DEFAULT = Settings()
 
 _cli = typer.Typer(
     name="lorax-mock",
@@ -37,6 +39,49 @@ def serve(
     seed: Annotated[
         int, typer.Option(envvar="LORAX_MOCK_SEED", help="Another seed, other texts.")
     ] = 0,
+    model_id: Annotated[
+        str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="What /info calls the base model.")
+    ] = _DEFAULT.model_id,
+    max_input_length: Annotated[
+        int, typer.Option(envvar="LORAX_MOCK_MAX_INPUT_LENGTH", min=1, help="Tokens of a prompt.")
+    ] = _DEFAULT.limits.max_input_length,
+    max_total_tokens: Annotated[
+        int,
+        typer.Option(envvar="LORAX_MOCK_MAX_TOTAL_TOKENS", min=2, help="Prompt and answer."),
+    ] = _DEFAULT.limits.max_total_tokens,
+    max_best_of: Annotated[
+        int, typer.Option(envvar="LORAX_MOCK_MAX_BEST_OF", min=1, help="Sequences a request.")
+    ] = _DEFAULT.limits.max_best_of,
+    max_stop_sequences: Annotated[
+        int, typer.Option(envvar="LORAX_MOCK_MAX_STOP_SEQUENCES", min=0, help="Stop strings.")
+    ] = _DEFAULT.limits.max_stop_sequences,
+    max_concurrent_requests: Annotated[
+        int,
+        typer.Option(
+            envvar="LORAX_MOCK_MAX_CONCURRENT_REQUESTS", min=1, help="Beyond it: 429 at once."
+        ),
+    ] = _DEFAULT.limits.max_concurrent_requests,
+    unknown_adapters: Annotated[
+        bool,
+        typer.Option(
+            "--unknown-adapters",
+            envvar="LORAX_MOCK_UNKNOWN_ADAPTERS",
+            help="Load ids that are not listed, too.",
+        ),
+    ] = False,
+    pace: Annotated[
+        Literal["off", "real"],
+        typer.Option(envvar="LORAX_MOCK_PACE", help="Whether answers take real time."),
+    ] = "off",
+    step_ms: Annotated[
+        float, typer.Option(envvar="LORAX_MOCK_STEP_MS", help="A token.")
+    ] = _DEFAULT.costs.step,
+    prefill_token_ms: Annotated[
+        float, typer.Option(envvar="LORAX_MOCK_PREFILL_TOKEN_MS", help="A prompt token.")
+    ] = _DEFAULT.costs.prefill_token,
+    adapter_load_ms: Annotated[
+        float, typer.Option(envvar="LORAX_MOCK_ADAPTER_LOAD_MS", help="An adapter's first use.")
+    ] = _DEFAULT.costs.adapter_load,
     announce: Annotated[
         Literal["human", "json"],
         typer.Option(envvar="LORAX_MOCK_ANNOUNCE", help="How to say that the port is open."),
@@ -54,10 +99,29 @@ def serve(
     from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
     from lorax_mock.serving import serve as run  # noqa: PLC0415 - see above
 
-    settings = Settings(seed=seed)
+    settings = Settings(
+        model_id=model_id,
+        seed=seed,
+        limits=Limits(
+            max_input_length=max_input_length,
+            max_total_tokens=max_total_tokens,
+            max_best_of=max_best_of,
+            max_stop_sequences=max_stop_sequences,
+            max_concurrent_requests=max_concurrent_requests,
+            max_batch_prefill_tokens=max_input_length + 50,
+        ),
+        costs=Costs(
+            prefill_token=prefill_token_ms,
+            step=step_ms,
+            adapter_load=adapter_load_ms,
+            paced=pace == "real",
+        ),
+        unknown_adapters=unknown_adapters,
+    )
     try:
+        check(settings)
         listener = bind(host, port)
-    except BindError as error:
+    except (SettingsError, BindError) as error:
         _fail(str(error))
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"

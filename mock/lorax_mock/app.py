@@ -10,6 +10,7 @@ the work. What decides an answer lives elsewhere; here are order, time and conne
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final
@@ -33,7 +34,7 @@ from lorax_mock.headers import echoed, measured
 from lorax_mock.info import encode_info
 from lorax_mock.journal import Entry, Journal
 from lorax_mock.metrics import Metrics
-from lorax_mock.pace import breathe, wait
+from lorax_mock.pace import breathe, pause, until, wait
 from lorax_mock.settings import Settings
 from lorax_mock.timing import timing_of
 from lorax_mock.tokenizer import Tokenizer, builtin
@@ -57,11 +58,16 @@ __all__ = ["MockApp", "create_app"]
 _FAIRNESS: Final = 64
 """Events after which an unpaced stream lets others have the loop."""
 
+_SETTLE_SECONDS: Final = 5.0
+"""How long `/_mock/journal?wait` waits for open requests to end."""
+
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+
+_log = logging.getLogger("lorax_mock")
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
@@ -116,7 +122,10 @@ class MockApp:
         except Refusal as refusal:
             await self._refuse(exchange, refusal)
         except ClientLeft:
-            self.journal.note(f"{exchange.path}: the client left before its request was whole")
+            self.journal.note(f"{exchange.path}: the client left before it was answered")
+        except Exception:
+            _log.exception("a bug in lorax-mock: %s %s", exchange.method, exchange.path)
+            raise
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         if isinstance(refusal, FrameworkRefusal):
@@ -153,6 +162,8 @@ class MockApp:
         await exchange.reply(200, self.catalogue.as_json(), [JSON])
 
     async def _tell_journal(self, exchange: Exchange) -> None:
+        if b"wait" in exchange.scope["query_string"]:
+            await until(lambda: self.journal.settled, _SETTLE_SECONDS)
         await exchange.reply(200, self.journal.as_json(), [JSON])
 
     async def _body(self, exchange: Exchange) -> bytes:
@@ -191,6 +202,7 @@ class MockApp:
     def _run(self, exchange: Exchange, request: GenerateRequest, count: int = 1) -> list[Generated]:
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
+        self.metrics.validated(len(valid.prompt), valid.max_new_tokens)
         identity, persona = self.catalogue.open(parameters, _download_token(exchange, parameters))
         key = request_key(valid, identity, self.settings.seed)
         if not valid.samples:
@@ -214,10 +226,14 @@ class MockApp:
                 best, others = pick_best(self._run(exchange, request, count))
                 timing = timing_of(self.settings.costs, best)
                 if self.settings.costs.paced:
-                    await asyncio.sleep(timing.total / 1000)
+                    await pause(timing.total / 1000, exchange)
             headers = [*echoed(request, self.settings), *measured(best, timing)]
         except Refusal as refusal:
             entry.refused(refusal)
+            raise
+        except ClientLeft:
+            self.metrics.failed("dropped")
+            entry.left(0)
             raise
         self.metrics.answered(best, timing)
         entry.answered(best)
@@ -232,7 +248,12 @@ class MockApp:
     async def _stream(self, exchange: Exchange, request: GenerateRequest) -> None:
         entry = self.journal.begin(exchange.path, request)
         self.metrics.asked()
-        await exchange.start(200, [*_EVENT_STREAM, *echoed(request, self.settings)])
+        try:
+            headers = echoed(request, self.settings)
+        except FatalRequest as refusal:
+            entry.refused(refusal)
+            raise
+        await exchange.start(200, [*_EVENT_STREAM, *headers])
         try:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
             with self._permits_for(1):
@@ -250,12 +271,12 @@ class MockApp:
         timing = timing_of(costs, sequence)
         details = request.parameters.details
         prompt = request.inputs if request.parameters.return_full_text else ""
-        gone = asyncio.ensure_future(exchange.receive())
+        gone = asyncio.ensure_future(exchange.left())
         last = len(sequence.tokens) - 1
         for place, token in enumerate(sequence.tokens):
             if costs.paced:
-                pause = costs.step if place else timing.queue + timing.first_token
-                await wait(pause / 1000, exchange)
+                idle = costs.step if place else timing.queue + timing.first_token
+                await wait(idle / 1000, exchange, gone)
             elif place % _FAIRNESS == _FAIRNESS - 1:
                 await breathe()
             if gone.done():

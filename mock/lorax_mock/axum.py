@@ -93,6 +93,11 @@ class Exchange:
             if not message.get("more_body", False):
                 return body
 
+    async def left(self) -> None:
+        """Comes back when the client has hung up (or has its whole answer)."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     async def reply(self, status: int, body: bytes = b"", headers: Sequence[Header] = ()) -> None:
         """A whole answer with its length."""
         length = (b"content-length", b"%d" % len(body))

@@ -80,6 +80,11 @@ class Journal:
         self.entries.append(entry)
         return entry
 
+    @property
+    def settled(self) -> bool:
+        """Whether no request is still being answered."""
+        return all(entry.outcome != "open" for entry in self.entries)
+
     def note(self, text: str) -> None:
         """A remark that belongs to no entry."""
         self.notes.append(text)

@@ -6,6 +6,7 @@ signal's status instead of 0.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -81,10 +82,13 @@ def serve(
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         timeout_keep_alive=3600,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
+    # uvicorn reports every stream that a shutdown cuts off; the application logs its own bugs.
+    logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
     server = _Server(config, ready)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if with_parent:

@@ -6,7 +6,11 @@ special tokens the built-in vocabulary has; `/info` reports exactly what is enfo
 
 from dataclasses import dataclass, field
 
-__all__ = ["Adapter", "Costs", "Limits", "Settings"]
+__all__ = ["Adapter", "Costs", "Limits", "Settings", "SettingsError", "check"]
+
+
+class SettingsError(Exception):
+    """Settings that contradict one another; the text says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +92,19 @@ class Settings:
     def loadable(self) -> list[str]:
         """Ids of the adapters that answer."""
         return [adapter.id for adapter in self.adapters if adapter.error is None]
+
+
+def check(settings: Settings) -> Settings:
+    """The settings, if a router would start with them; raises SettingsError."""
+    limits = settings.limits
+    if limits.max_input_length >= limits.max_total_tokens:
+        raise SettingsError(
+            f"max_input_length ({limits.max_input_length}) must be less than max_total_tokens "
+            f"({limits.max_total_tokens}): lower the one or raise the other"
+        )
+    if limits.max_best_of < 1 or limits.max_concurrent_requests < 1:
+        raise SettingsError("max_best_of and max_concurrent_requests must be at least 1")
+    for cost in (settings.costs.prefill_token, settings.costs.step, settings.costs.adapter_load):
+        if not 0 <= cost < 1e9:
+            raise SettingsError(f"a cost of {cost} ms is not a time: give 0 or more")
+    return settings

@@ -1,16 +1,17 @@
 """A running mock for every test that wants a socket."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import pytest
 
-__all__ = ["Running"]
+__all__ = ["Running", "events"]
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,19 @@ class Running:
     http: httpx.Client
 
 
-def _start(*options: str) -> Running:
+def events(text: str) -> list[dict[str, Any]]:
+    """The JSON of each event of a stream."""
+    return [json.loads(part.removeprefix("data: ")) for part in text.split("\n\n") if part]
+
+
+def _start(*options: str, environment: Mapping[str, str] | None = None) -> Running:
     command = [sys.executable, "-m", "lorax_mock", "serve", "--port", "0", "--announce", "json"]
     process = subprocess.Popen(
-        [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
     )
     assert process.stdout is not None
     announced = json.loads(process.stdout.readline())
@@ -56,8 +66,8 @@ def start_mock() -> Iterator[Callable[..., Running]]:
     """Starts mocks with options of the test's own."""
     started: list[Running] = []
 
-    def start(*options: str) -> Running:
-        started.append(_start(*options))
+    def start(*options: str, environment: Mapping[str, str] | None = None) -> Running:
+        started.append(_start(*options, environment=environment))
         return started[-1]
 
     yield start

@@ -1,8 +1,19 @@
 """The routes of a running mock, over a socket."""
 
+import hashlib
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
 
 from tests.mock.conftest import Running
+from tests.mock.conftest import events as events_of
+
+_DIGESTS = Path(__file__).parents[2] / "contracts/lorax_contracts/data/lorax/digests.json"
 
 
 def test_generate_answers_with_the_adapters_voice(mock: Running) -> None:
@@ -16,18 +27,240 @@ def test_generate_answers_with_the_adapters_voice(mock: Running) -> None:
     assert reply.headers["x-adapter-id"] == "acme/pirate"
 
 
+@pytest.mark.parametrize("path", ["/", "/invocations"])
+def test_the_compat_routes_wrap_and_stream(mock: Running, path: str) -> None:
+    """A list of one, or events when the body says so."""
+    plain = mock.http.post(path, json={"inputs": "reef"}).json()
+    assert plain == [mock.http.post("/generate", json={"inputs": "reef"}).json()]
+    streamed = events_of(mock.http.post(path, json={"inputs": "reef", "stream": True}).text)
+    assert streamed[-1]["generated_text"] == plain[0]["generated_text"]
+
+
 def test_stream_folds_into_the_plain_answer(mock: Running) -> None:
     """The same request streamed and not gives the same tokens and text."""
-    body = {
-        "inputs": "moon",
-        "parameters": {"adapter_id": "acme/poet", "details": True, "max_new_tokens": 60},
-    }
+    parameters = {"adapter_id": "acme/poet", "details": True, "max_new_tokens": 60}
+    body = {"inputs": "moon", "parameters": parameters}
     plain = mock.http.post("/generate", json=body).json()
     streamed = mock.http.post("/generate_stream", json=body)
     assert streamed.headers["content-type"] == "text/event-stream"
-    events = [
-        json.loads(part.removeprefix("data: ")) for part in streamed.text.split("\n\n") if part
-    ]
+    events = events_of(streamed.text)
     assert [event["token"] for event in events] == plain["details"]["tokens"]
     assert events[-1]["generated_text"] == plain["generated_text"]
     assert all(event["generated_text"] is None for event in events[:-1])
+    assert list(events[-1]["details"]) == [
+        "finish_reason",
+        "prompt_tokens",
+        "generated_tokens",
+        "seed",
+    ]
+
+
+def test_each_event_is_one_data_line(mock: Running) -> None:
+    """`data: ` with one space, compact JSON, one blank line; no [DONE]."""
+    text = mock.http.post("/generate_stream", json={"inputs": "reef"}).text
+    assert text.endswith("\n\n")
+    for block in text.removesuffix("\n\n").split("\n\n"):
+        assert block.startswith('data: {"token":{"id":')
+        assert "\n" not in block
+
+
+_REFUSED: list[tuple[str, str, bytes | None, str | None, int, str]] = [
+    ("POST", "/generate", b"{}", "text/plain", 415, "Expected request with `Content-Type: application/json`"),
+    ("POST", "/generate", b"{}", None, 415, "Expected request with `Content-Type: application/json`"),
+    ("POST", "/generate", b"", "application/json", 400, "Failed to parse the request body as JSON: EOF while parsing a value at line 1 column 0"),
+    ("POST", "/generate", b"{}", "application/json", 422, "Failed to deserialize the JSON body into the target type: missing field `inputs` at line 1 column 2"),
+    ("POST", "/generate_stream", b"{}", "application/vnd.x+json; charset=utf-8", 422, "Failed to deserialize the JSON body into the target type: missing field `inputs` at line 1 column 2"),
+    ("POST", "/generate", b" " * 2_097_153, "application/json", 413, "Failed to buffer the request body: length limit exceeded"),
+    ("POST", "/nowhere", b"{}", "application/json", 404, ""),
+    ("GET", "/generate/", None, None, 404, ""),
+    ("GET", "/v1/models", None, None, 404, ""),
+    ("GET", "/generate", None, None, 405, ""),
+    ("POST", "/health", b"", None, 405, ""),
+    ("PUT", "/", b"", None, 405, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "body", "kind", "status", "text"), _REFUSED)
+def test_the_framework_refuses_in_plain_text(
+    mock: Running,
+    method: str,
+    path: str,
+    body: bytes | None,
+    *,
+    kind: str | None,
+    status: int,
+    text: str,
+) -> None:
+    """Axum's statuses and words, never LoRAX's envelope."""
+    headers = {} if kind is None else {"content-type": kind}
+    reply = mock.http.request(method, path, content=body, headers=headers)
+    assert (reply.status_code, reply.text) == (status, text)
+    if text:
+        assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+    else:
+        assert "content-type" not in reply.headers
+        assert reply.headers["content-length"] == "0"
+
+
+def test_a_wrong_method_is_told_the_right_ones(mock: Running) -> None:
+    """GET routes take HEAD as well."""
+    assert mock.http.get("/generate").headers["allow"] == "POST"
+    assert mock.http.post("/info").headers["allow"] == "GET,HEAD"
+    assert mock.http.put("/").headers["allow"] == "GET,HEAD,POST"
+
+
+def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
+    """Preflights too, for any path."""
+    for reply in (
+        mock.http.get("/health"),
+        mock.http.post("/generate", content=b"x"),
+        mock.http.get("/nowhere"),
+        mock.http.post("/generate_stream", json={"inputs": "a"}),
+        mock.http.options("/nowhere"),
+    ):
+        assert reply.headers["access-control-allow-origin"] == "*"
+        assert "access-control-request-method" in reply.headers["vary"]
+    preflight = mock.http.options("/generate")
+    assert (preflight.status_code, preflight.content) == (200, b"")
+    assert preflight.headers["access-control-allow-methods"] == "GET,POST"
+    assert preflight.headers["access-control-allow-headers"] == "content-type"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ping", "/startup"])
+def test_health_is_empty(mock: Running, path: str) -> None:
+    """200 and nothing, HEAD as well."""
+    for method in ("GET", "HEAD"):
+        reply = mock.http.request(method, path)
+        assert (reply.status_code, reply.content) == (200, b"")
+
+
+def test_refusals_in_a_stream_are_events_under_200(mock: Running) -> None:
+    """One event with error and error_type, then the end; plain answers have the status."""
+    body = {"inputs": "", "parameters": {"adapter_id": "acme/pirate"}}
+    streamed = mock.http.post("/generate_stream", json=body)
+    plain = mock.http.post("/generate", json=body)
+    assert (streamed.status_code, plain.status_code) == (200, 422)
+    assert events_of(streamed.text) == [plain.json()]
+    assert plain.json() == {
+        "error": "Input validation error: `inputs` cannot be empty",
+        "error_type": "validation",
+    }
+    assert streamed.headers["x-adapter-id"] == "acme/pirate"
+    assert not [name for name in plain.headers if name.startswith("x-")]
+
+
+def test_stream_headers_are_those_known_before(mock: Running) -> None:
+    """No counts, no times; caching and buffering off."""
+    headers = mock.http.post("/generate_stream", json={"inputs": "é😀"}).headers
+    told = {name: value for name, value in headers.items() if name.startswith("x-")}
+    assert told == {
+        "x-accel-buffering": "no",
+        "x-compute-type": "gpu+optimized",
+        "x-compute-characters": "2",
+        "x-model-id": mock.announced["model_id"],
+    }
+    assert headers["cache-control"] == "no-cache"
+
+
+def test_an_unknown_adapter_fails_each_time_and_harms_no_other(mock: Running) -> None:
+    """424 with the hub's words; the failure is not remembered against anyone."""
+    body = {"inputs": "a", "parameters": {"adapter_id": "nobody/nothing"}}
+    for _ in range(2):
+        reply = mock.http.post("/generate", json=body)
+        assert (reply.status_code, reply.json()["error_type"]) == (424, "generation")
+        assert "Repository Not Found for url" in reply.json()["error"]
+    assert mock.http.post("/generate", json={"inputs": "a"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+def test_a_request_that_would_end_lorax_is_refused_by_name(mock: Running, path: str) -> None:
+    """The reason, the place in the router, and a note in the journal."""
+    body = {"inputs": "a", "parameters": {"adapter_id": "acme/pirate\n"}}
+    if path == "/generate":
+        merged = {"ids": ["a", "b"], "weights": [1, 1], "merge_strategy": "mean"}
+        body = {"inputs": "a", "parameters": {"merged_adapters": merged}}
+    reply = mock.http.post(path, json=body)
+    assert reply.status_code == 500
+    assert reply.json()["error_type"] == "mock_refusal"
+    assert "router/src/" in reply.json()["error"]
+    last = mock.http.get("/_mock/journal").json()["entries"][-1]
+    assert "would end a real LoRAX" in last["notes"][0]
+
+
+def test_tokenize_counts_as_generate_does(mock: Running) -> None:
+    """One vocabulary for both; BOS is added unless turned off."""
+    tokens = mock.http.post("/tokenize", json={"inputs": "Hello 😀"}).json()
+    body = {"inputs": "Hello 😀", "parameters": {"details": True, "max_new_tokens": 1}}
+    counted = mock.http.post("/generate", json=body).json()["details"]["prompt_tokens"]
+    assert len(tokens) == counted
+    assert tokens[0] == {"id": 128000, "text": "<|begin_of_text|>", "start": 0, "stop": 0}
+    bare = {"inputs": "Hello 😀", "add_special_tokens": False}
+    assert mock.http.post("/tokenize", json=bare).json() == tokens[1:]
+
+
+def test_metrics_come_as_text_and_as_json(mock: Running) -> None:
+    """JSON only for the accept header; a format parameter does nothing."""
+    mock.http.post("/generate", json={"inputs": "a"})
+    text = mock.http.get("/metrics?format=json")
+    assert text.headers["content-type"] == "text/plain"
+    assert "# TYPE lorax_request_count counter\nlorax_request_count " in text.text
+    shown = mock.http.get("/metrics", headers={"accept": "application/json"}).json()
+    assert shown["lorax_request_count"]["data"][0]["key"] == "count"
+
+
+def test_a_full_server_answers_429_at_once(start_mock: Callable[..., Running]) -> None:
+    """One permit, held by a slow stream; the next request is refused, not queued."""
+    slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "5000")
+    with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
+        next(stream.iter_bytes())
+        refused = slow.http.post("/generate", json={"inputs": "a"})
+        assert refused.status_code == 429
+        assert refused.json() == {"error": "Model is overloaded", "error_type": "overloaded"}
+        assert "retry-after" not in refused.headers
+
+
+def test_a_client_that_leaves_is_noticed_and_frees_its_permit(
+    start_mock: Callable[..., Running],
+) -> None:
+    """The journal says so, and the next request is served."""
+    slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "100")
+    with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
+        next(stream.iter_bytes())
+    with slow.http.stream("GET", "/_mock/journal?wait=1") as reply:
+        reply.read()
+        entry = reply.json()["entries"][0]
+    assert (entry["outcome"], entry["tokens"]) == ("client_left", 1)
+    body = {"inputs": "a", "parameters": {"max_new_tokens": 1}}
+    assert slow.http.post("/generate", json=body).status_code == 200
+
+
+def _golden() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(_DIGESTS.read_text())
+    return loaded
+
+
+def _digest(client: httpx.Client, case: dict[str, Any]) -> str:
+    reply = client.post(case["path"], json=case["body"])
+    return hashlib.sha256(reply.content).hexdigest()
+
+
+def test_bodies_have_their_golden_digests(start_mock: Callable[..., Running]) -> None:
+    """Two processes on different hash seeds, 64 requests at once in two orders, the same bytes."""
+    cases = _golden()["cases"]
+    for hash_seed in ("1", "2"):
+        running = start_mock(environment={"PYTHONHASHSEED": hash_seed})
+        order = sorted(cases, key=lambda case: hashlib.sha256(str(case).encode()).digest())
+        if hash_seed == "2":
+            order.reverse()
+        crowd = (order * 64)[:64]
+        with ThreadPoolExecutor(16) as pool:
+            seen = list(pool.map(_digest, [running.http] * 64, crowd))
+        assert seen == [case["sha256"] for case in crowd]
+
+
+def test_a_long_unpaced_stream_reaches_its_end(mock: Running) -> None:
+    """Giving others the loop is no reason to take the client for gone."""
+    body = {"inputs": "a", "parameters": {"ignore_eos_token": True, "max_new_tokens": 500}}
+    streamed = events_of(mock.http.post("/generate_stream", json=body).text)
+    assert len(streamed) == 500
+    assert streamed[-1]["generated_text"] is not None
