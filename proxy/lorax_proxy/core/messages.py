@@ -16,6 +16,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from lorax_proxy.core.parsing import is_too_deep
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import (
     AssistantMessage,
@@ -138,11 +139,9 @@ def _call(id_: str, name: str, arguments: str) -> dict[str, Any]:
         document: object = msgspec.json.decode(arguments) if arguments.strip() else {}
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         document = None
+    readable = isinstance(document, dict) and not is_too_deep(document)
     return {
         "id": id_,
         "type": "function",
-        "function": {
-            "name": name,
-            "arguments": document if isinstance(document, dict) else arguments,
-        },
+        "function": {"name": name, "arguments": document if readable else arguments},
     }

@@ -6,8 +6,8 @@ type (`read_request`). Between them `core.parameters` looks at every key. The re
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -15,9 +15,13 @@ from pydantic_core import ErrorDetails
 
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["nearest", "read_document", "read_request"]
+__all__ = ["is_too_deep", "nearest", "read_document", "read_request"]
 
 _Request = TypeVar("_Request", bound=BaseModel)
+
+_MAX_DEPTH = 64
+"""Levels of a document. A schema of ten objects inside one another has some 25; what walks a
+document after us (schemas, templates) recurses, and must not run out of stack."""
 
 _EXPECTED = {
     "string_type": "a string",
@@ -49,13 +53,26 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def is_too_deep(document: object) -> bool:
+    """Whether lists and objects are nested deeper than any request needs."""
+    level = _containers([document])
+    for _ in range(_MAX_DEPTH):
+        level = _containers(
+            inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
+        )
+    return bool(level)
+
+
+def _containers(values: Iterable[object]) -> list[dict[str, Any] | list[Any]]:
+    return [value for value in values if isinstance(value, (dict, list))]
+
+
 def read_document(body: bytes) -> dict[str, Any]:
     """Decode a request body.
 
     Raises:
-        RequestRefused: When it is not JSON, or not a JSON object. Surrogates without a partner,
-            NaN, numbers beyond a double and nesting beyond the interpreter's stack are not JSON
-            here.
+        RequestRefused: When it is not JSON, not a JSON object, or nested too deeply. Surrogates
+            without a partner, NaN and numbers beyond a double are not JSON here.
     """
     if not body.strip():
         raise RequestRefused("The request has no body; send a JSON object.")
@@ -71,6 +88,10 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RequestRefused(
             f"We could not parse the JSON body of your request: {error}."
         ) from None
+    if is_too_deep(document):
+        raise RequestRefused(
+            f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
+        )
     if not isinstance(document, dict):
         raise RequestRefused(
             f"The JSON body must be an object, but it is {_seen(document)}.", code="invalid_type"
@@ -87,7 +108,7 @@ def read_request(model: type[_Request], document: Mapping[str, Any]) -> _Request
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False), document) from None
+        raise _refusal(error.errors(include_url=False), document, model) from None
     except RecursionError:
         raise RequestRefused("The JSON body is nested too deeply.") from None
 
@@ -140,22 +161,64 @@ def _spell(path: Iterable[str | int]) -> str:
     return spelled
 
 
-def _refusal(errors: list[ErrorDetails], document: Mapping[str, Any]) -> RequestRefused:
+def _refusal(
+    errors: list[ErrorDetails], document: Mapping[str, Any], model: type[BaseModel]
+) -> RequestRefused:
     """The most telling of the errors: the deepest place, and there all that was expected."""
     placed = [(_path(error, document), error) for error in errors]
     deepest = max(placed, key=lambda pair: len(pair[0]))[0]
     here = [error for path, error in placed if path == deepest]
     param = _spell(deepest)
-    expected = list(dict.fromkeys(_EXPECTED[e["type"]] for e in here if e["type"] in _EXPECTED))
-    plain = [error for error in here if error["type"] not in _EXPECTED]
+    expected = [kind for error in here if (kind := _expected(error))]
+    plain = [error for error in here if _expected(error) is None]
     if expected and not plain:
-        choice = " or ".join(expected)
+        choice = " or ".join(dict.fromkeys(expected))
         return RequestRefused(
-            f"Invalid type for '{param}': expected {choice}, but got {_seen(here[0]['input'])} instead.",
+            f"Invalid type for '{param}': expected {choice}, "
+            f"but got {_seen(here[0]['input'])} instead.",
             param=param,
             code="invalid_type",
         )
-    return _plain_refusal((plain or here)[0], param)
+    if plain[0]["type"] == "extra_forbidden":
+        near = nearest(str(deepest[-1]), _siblings(model, plain[0]["loc"]))
+        hint = f" Did you mean '{near}'?" if near else ""
+        return RequestRefused(
+            f"Unknown parameter: '{param}'.{hint}", param=param, code="unknown_parameter"
+        )
+    return _plain_refusal(plain[0], param)
+
+
+def _expected(error: ErrorDetails) -> str | None:
+    """The type that was expected; None when the type was right and the value wrong."""
+    kind, value = error["type"], error["input"]
+    if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
+        return None
+    if kind == "literal_error" and not isinstance(value, str):
+        return "a string"
+    return _EXPECTED.get(kind)
+
+
+def _siblings(model: type[BaseModel], location: tuple[str | int, ...]) -> Iterator[str]:
+    """The known names where an unknown one stands, in any branch of a union."""
+    models = [model]
+    for step in location[:-1]:
+        inner = [
+            found
+            for each in models
+            for name, field in each.model_fields.items()
+            if step in (name, field.alias)
+            for found in _models(field.annotation)
+        ]
+        models = inner or models
+    for each in models:
+        yield from (field.alias or name for name, field in each.model_fields.items())
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
@@ -167,10 +230,6 @@ def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
                 f"Missing required parameter: '{param}'.",
                 param=param,
                 code="missing_required_parameter",
-            )
-        case "extra_forbidden":
-            return RequestRefused(
-                f"Unknown parameter: '{param}'.", param=param, code="unknown_parameter"
             )
         case "literal_error":
             return RequestRefused(
@@ -193,6 +252,13 @@ def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
                 f"Missing required parameter: '{param}.{key}'.",
                 param=f"{param}.{key}",
                 code="missing_required_parameter",
+            )
+        case "float_type":
+            more = value > 0
+            return RequestRefused(
+                f"Invalid '{param}': too {'large' if more else 'small'} for a number.",
+                param=param,
+                code="above_max_value" if more else "below_min_value",
             )
         case "less_than_equal" | "less_than":
             return RequestRefused(
