@@ -96,7 +96,8 @@ def config(*, config: Config = None) -> None:
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for origin in origins:
         table.add_row(origin.name, _shown(origin.value), origin.origin)
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    # values are text, not rich's markup: a path may well hold brackets
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
 
 
 def main() -> None:

@@ -219,7 +219,7 @@ class Interleaved:
     """The pieces of several answers, in the order in which they arrive."""
 
     def __init__(self, answers: Sequence[Answer]) -> None:
-        self._queue: asyncio.Queue[tuple[int, list[Piece] | UpstreamError | None]] = asyncio.Queue(
+        self._queue: asyncio.Queue[tuple[int, list[Piece] | Exception | None]] = asyncio.Queue(
             maxsize=_AHEAD * len(answers)
         )
         self._left = len(answers)
@@ -235,7 +235,7 @@ class Interleaved:
         """
         while self._left:
             index, pieces = await self._queue.get()
-            if isinstance(pieces, UpstreamError):
+            if isinstance(pieces, Exception):
                 raise pieces
             if pieces is not None:
                 return [(index, piece) for piece in pieces]
@@ -253,7 +253,7 @@ class Interleaved:
             while not answer.finished:
                 await self._queue.put((index, await answer.pieces()))
             await self._queue.put((index, None))
-        except UpstreamError as error:
+        except Exception as error:  # noqa: BLE001 - raised where the pieces are waited for
             await self._queue.put((index, error))
 
 

@@ -7,24 +7,31 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from lorax_proxy.catalogue import Directory
 from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.core import failures
+from lorax_proxy.core.failures import ApiError, Lost
 from lorax_proxy.core.parsing import nearest
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
-from lorax_proxy.surface import AsgiApp, Surface
+from lorax_proxy.surface import AsgiApp, Client, Surface
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport
+from lorax_proxy.wire.openai_replies import encode_error
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = ["create_app"]
+
+_PROBE_WAIT = 0.5
+"""Seconds that `/ready` waits for an upstream: probes give up after one. The question goes on."""
 
 _RETRY_READY = 1.0
 """Seconds between questions to an upstream that has not told its /info yet."""
@@ -84,11 +91,13 @@ def create_app(
         summary="The OpenAI API for LoRAX's LoRA adapters.",
         version="0.1.0",
         lifespan=lifespan,
+        redirect_slashes=False,
     )
     _add_reading_routes(api, directory, observer)
     _document_posts(api)
     api.add_exception_handler(HTTPException, _not_routed)
     api.add_exception_handler(RequestRefused, _refused)
+    api.add_exception_handler(Exception, _failed)
     surface: AsgiApp = Surface(
         {
             "/chat/completions": gateway.chat,
@@ -126,7 +135,7 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
                         "upstream_not_ready",
                         upstream=upstream.name,
                         url=upstream.settings.url,
-                        cause=str(error.__cause__ or error),
+                        cause=_cause(error),
                     )
                 await asyncio.sleep(_RETRY_READY)
             else:
@@ -134,6 +143,16 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
                 return
 
     await asyncio.gather(*(ask(upstream) for upstream in directory.upstreams.values()))
+
+
+def _cause(error: UpstreamError) -> str:
+    """Why an upstream is not ready, in words."""
+    cause = error.__cause__
+    return str(
+        cause.failure.value
+        if isinstance(cause, UpstreamError) and isinstance(cause.failure, Lost)
+        else cause
+    )
 
 
 def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) -> None:
@@ -170,7 +189,14 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
 
     @api.get("/ready", tags=["operation"])
     async def ready() -> JSONResponse:
-        """Every upstream has told its facts."""
+        """Every upstream has told its facts; one that has not is asked again."""
+        asked = [asyncio.create_task(up.ready()) for up in directory.upstreams.values()]
+        # after a lost connection a probe may be all that comes: without its question a proxy that
+        # gets no traffic while it is not ready would never be ready again
+        await asyncio.wait(asked, timeout=_PROBE_WAIT)
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
         known = {name: up.facts is not None for name, up in directory.upstreams.items()}
         return JSONResponse({"upstreams": known}, 200 if all(known.values()) else 503)
 
@@ -181,36 +207,56 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
 
 
 def _document_posts(api: FastAPI) -> None:
-    """Put the routes that `Surface` serves into the OpenAPI document, which FastAPI writes."""
+    """Put the routes that `Surface` serves into the OpenAPI document, and nowhere else."""
+    posts = APIRouter()
 
-    @api.post("/v1/chat/completions", tags=["text"])
+    @posts.post("/v1/chat/completions", tags=["text"])
     async def create_chat_completion(_body: ChatRequest) -> dict[str, Any]:
         """Create a chat completion, streamed or whole (CreateChatCompletionRequest)."""
         raise _served_before()
 
-    @api.post("/v1/completions", tags=["text"])
+    @posts.post("/v1/completions", tags=["text"])
     async def create_completion(_body: CompletionRequest) -> dict[str, Any]:
         """Create a legacy completion, streamed or whole (CreateCompletionRequest)."""
         raise _served_before()
 
-    @api.post("/v1/embeddings", tags=["text"])
+    @posts.post("/v1/embeddings", tags=["text"])
     async def create_embedding(_body: EmbeddingRequest) -> dict[str, Any]:
         """Embed texts (CreateEmbeddingRequest)."""
         raise _served_before()
 
+    def document() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            api.openapi_schema = get_openapi(
+                title=api.title,
+                version=api.version,
+                summary=api.summary,
+                routes=[*posts.routes, *api.routes],
+            )
+        return api.openapi_schema
+
+    # FastAPI's own way to another document: https://fastapi.tiangolo.com/how-to/extending-openapi/
+    api.openapi = document  # type: ignore[method-assign]  # that is how FastAPI documents it
+
 
 def _served_before() -> NotImplementedError:
-    return NotImplementedError("lorax_proxy.surface serves this path before FastAPI sees it")
+    return NotImplementedError("lorax_proxy.surface serves this path; here it is only described")
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRefused)  # noqa: S101 - registered for this class alone
-    return _envelope(error)
+    return _envelope(request, failures.refusal(error))
+
+
+async def _failed(request: Request, _error: Exception) -> Response:
+    # FastAPI raises it again behind this answer, and `Surface` logs it
+    return _envelope(request, failures.internal(_client(request).request_id))
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    path, method = request.url.path, request.method
+    scope = _client(request).scope
+    path, method = scope["path"], scope["method"]
     headers = tuple((error.headers or {}).items())
     if error.status_code == 405:
         refusal = RequestRefused(
@@ -220,26 +266,25 @@ async def _not_routed(request: Request, error: Exception) -> Response:
             headers=headers,
         )
     else:
-        hint = " Use POST /v1/chat/completions." if path == "/responses" else ""
+        old = request.url.path == "/responses" or request.url.path.startswith("/responses/")
+        hint = " Use POST /v1/chat/completions." if old else ""
         refusal = RequestRefused(
             f"Unknown request URL: {method} {path}.{hint}",
             status=404,
             code="unknown_url",
             headers=headers,
         )
-    return _envelope(refusal)
+    return _envelope(request, failures.refusal(refusal))
 
 
-def _envelope(error: RequestRefused) -> Response:
-    return JSONResponse(
-        {
-            "error": {
-                "message": error.message,
-                "type": error.type,
-                "param": error.param,
-                "code": error.code,
-            }
-        },
-        error.status,
-        dict(error.headers),
-    )
+def _client(request: Request) -> Client:
+    """Who asked, as `Surface` knows it."""
+    client = request.state.client
+    assert isinstance(client, Client)  # noqa: S101 - `Surface` put it there
+    return client
+
+
+def _envelope(request: Request, error: ApiError) -> Response:
+    _client(request).record.error = error.code or error.type
+    body = encode_error(error.message, error.type, error.param, error.code)
+    return Response(body, error.status, dict(error.headers), "application/json")

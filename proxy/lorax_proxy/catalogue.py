@@ -180,7 +180,7 @@ class Directory:
     async def aclose(self) -> None:
         """Close every connection."""
         for upstream in self.upstreams.values():
-            await upstream.transport.aclose()
+            await upstream.aclose()
 
 
 def _model(settings: ModelSettings, default_upstream: str) -> Model:

@@ -13,6 +13,7 @@ adapters have answered before, when a client leaves, and how long to wait.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -182,15 +183,7 @@ class Delivery:
         """One LoRAX request and its whole answer."""
         plan = asked.plan
         if plan.score or (not plan.token_stream and self._is_warm(asked)):
-            try:
-                return await generate(
-                    asked.upstream.transport,
-                    request,
-                    plan.reading,
-                    silence=self._settings.first_event_timeout,
-                )
-            except UpstreamError as error:
-                raise _never_begun(error) from error
+            return await self._generate(asked, request)
         answer = await self._open(asked, request)
         try:
             source = Alone(answer)
@@ -215,19 +208,27 @@ class Delivery:
             return
         count = len(plan.requests)
         openings = b"".join(style.opening(writer, index) for index in range(count))
+        if count > 1 and not openings and not plan.echo:
+            # whichever answers first: a client sees choice 0 before choice 1
+            openings = b"".join(style.chunk(writer, index, Text("")) for index in range(count))
         if plan.echo:
             echoes = enumerate(p for p in plan.prompts for _ in range(plan.choices))
             openings += b"".join(style.chunk(writer, i, Text(prompt)) for i, prompt in echoes)
         ends: dict[int, Finished] = {}
-        answers: list[Answer] = []
+        opened: dict[int, Answer] = {}
 
         async def begin(more: bytes = b"") -> None:
-            timing = _timing(answers[0].exchange.headers)
+            timing = _timing(opened[0].exchange.headers)
             await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
             await client.write(openings + more)
 
+        async def open_one(index: int, request: GenerateRequest) -> None:
+            # kept by name, so that it is let go even if another one fails meanwhile
+            opened[index] = await self._open(asked, request)
+
         try:
-            answers += await gather([self._open(asked, request) for request in plan.requests])
+            await gather([open_one(index, each) for index, each in enumerate(plan.requests)])
+            answers = [opened[index] for index in range(count)]
             source = Alone(answers[0]) if count == 1 else Interleaved(answers)
             async with Heartbeat(
                 client,
@@ -249,20 +250,30 @@ class Delivery:
                 finally:
                     await source.close()
         finally:
-            for answer in answers:
+            for answer in opened.values():
                 await self._let_go(asked, answer)
         await self._end_stream(client, asked, writer, [ends[index] for index in range(count)])
 
     async def _stream_whole(self, client: Client, asked: Asked, writer: ChunkWriter) -> None:
         """Answer with a stream of what is only known as a whole."""
-        every, returned = await self._choices(asked)
         style = asked.style
-        out = b"".join(style.opening(writer, index) for index in range(len(returned)))
-        for index, answer in enumerate(returned):
-            out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
-        timing = _timing(returned[0].headers)
-        await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
-        await client.write(out)
+
+        async def begin(timing: Headers = ()) -> None:
+            await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
+
+        async with Heartbeat(
+            client,
+            begin=begin,
+            first=self._settings.status_wait,
+            interval=self._settings.keepalive_interval,
+        ) as heart:
+            every, returned = await self._choices(asked)
+            out = b"".join(style.opening(writer, index) for index in range(len(returned)))
+            for index, answer in enumerate(returned):
+                out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
+            if not client.started:
+                await begin(_timing(returned[0].headers))
+            await heart.write(out)
         await self._end_stream(client, asked, writer, [answer.end for answer in every])
 
     async def _end_stream(
@@ -282,7 +293,9 @@ class Delivery:
         except TimeoutError:
             raise UpstreamError(Lost.FIRST_EVENT_TIMEOUT) from None
         except UpstreamError as error:
-            raise (error if any(a.begun for a in answers) else _never_begun(error)) from error
+            if any(answer.begun for answer in answers):
+                raise
+            raise _never_begun(error) from error
         self._answered(asked, answers)
         return batch
 
@@ -306,25 +319,69 @@ class Delivery:
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            self._background(self._let_go_later(asked, opening))
+            if self._must_stay(asked):
+                self._background(self._drain_later(asked, opening))
+            else:
+                opening.cancel()
+                (answer,) = await asyncio.gather(opening, return_exceptions=True)
+                if isinstance(answer, Answer):
+                    await answer.close()
             raise
+        except UpstreamError as error:
+            raise _never_begun(error) from error
 
-    async def _let_go_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
+    async def _generate(self, asked: Asked, request: GenerateRequest) -> Whole:
+        """One `/generate` request; if its client leaves meanwhile, it is let go as its rule says.
+
+        Cold adapters come here for their prompt's logprobs alone, which streams do not tell.
+        """
+        asking = asyncio.create_task(
+            generate(
+                asked.upstream.transport,
+                request,
+                asked.plan.reading,
+                silence=self._settings.first_event_timeout,
+            )
+        )
+        try:
+            whole = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            if self._must_stay(asked):
+                self._background(self._outlast(asking))
+            else:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            raise
+        except UpstreamError as error:
+            raise _never_begun(error) from error
+        if asked.adapters:
+            asked.upstream.warm.add(asked.adapters)
+        return whole
+
+    def _must_stay(self, asked: Asked) -> bool:
+        """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
+        return (
+            not self._is_warm(asked)
+            and self._settings.on_cold_cancel == "drain"
+            and len(self._drains) < self._settings.max_drains
+        )
+
+    async def _outlast(self, asking: "asyncio.Task[Whole]") -> None:
+        """Wait for the end of a request that nobody waits for."""
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                await asking
+
+    async def _drain_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
         try:
             answer = await opening
         except UpstreamError:
             return
-        await self._let_go(asked, answer)
+        await self._drain(asked, answer)
 
     async def _let_go(self, asked: Asked, answer: Answer) -> None:
         """End one request: at once, unless that could kill LoRAX."""
-        cold = not answer.begun and not self._is_warm(asked)
-        if (
-            cold
-            and self._settings.on_cold_cancel == "drain"
-            and not answer.failed
-            and len(self._drains) < self._settings.max_drains
-        ):
+        if not answer.begun and not answer.failed and self._must_stay(asked):
             self._background(self._drain(asked, answer))
         else:
             await answer.close()
@@ -379,4 +436,9 @@ def _never_begun(error: UpstreamError) -> UpstreamError:
 
 
 def _timing(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in headers if name in _TIMING)
+    """Those of an upstream's headers that pass, if their values could be LoRAX's."""
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name in _TIMING and value.isascii() and value.isprintable()
+    )

@@ -17,6 +17,10 @@ from lorax_proxy.errors import SettingsInvalid
 __all__ = ["Mock", "example", "running_mock"]
 
 
+_END_WAIT = 10
+"""Seconds for a mock to end by itself: it has nothing to finish once the proxy has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mock:
     """A running mock: its address, its base model and the adapters that it can load."""
@@ -58,7 +62,11 @@ def running_mock() -> Generator[Mock]:
     finally:
         assert process.stdin is not None  # noqa: S101 - asked for above
         process.stdin.close()
-        process.wait(timeout=10)
+        try:
+            process.wait(timeout=_END_WAIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def example(base_url: str, model: str) -> str:

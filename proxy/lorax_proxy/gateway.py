@@ -7,22 +7,24 @@ the waiting for an upstream that is not known yet.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from lorax_proxy.answers import gather
 from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
+from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
-from lorax_proxy.core.failures import Refused
+from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind, Merge
 from lorax_proxy.core.style import Style
+from lorax_proxy.core.templates import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion
 from lorax_proxy.delivery import Asked, Delivery, tell_failure
 from lorax_proxy.errors import RequestRefused, UpstreamError
@@ -73,22 +75,44 @@ class Gateway:
 
     async def chat(self, client: Client) -> None:
         """`POST /v1/chat/completions`."""
-        body = await client.body(self._settings.max_body_bytes)
-        await until_gone(client, lambda: self._chat(client, body))
+        await self._serve(client, self._chat)
 
     async def completions(self, client: Client) -> None:
         """`POST /v1/completions`."""
-        body = await client.body(self._settings.max_body_bytes)
-        await until_gone(client, lambda: self._completions(client, body))
+        await self._serve(client, self._completions)
 
     async def embeddings(self, client: Client) -> None:
         """`POST /v1/embeddings`."""
-        body = await client.body(self._settings.max_body_bytes)
-        await until_gone(client, lambda: self._embeddings(client, body))
+        await self._serve(client, self._embeddings)
 
     async def aclose(self) -> None:
         """End what is still under way."""
         await self._delivery.aclose()
+
+    async def _serve(
+        self, client: Client, endpoint: Callable[[Client, bytes], Awaitable[None]]
+    ) -> None:
+        body = await client.body(self._settings.max_body_bytes)
+
+        async def answered() -> None:
+            try:
+                await endpoint(client, body)
+            except UpstreamError as error:
+                # before anything is delivered: the upstream has not told its facts
+                await client.fail(
+                    failures.answer(error.failure, model="", has_adapter=False, prompt_param="")
+                )
+            except TemplateFailed as error:
+                # the operator's to mend; it names the template and the line
+                raise RequestRefused(
+                    str(error),
+                    status=500,
+                    type="server_error",
+                    code="chat_template_failed",
+                    headers=(failures.NO_RETRY,),
+                ) from error
+
+        await until_gone(client, answered)
 
     async def _chat(self, client: Client, body: bytes) -> None:
         document, ignored = self._document(body, Endpoint.CHAT)
@@ -145,10 +169,11 @@ class Gateway:
         try:
             async with asyncio.timeout(self._settings.total_timeout):
                 results = await gather([embed(text, call) for text, call in calls])
-        except UpstreamError as error:
+        except (UpstreamError, TimeoutError) as error:
+            failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT
             await client.fail(
                 tell_failure(
-                    error.failure,
+                    failure,
                     found.upstream,
                     model=request.model,
                     has_adapter=not isinstance(found.route.target, Base),

@@ -46,12 +46,17 @@ class Heartbeat:
         self._timer = self._loop.call_later(self._first, self._tick)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._beating is not None and not self._beating.done():
+        if self._beating is None:
+            return
+        if isinstance(error, asyncio.CancelledError):
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
+        else:
+            # half a beginning must not be followed by anything, an error's event least of all
+            await self._beating
 
     async def write(self, data: bytes) -> None:
         """Send the next bytes, which are a sign of life themselves."""

@@ -21,6 +21,7 @@ class Record:
     """What is known of one request.
 
     Attributes:
+        route: The route's pattern, by which requests are counted; `other` for what is none.
         begun: Unix time in seconds.
         seconds: How long it took.
         first_token: Seconds to the first visible piece of a stream.
@@ -31,6 +32,7 @@ class Record:
     method: str
     path: str
     begun: float
+    route: str = "other"
     status: int = 0
     seconds: float = 0.0
     model: str | None = None
@@ -94,9 +96,9 @@ class Observer:
 
     def done(self, record: Record) -> None:
         """A request is over."""
-        path = record.path if record.status not in (404, 405) else "other"
-        self._requests.labels(path, str(record.status), record.error or "").inc()
-        self._seconds.labels(path, str(record.stream).lower()).observe(record.seconds)
+        route = record.route
+        self._requests.labels(route, str(record.status), record.error or "").inc()
+        self._seconds.labels(route, str(record.stream).lower()).observe(record.seconds)
         if record.first_token is not None:
             self._first.observe(record.first_token)
         if record.prompt_tokens is not None:

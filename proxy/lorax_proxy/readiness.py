@@ -75,9 +75,25 @@ class Upstream:
         return len(await self.tokenize(text) or ())
 
     async def tokenize(self, text: str, *, special: bool = True) -> tuple[SimpleToken, ...] | None:
-        """The tokens of a text; None when the server cannot tell (router/src/server.rs:2042)."""
+        """The tokens of a text; None when the server cannot tell (router/src/server.rs:2042).
+
+        Raises:
+            UpstreamError: When there is no answer, or it is not LoRAX's.
+        """
         status, body = await self.fetch("POST", "/tokenize", encode_tokenize(text, special=special))
-        return decode_tokens(body) if status == 200 else None
+        if status != 200:
+            return None
+        try:
+            return decode_tokens(body)
+        except Unreadable as error:
+            raise UpstreamError(Lost.UNREADABLE) from error
+
+    async def aclose(self) -> None:
+        """Close every connection; a question under way is given up."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+        await self.transport.aclose()
 
     async def fetch(
         self, method: str, path: str, body: bytes | None = None, *, silence: float = _ANSWER_WAIT

@@ -52,6 +52,7 @@ class Client:
         request_id: The client's own id if it is sane, else ours.
         record: What will be logged and counted.
         started: Whether the status line is sent: from then on errors travel in band.
+        ended: Whether the answer is complete: nothing may follow it.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Client:
         self.record = record
         self.request_id = record.request_id
         self.started = False
+        self.ended = False
         self._receive = receive
-        self._send = send
+        self._send = self._noting(send)
         self._extra = extra
         self._begun = time.perf_counter()
 
@@ -112,22 +114,8 @@ class Client:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
-        self.started = True
-        self.record.status = status
-        own = (
-            ("x-request-id", self.request_id),
-            ("openai-processing-ms", str(round(self.elapsed() * 1000))),
-        )
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    (name.encode("latin-1"), value.encode("latin-1"))
-                    for name, value in (*headers, *own, *self._extra)
-                ],
-            }
-        )
+        fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})
 
     async def write(self, data: bytes) -> None:
         """Send the next bytes of a stream; waits while the client is slow."""
@@ -158,6 +146,32 @@ class Client:
             return
         body = encode_error(error.message, error.type, error.param, error.code)
         await self.reply(body, status=error.status, headers=error.headers)
+
+    async def pass_to(self, app: AsgiApp, scope: Scope) -> None:
+        """Let another application answer; its answer gets the headers that every answer has."""
+        await app(scope, self._receive, self._send)
+
+    def _noting(self, send: Send) -> Send:
+        """`send`, with the headers of every answer, and with an eye on how far the answer is."""
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.started = True
+                self.record.status = message["status"]
+                own = (
+                    ("x-request-id", self.request_id),
+                    ("openai-processing-ms", str(round(self.elapsed() * 1000))),
+                    *self._extra,
+                )
+                message["headers"] = [
+                    *message["headers"],
+                    *((name.encode("latin-1"), value.encode("latin-1")) for name, value in own),
+                ]
+            elif message["type"] == "http.response.body" and not message.get("more_body", False):
+                self.ended = True
+            await send(message)
+
+        return noting
 
     async def gone(self) -> None:
         """Return when the client has closed its connection."""
@@ -203,13 +217,22 @@ class Surface:
             request_id=_request_id(scope), method=scope["method"], path=path, begun=time.time()
         )
         client = Client(scope, receive, send, record, self._extra)
-        began = time.perf_counter()
+        try:
+            with self._observer.active.track_inprogress():
+                await self._answer(client, scope, bare)
+        finally:
+            record.seconds = client.elapsed()
+            self._observer.done(record)
+
+    async def _answer(self, client: Client, scope: Scope, bare: str) -> None:
+        record = client.record
         try:
             self._authorize(client, bare)
             endpoint = self._endpoints.get(bare)
             if endpoint is None:
-                await self._pass_through(client, scope, bare, receive, send)
+                await self._pass_through(client, scope, bare)
             else:
+                record.route = bare
                 await self._serve(client, endpoint)
         except RequestRefused as error:
             await client.fail(failures.refusal(error))
@@ -217,10 +240,9 @@ class Surface:
             record.error = "client_left"
         except Exception as error:  # noqa: BLE001 - the last resort: logged, and told as a 500
             self._observer.bug(record, error)
-            await client.fail(failures.internal(record.request_id))
-        finally:
-            record.seconds = time.perf_counter() - began
-            self._observer.done(record)
+            record.error = "internal_error"
+            if not client.ended:
+                await client.fail(failures.internal(record.request_id))
 
     def _authorize(self, client: Client, path: str) -> None:
         if self._api_key is None or path in _OPEN_PATHS:
@@ -248,24 +270,21 @@ class Surface:
             )
         await endpoint(client)
 
-    async def _pass_through(
-        self, client: Client, scope: Scope, bare: str, receive: Receive, send: Send
-    ) -> None:
-        """FastAPI's routes, which are named without `/v1`."""
-
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                client.started = True
-                client.record.status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", client.request_id.encode()),
-                    *((name.encode(), value.encode()) for name, value in self._extra),
-                ]
-            await send(message)
-
-        scope = {**scope, "path": bare, "raw_path": bare.encode()}
-        await self._fallback(scope, receive, marked)
+    async def _pass_through(self, client: Client, scope: Scope, bare: str) -> None:
+        """FastAPI's routes, which are named without `/v1`; they find the client in their state."""
+        scope = {
+            **scope,
+            # FastAPI's GET routes know no HEAD; the server leaves the body of its answer out
+            "method": "GET" if scope["method"] == "HEAD" else scope["method"],
+            "path": bare,
+            "raw_path": bare.encode(),
+            "state": {**scope.get("state", {}), "client": client},
+        }
+        try:
+            await client.pass_to(self._fallback, scope)
+        finally:
+            # a route's pattern, never the path: paths are without number, and metrics are kept
+            client.record.route = getattr(scope.get("route"), "path", client.record.route)
 
 
 async def until_gone(client: Client, work: Callable[[], Awaitable[None]]) -> None:
