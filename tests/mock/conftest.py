@@ -46,7 +46,8 @@ def _start(*options: str, environment: Mapping[str, str] | None = None) -> Runni
 
 def _stop(running: Running) -> None:
     running.http.close()
-    running.process.terminate()
+    if running.process.poll() is None:
+        running.process.terminate()
     assert running.process.wait(5) == 0
     for pipe in (running.process.stdin, running.process.stdout):
         if pipe is not None:
@@ -72,7 +73,4 @@ def start_mock() -> Iterator[Callable[..., Running]]:
 
     yield start
     for running in started:
-        if running.process.poll() is None:
-            _stop(running)
-        else:
-            running.http.close()
+        _stop(running)

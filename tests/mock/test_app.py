@@ -212,7 +212,8 @@ def test_a_full_server_answers_429_at_once(start_mock: Callable[..., Running]) -
     """One permit, held by a slow stream; the next request is refused, not queued."""
     slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "5000")
     with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
-        next(stream.iter_bytes())
+        chunks = stream.iter_bytes()
+        next(chunks)
         refused = slow.http.post("/generate", json={"inputs": "a"})
         assert refused.status_code == 429
         assert refused.json() == {"error": "Model is overloaded", "error_type": "overloaded"}
@@ -225,7 +226,8 @@ def test_a_client_that_leaves_is_noticed_and_frees_its_permit(
     """The journal says so, and the next request is served."""
     slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "100")
     with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
-        next(stream.iter_bytes())
+        chunks = stream.iter_bytes()
+        next(chunks)
     with slow.http.stream("GET", "/_mock/journal?wait=1") as reply:
         reply.read()
         entry = reply.json()["entries"][0]

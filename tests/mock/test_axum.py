@@ -1,0 +1,79 @@
+"""Content types and bodies at the framework's door."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from lorax_mock.axum import ClientLeft, Exchange, parse
+from lorax_mock.errors import FrameworkRefusal
+from lorax_mock.wire import TOKENIZE_REQUEST
+
+
+def _exchange(messages: list[dict[str, Any]], kind: str = "application/json") -> Exchange:
+    waiting = list(messages)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return waiting.pop(0)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        raise AssertionError(message)
+
+    headers = [(b"content-type", kind.encode())]
+    return Exchange({"method": "POST", "path": "/", "headers": headers}, receive, send)
+
+
+def _part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+@pytest.mark.parametrize(
+    ("kind", "accepted"),
+    [
+        ("application/json", True),
+        ("APPLICATION/JSON; charset=latin-1", True),
+        ("application/problem+json", True),
+        ("text/json", False),
+        ("application/jsonx", False),
+        ("text/plain+json", False),
+        ("", False),
+    ],
+)
+async def test_content_types_that_axum_takes_for_json(kind: str, *, accepted: bool) -> None:
+    """Only application, and only json or a +json suffix."""
+    exchange = _exchange([_part(b"{}")], kind)
+    if accepted:
+        assert await exchange.body(10) == b"{}"
+        return
+    with pytest.raises(FrameworkRefusal) as caught:
+        await exchange.body(10)
+    assert caught.value.status == 415
+
+
+async def test_a_body_may_come_in_parts_up_to_the_limit() -> None:
+    """At the limit it is accepted, a byte more is 413."""
+    assert await _exchange([_part(b"12", more=True), _part(b"345")]).body(5) == b"12345"
+    with pytest.raises(FrameworkRefusal) as caught:
+        await _exchange([_part(b"12", more=True), _part(b"3456")]).body(5)
+    assert caught.value.status == 413
+
+
+async def test_a_client_that_leaves_mid_body_is_no_request() -> None:
+    """It ends in silence."""
+    with pytest.raises(ClientLeft):
+        await _exchange([_part(b"12", more=True), {"type": "http.disconnect"}]).body(5)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "start"),
+    [
+        (b"{", 400, "Failed to parse the request body as JSON: "),
+        (b"{}", 422, "Failed to deserialize the JSON body into the target type: "),
+    ],
+)
+def test_syntax_is_400_and_types_are_422(body: bytes, status: int, start: str) -> None:
+    """With axum's two openings."""
+    with pytest.raises(FrameworkRefusal) as caught:
+        parse(body, TOKENIZE_REQUEST)
+    assert caught.value.status == status
+    assert caught.value.text.startswith(start)

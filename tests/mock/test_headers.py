@@ -1,0 +1,61 @@
+"""The x- headers, as text."""
+
+import pytest
+
+from lorax_mock.errors import FatalRequest
+from lorax_mock.headers import echoed, measured
+from lorax_mock.settings import Settings
+from lorax_mock.timing import Timing
+from lorax_mock.wire import (
+    FinishReason,
+    Generated,
+    GenerateParameters,
+    GenerateRequest,
+    MergedAdapters,
+    Token,
+)
+
+
+def test_the_adapter_headers_echo_the_request() -> None:
+    """Ids joined by commas, the source asked for or the default; none for the base model."""
+    asked = GenerateParameters(
+        merged_adapters=MergedAdapters(("a", "__base_model__", "b"), (1, 1, 1))
+    )
+    headers = dict(echoed(GenerateRequest("é", asked), Settings()))
+    assert headers[b"x-adapter-id"] == b"a,b"
+    assert headers[b"x-adapter-source"] == b"hub"
+    assert headers[b"x-compute-characters"] == b"1"
+    local = GenerateParameters(adapter_id="a", adapter_source="local")
+    assert dict(echoed(GenerateRequest("a", local), Settings()))[b"x-adapter-source"] == b"local"
+    assert b"x-adapter-id" not in dict(echoed(GenerateRequest("a"), Settings()))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\0b", "a\x7f"])
+def test_ids_that_no_header_can_hold_would_panic_the_router(name: str) -> None:
+    """A tab can be held, and so can any other character."""
+    with pytest.raises(FatalRequest):
+        echoed(GenerateRequest("a", GenerateParameters(adapter_id=name)), Settings())
+    tab = GenerateParameters(adapter_id="é\t")
+    headers = dict(echoed(GenerateRequest("a", tab), Settings()))
+    assert headers[b"x-adapter-id"] == "é\t".encode()
+
+
+def test_times_are_whole_milliseconds_cut_off() -> None:
+    """And the counts add up."""
+    tokens = [Token(1, "a", -0.1, special=False), Token(2, "b", -0.1, special=False)]
+    best = Generated("ab", FinishReason.LENGTH, 5, None, (), tokens)
+    headers = dict(measured(best, Timing(0.9, 1.9, 10.5, 31.0)))
+    assert {name.decode(): int(value) for name, value in headers.items()} == {
+        "x-compute-time": 33,
+        "x-total-time": 33,
+        "x-prompt-tokens": 5,
+        "x-generated-tokens": 2,
+        "x-skipped-tokens": 0,
+        "x-total-tokens": 7,
+        "x-validation-time": 0,
+        "x-queue-time": 1,
+        "x-inference-time": 31,
+        "x-time-per-token": 15,
+        "x-time-to-first-token": 10,
+        "x-time-per-output-token": 20,
+    }

@@ -1,0 +1,91 @@
+"""The command, as people and parent processes use it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.mock.conftest import Running
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lorax_mock", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env={**os.environ, **environment},
+    )
+
+
+def test_the_announcement_is_one_json_line(mock: Running) -> None:
+    """URL, model, adapters and process id, once the port is open."""
+    assert set(mock.announced) == {"url", "model_id", "adapters", "pid"}
+    assert mock.announced["pid"] == mock.process.pid
+    assert "acme/pirate" in mock.announced["adapters"]
+    assert "acme/wrong-base" not in mock.announced["adapters"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: signal.Signals) -> None:
+    """Exit code 0, also with a stream open."""
+    running = start_mock("--pace", "real", "--step-ms", "60000")
+    with running.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
+        chunks = stream.iter_bytes()
+        next(chunks)
+        running.process.send_signal(number)
+        assert running.process.wait(5) == 0
+
+
+def test_it_ends_with_its_parents_pipe(start_mock: Callable[..., Running]) -> None:
+    """No mock survives the process that held its stdin."""
+    running = start_mock("--exit-with-parent")
+    assert running.process.stdin is not None
+    running.process.stdin.close()
+    assert running.process.wait(5) == 0
+    with pytest.raises(httpx.ConnectError):
+        running.http.get("/health")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("serve", "--prot", "1"), "No such option: --prot"),
+        (("serve", "--port", "x"), "Invalid value for '--port'"),
+        (("nope",), "No such command 'nope'"),
+        ((), "Missing command"),
+        (("serve", "--max-input-length", "9", "--max-total-tokens", "9"), "max_input_length (9)"),
+        (("serve", "--step-ms", "-1"), "a cost of -1.0 ms is not a time"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], line: str
+) -> None:
+    """On stderr, without a traceback."""
+    ended = _run(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert line in ended.stderr
+
+
+def test_a_taken_port_is_one_line_and_exit_code_2(mock: Running) -> None:
+    """It names the address and the way out."""
+    port = mock.url.rpartition(":")[2]
+    ended = _run("serve", "--port", port)
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"lorax-mock: cannot listen on 127.0.0.1:{port}: Address already in use; "
+        "choose another with --port (0 takes a free one)\n"
+    )
+
+
+def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> None:
+    """LORAX_MOCK_ and the option's name."""
+    running = start_mock(environment={"LORAX_MOCK_MODEL_ID": "org/other", "LORAX_MOCK_SEED": "5"})
+    assert running.announced["model_id"] == "org/other"
+    assert running.http.get("/info").json()["model_id"] == "org/other"

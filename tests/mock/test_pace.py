@@ -1,0 +1,75 @@
+"""Real time between events."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from lorax_mock.axum import ClientLeft, Exchange
+from lorax_mock.pace import KEEP_ALIVE, breathe, pause, until, wait
+
+
+class _Client:
+    """A client that listens until it is told to leave."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+        self.heard: list[bytes] = []
+        scope = {"method": "POST", "path": "/", "headers": []}
+        self.exchange = Exchange(scope, self._receive, self._send)
+
+    async def _receive(self) -> MutableMapping[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        self.heard.append(message["body"])
+
+
+async def test_silence_is_broken_every_fifteen_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comment a time, then the event; the loop's clock is moved instead of waited for."""
+    client = _Client()
+    waited: list[float | None] = []
+
+    async def no_wait(futures: Any, *, timeout: float | None = None) -> tuple[set[Any], set[Any]]:
+        waited.append(timeout)
+        await asyncio.sleep(0)
+        return set(), futures
+
+    monkeypatch.setattr(asyncio, "wait", no_wait)
+    gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    await wait(40, client.exchange, gone)
+    assert waited == [15.0, 15.0, 10.0]
+    assert client.heard == [KEEP_ALIVE, KEEP_ALIVE] == [b":\n\n", b":\n\n"]
+
+
+async def test_nobody_waits_for_a_client_that_left() -> None:
+    """A wait ends at once; a pause before a whole answer says why."""
+    client = _Client()
+    client.gone.set()
+    gone = asyncio.ensure_future(client.exchange.left())
+    await wait(3600, client.exchange, gone)
+    with pytest.raises(ClientLeft):
+        await pause(3600, client.exchange)
+
+
+async def test_a_pause_ends_by_itself() -> None:
+    """When its time is over and the client is still there."""
+    await pause(0, _Client().exchange)
+
+
+async def test_until_looks_until_it_is_so() -> None:
+    """Or until the time is over."""
+    looks = iter([False, False, True])
+    await until(lambda: next(looks), 60)
+    await until(lambda: False, 0)
+    assert next(looks, None) is None
+
+
+async def test_breathing_lets_others_run() -> None:
+    """One turn of the loop."""
+    ran = asyncio.Event()
+    asyncio.get_running_loop().call_soon(ran.set)
+    await breathe()
+    assert ran.is_set()

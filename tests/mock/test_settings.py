@@ -1,0 +1,25 @@
+"""Settings that fit together."""
+
+import pytest
+
+from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
+
+
+def test_the_defaults_fit() -> None:
+    """And the adapters on offer are those that load."""
+    assert check(Settings()).loadable == ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (Settings(limits=Limits(max_input_length=4096)), "lower the one or raise the other"),
+        (Settings(limits=Limits(max_best_of=0)), "at least 1"),
+        (Settings(costs=Costs(step=-1)), "give 0 or more"),
+        (Settings(costs=Costs(prefill_token=float("nan"))), "is not a time"),
+    ],
+)
+def test_contradictions_are_named(settings: Settings, text: str) -> None:
+    """With what to do about them."""
+    with pytest.raises(SettingsError, match=text):
+        check(settings)
