@@ -39,6 +39,8 @@ _PROCESSES: Home = (
     "contracts/lorax_contracts/pytest_plugin.py",
 )
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
+_PATIENT: Home = ("contracts/lorax_contracts/client.py",)
+"""It waits as long as a server's Retry-After asks it to."""
 _COMMANDS: Home = ("*/__main__.py",)
 _NOWHERE: Home = ()
 
@@ -51,7 +53,7 @@ HOMES: Mapping[str, tuple[Home, str]] = {
     "pickle.loads": (_NOWHERE, "data is not code"),
     "os._exit": (_NOWHERE, "it skips every clean-up"),
     "open": (_FILES, "files are read at the edge"),
-    "time.sleep": (_NOWHERE, "wait for what happens, not for time"),
+    "time.sleep": (_PATIENT, "wait for what happens, not for time"),
     "time.time": (_CLOCK, "the clock belongs to the shell: take the time as a value"),
     "time.monotonic": (_CLOCK, "the clock belongs to the shell: take the time as a value"),
     "time.perf_counter": (_CLOCK, "the clock belongs to the shell: take the time as a value"),

@@ -1,0 +1,1 @@
+"""Frameworks on top of the openai package, used as their documentation says."""

@@ -1,0 +1,1 @@
+"""The second line of the openai package, and instructor on top of it."""
