@@ -5,7 +5,7 @@ Exit codes: 0 nothing found, 1 a law is broken, 2 it could not be judged.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -167,7 +167,7 @@ def check(
 
 
 @contextmanager
-def _progress(most: int, *, shown: bool) -> Iterator[Callable[[str, int], None]]:
+def _progress(most: int, *, shown: bool) -> Generator[Callable[[str, int], None]]:
     """A bar on standard error while a terminal watches; silent otherwise."""
     if not shown or not sys.stderr.isatty():
         yield lambda _what, _many: None

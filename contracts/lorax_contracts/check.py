@@ -165,6 +165,7 @@ def _openai(session: Session, client: Server, options: Options) -> None:
             f"{client.host}{first.path} answers 404 to a plain chat request for the model"
             f" {session.model!r}; name one with --model, or give another address"
         )
+    session.begun = True
     if not chat.accepted(session, "OAI-ACCEPT-010", "a plain chat request", first):
         session.skip("everything else", f"a plain chat request is answered with {first.status}")
         return
@@ -193,6 +194,7 @@ def _openai(session: Session, client: Server, options: Options) -> None:
 def _lorax(session: Session, client: Server, options: Options) -> None:
     first = session.ask("POST", "/generate", {"inputs": "Hi", "parameters": {"max_new_tokens": 1}})
     _usable(first, client.host)
+    session.begun = True
     info = lorax.probe_info(session)
     lorax.probe_generate(session)
     lorax.probe_rules(session, info)
@@ -242,8 +244,8 @@ def check_server(
             session.model = _model(client, options, info)
             _openai(session, client, options)
     except (Spent, CannotRun) as error:
-        # A server that goes away in the middle has shown something already, or nothing.
-        if not session.findings:
+        # A server that goes away in the middle has shown something already.
+        if not (session.begun and session.findings):
             raise CannotRun(
                 f"{client.base}: {error}" if isinstance(error, Spent) else str(error)
             ) from error

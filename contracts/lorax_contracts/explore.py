@@ -73,6 +73,8 @@ def explore(
         examples: how many different requests are drawn.
         completions: whether text completions exist there.
     """
+    if examples <= 0:
+        return
     session.tell("exploring")
     answered: dict[str, Exchange] = {}
     smallest: list[Finding] = []

@@ -39,7 +39,12 @@ class Skipped:
 
 
 class Session:
-    """Holds what was found so far."""
+    """Holds what was found so far.
+
+    Attributes:
+        begun: whether the server has shown that there is something to judge.
+        skipped: what was not judged, and why.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,7 @@ class Session:
         self.model = model
         self.strict = strict
         self.tell = tell
+        self.begun = False
         self.skipped: list[Skipped] = []
         self._found: dict[str, Finding] = {}
 

@@ -222,7 +222,8 @@ def generate_parameters(
             "return_k_alternatives": st.integers(1, 3),
         },
     )
-    if adapters and draw(st.integers(0, 1)):
+    adapted: bool = draw(st.booleans())
+    if adapters and adapted:
         parameters["adapter_id"] = draw(st.sampled_from(list(adapters)))
     return parameters
 

@@ -15,6 +15,7 @@ TOOLS: list[dict[str, Any]] = [
         "function": {
             "name": "get_weather",
             "description": "The weather of a city.",
+            "strict": True,
             "parameters": {
                 "type": "object",
                 "properties": {"city": {"type": "string"}, "celsius": {"type": "boolean"}},

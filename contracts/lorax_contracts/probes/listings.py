@@ -83,6 +83,7 @@ def probe_completions(session: Session) -> None:
     ask(prompt=["One,", "Two,"], max_tokens=2, stream=True)
     ask(n=2, max_tokens=4)
     ask(max_tokens=4, echo=True)
+    ask(max_tokens=4, echo=True, stream=True)
     ask(max_tokens=4, logprobs=2, temperature=0)
     ask(max_tokens=4, echo=True, logprobs=1, temperature=0)
     ask()

@@ -27,6 +27,7 @@ def probe_streams(session: Session, plain: Exchange | None) -> None:
     cut = session.chat(PROMPT, temperature=0, seed=7, max_tokens=3, stream=True)
     if plain is not None:
         session.add(relations.cut_by_budget(cut, plain))
+    session.chat(PROMPT, stream=True)
     unpaid = session.chat(
         PROMPT, max_tokens=2, stream=True, stream_options={"include_usage": False}
     )

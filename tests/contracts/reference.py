@@ -1,0 +1,501 @@
+"""A correct OpenAI server and a correct LoRAX, small enough to read, for the checker to be tested on.
+
+Both are pure: a request in, a reply out. Their language model recites words that depend on the
+prompt and the seed alone, so equal requests have equal answers, a larger budget goes on where a
+smaller one stopped, and a longer prompt counts more tokens. Nothing here is shared with the proxy or
+the mock: three readings of the same promises.
+
+`planted` breaks one promise at a time on top of these.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from lorax_contracts import loader, schemas
+from lorax_contracts.exchange import End
+
+__all__ = ["MODELS", "Asked", "Said", "openai"]
+
+MODELS = ("acme/base", "acme/poet")
+_CREATED = 1_700_000_000
+_WORDS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "fifteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "hundred",
+    "thousand",
+    "naïve",
+    "日本",
+    "😀",
+    "river",
+    "mountain",
+    "window",
+    "garden",
+    "silver",
+    "quickly",
+    "bright",
+]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request as it arrived; `document` None when the body is no JSON."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    document: Any = None
+    now: int = _CREATED
+    number: int = 0
+
+
+@dataclass(slots=True)
+class Said:
+    """A reply before it is written.
+
+    Attributes:
+        document: the JSON of a plain reply; unused when `chunks` is set.
+        chunks: the JSON of a stream's events.
+        done: whether [DONE] ends them.
+        raw: the very body, instead of all that.
+        end: how the body ends.
+    """
+
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    document: Any = None
+    chunks: list[Any] | None = None
+    done: bool = True
+    raw: bytes | None = None
+    end: End = End.COMPLETE
+
+    def body(self) -> bytes:
+        """The bytes of the body."""
+        if self.raw is not None:
+            return self.raw
+        if self.chunks is None:
+            return _compact(self.document)
+        frames = b"".join(b"data: " + _compact(chunk) + b"\n\n" for chunk in self.chunks)
+        return frames + (b"data: [DONE]\n\n" if self.done else b"")
+
+
+def _compact(document: Any) -> bytes:
+    try:
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, message: str, param: str | None, code: str | None) -> None:
+        super().__init__(message)
+        self.said = Said(
+            status,
+            {"content-type": "application/json"},
+            {
+                "error": {
+                    "message": message,
+                    "type": "invalid_request_error",
+                    "param": param,
+                    "code": code,
+                }
+            },
+        )
+
+
+def _hash(*parts: Any) -> int:
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
+
+
+def _recite(prompt: str, seed: Any, index: int) -> list[str]:
+    """The tokens that the model would go on to say: 20 to 50 words, some split in two."""
+    tokens: list[str] = []
+    for place in range(20 + _hash(prompt, seed, index, "length") % 30):
+        word = _WORDS[_hash(prompt, seed, index, place) % len(_WORDS)]
+        spaced = (" " if tokens else "") + word
+        if len(word) > 5 and word.isascii():
+            tokens += [spaced[:4], spaced[4:]]
+        else:
+            tokens.append(spaced)
+    return tokens
+
+
+def _count(text: str) -> int:
+    return max(1, (len(text) + 3) // 4)
+
+
+def _value(schema: Mapping[str, Any], key: int) -> Any:
+    """A value that fits a simple schema."""
+    if "enum" in schema:
+        return schema["enum"][key % len(schema["enum"])]
+    match schema.get("type", "object"):
+        case "string":
+            return _WORDS[key % 12]
+        case "integer" | "number":
+            return key % 100
+        case "boolean":
+            return bool(key % 2)
+        case "array":
+            return [_value(schema.get("items", {}), key)]
+        case _:
+            properties = schema.get("properties", {"answer": {"type": "string"}})
+            return {
+                name: _value(inner, key + place)
+                for place, (name, inner) in enumerate(properties.items())
+            }
+
+
+@dataclass(slots=True)
+class _Answer:
+    """One choice, as tokens and how they end."""
+
+    tokens: list[str]
+    finish: str
+    spent: int
+    call: tuple[str, str] | None = None
+
+
+def _speak(tokens: list[str], request: Mapping[str, Any], budget: int | None) -> _Answer:
+    """Cuts what the model would say at the stop strings, the budget, or its own end."""
+    stop = request.get("stop")
+    stops = [stop] if isinstance(stop, str) else stop or []
+    kept: list[str] = []
+    text = ""
+    for spent, token in enumerate(tokens):
+        if budget is not None and spent >= budget:
+            return _Answer(kept, "length", spent)
+        before = len(text)
+        text += token
+        hits = [text.index(one) for one in stops if one in text]
+        if hits:
+            cut = min(hits)
+            joined, kept = "".join(kept), list(kept)
+            if cut >= before:
+                return _Answer(
+                    [*kept, token[: cut - before]] if cut > before else kept, "stop", spent + 1
+                )
+            return _Answer(_cut(kept, len(joined) - cut), "stop", spent + 1)
+        kept.append(token)
+    if budget is not None and len(tokens) >= budget:
+        return _Answer(kept, "length", len(tokens))
+    return _Answer(kept, "stop", len(tokens) + 1)
+
+
+def _cut(tokens: list[str], characters: int) -> list[str]:
+    tokens = list(tokens)
+    while characters and tokens:
+        last = tokens.pop()
+        if len(last) > characters:
+            tokens.append(last[:-characters])
+            break
+        characters -= len(last)
+    return tokens
+
+
+def _prompt(request: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    for message in request["messages"]:
+        content = message.get("content")
+        if isinstance(content, list):
+            content = "".join(part.get("text", "") for part in content)
+        parts.append(f"{message['role']}: {content or ''}")
+    return "\n".join(parts)
+
+
+def _budget(request: Mapping[str, Any]) -> int | None:
+    given = request.get("max_completion_tokens")
+    return request.get("max_tokens") if given is None else given
+
+
+def _tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The function that the model calls: the first, when one is wanted or nothing forbids it."""
+    tools: list[Mapping[str, Any]] = [tool["function"] for tool in request.get("tools") or []]
+    choice = request.get("tool_choice")
+    if not tools or choice == "none":
+        return None
+    if isinstance(choice, dict):
+        return next(tool for tool in tools if tool["name"] == choice["function"]["name"])
+    return tools[0]
+
+
+def _chat_answer(request: Mapping[str, Any], index: int) -> _Answer:
+    prompt = _prompt(request)
+    seed = request.get("seed")
+    key = _hash(prompt, seed, index)
+    budget = _budget(request)
+    tool = _tool(request)
+    wanted: Mapping[str, Any] = request.get("response_format") or {"type": "text"}
+    if tool is not None:
+        arguments = json.dumps(_value(tool.get("parameters", {"properties": {}}), key))
+        tokens = [arguments[at : at + 4] for at in range(0, len(arguments), 4)]
+        made = _speak(tokens, {}, budget)
+        finish = "length" if made.finish == "length" else "tool_calls"
+        return _Answer([], finish, made.spent, (tool["name"], "".join(made.tokens)))
+    if wanted["type"] != "text":
+        schema = wanted.get("json_schema", {}).get("schema", {})
+        text = json.dumps(_value(schema, key), ensure_ascii=False)
+        return _speak([text[at : at + 4] for at in range(0, len(text), 4)], request, budget)
+    return _speak(_recite(prompt, seed, index), request, budget)
+
+
+def _entry(token: str, top: int) -> dict[str, Any]:
+    octets = list(token.encode())
+    listed = [{"token": token, "logprob": -0.25, "bytes": octets}]
+    listed += [
+        {"token": f"?{rank}", "logprob": -2.0 - rank, "bytes": list(f"?{rank}".encode())}
+        for rank in range(1, top)
+    ]
+    return {"token": token, "logprob": -0.25, "bytes": octets, "top_logprobs": listed[:top]}
+
+
+def _logprobs(tokens: list[str], request: Mapping[str, Any]) -> Any:
+    if not request.get("logprobs"):
+        return None
+    top = request.get("top_logprobs") or 0
+    return {"content": [_entry(token, top) for token in tokens], "refusal": None}
+
+
+def _usage(prompt: int, spent: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": spent,
+        "total_tokens": prompt + spent,
+    }
+
+
+def _check(request: Any, schema: str, model: bool = True) -> Mapping[str, Any]:  # noqa: FBT002 - one caller differs
+    if not isinstance(request, dict):
+        raise _Refused(400, "The body must be a JSON object.", None, None)
+    if "model" in request and not isinstance(request["model"], str):
+        raise _Refused(400, "model must be a string.", "model", "invalid_type")
+    misfits = schemas.validate(schema, request)
+    if misfits:
+        at = misfits[0].at.split("/")[1] if misfits[0].at else ""
+        unmet = next((one for one in misfits if one.rule == "required"), misfits[0])
+        name = unmet.at.split("/")[1] if unmet.rule == "required" and unmet.at else at
+        raise _Refused(400, misfits[0].message, name or None, "invalid_value")
+    for name, least in (("max_tokens", 0), ("max_completion_tokens", 0)):
+        if isinstance(request.get(name), int) and request[name] < least:
+            raise _Refused(400, f"{name} is negative.", name, "below_min_value")
+    if model and request["model"] not in MODELS:
+        raise _Refused(404, f"no model {request['model']}", "model", "model_not_found")
+    return request
+
+
+def _identity(asked: Asked, kind: str, thing: str, model: str) -> dict[str, Any]:
+    return {
+        "id": f"{kind}-{asked.number}",
+        "object": thing,
+        "created": asked.now,
+        "model": model,
+        "system_fingerprint": "fp_reference",
+    }
+
+
+def _chat(asked: Asked) -> Said:
+    request = _check(asked.document, "openai/chat_completion_request")
+    answers = [_chat_answer(request, index) for index in range(request.get("n") or 1)]
+    usage = _usage(_count(_prompt(request)), sum(one.spent for one in answers))
+    if request.get("stream"):
+        return _chat_stream(asked, request, answers, usage)
+    choices: list[Any] = []
+    for index, one in enumerate(answers):
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": None if one.call else "".join(one.tokens),
+            "refusal": None,
+        }
+        if one.call:
+            message["tool_calls"] = [_call(asked, index, *one.call)]
+        choices.append(
+            {
+                "index": index,
+                "message": message,
+                "logprobs": _logprobs(one.tokens, request),
+                "finish_reason": one.finish,
+            }
+        )
+    head = _identity(asked, "chatcmpl", "chat.completion", request["model"])
+    return Said(200, _json(), {**head, "choices": choices, "usage": usage})
+
+
+def _json() -> dict[str, str]:
+    return {"content-type": "application/json", "x-request-id": "req"}
+
+
+def _call(asked: Asked, index: int, name: str, arguments: str) -> dict[str, Any]:
+    return {
+        "id": f"call_{asked.number}_{index}",
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def _chat_stream(
+    asked: Asked, request: Mapping[str, Any], answers: list[_Answer], usage: dict[str, int]
+) -> Said:
+    counted = (request.get("stream_options") or {}).get("include_usage")
+    head = _identity(asked, "chatcmpl", "chat.completion.chunk", request["model"])
+    chunks: list[Any] = []
+
+    def add(index: int, delta: Any, finish: str | None = None, logprobs: Any = None) -> None:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        chunks.append({**head, "choices": [choice]} | ({"usage": None} if counted else {}))
+
+    for index, one in enumerate(answers):
+        add(index, {"role": "assistant", "content": None if one.call else "", "refusal": None})
+    for index, one in enumerate(answers):
+        for token in one.tokens:
+            add(index, {"content": token}, None, _logprobs([token], request))
+        if one.call:
+            name, arguments = one.call
+            opening = {"index": 0, **_call(asked, index, name, "")}
+            add(index, {"tool_calls": [opening]})
+            for at in range(0, len(arguments), 8):
+                piece = {"arguments": arguments[at : at + 8]}
+                add(index, {"tool_calls": [{"index": 0, "function": piece}]})
+        add(index, {}, one.finish)
+    if counted:
+        chunks.append({**head, "choices": [], "usage": usage})
+    headers = {"content-type": "text/event-stream", "x-request-id": "req"}
+    return Said(200, headers, None, chunks)
+
+
+def _completion_logprobs(tokens: list[str], request: Mapping[str, Any], echoed: int) -> Any:
+    if request.get("logprobs") is None:
+        return None
+    offsets = [sum(map(len, tokens[:place])) for place in range(len(tokens))]
+    values = [None if place < echoed else -0.25 for place in range(len(tokens))]
+    return {
+        "tokens": tokens,
+        "token_logprobs": values,
+        "top_logprobs": [
+            None if value is None else {token: value}
+            for token, value in zip(tokens, values, strict=True)
+        ],
+        "text_offset": offsets,
+    }
+
+
+def _completions(asked: Asked) -> Said:
+    request = _check(asked.document, "openai/completion_request")
+    prompt = request["prompt"]
+    listed = prompt if isinstance(prompt, list) else [prompt]
+    budget = request.get("max_tokens")
+    budget = 16 if budget is None else budget
+    head = _identity(asked, "cmpl", "text_completion", request["model"])
+    counted = (request.get("stream_options") or {}).get("include_usage")
+    choices: list[Any] = []
+    spent = 0
+    for text in listed:
+        for index in range(request.get("n") or 1):
+            made = _speak(_recite(str(text), request.get("seed"), index), request, budget)
+            spent += made.spent
+            echo = [str(text)] if request.get("echo") else []
+            tokens = [*echo, *made.tokens]
+            choices.append(
+                {
+                    "index": len(choices),
+                    "text": "".join(tokens),
+                    "logprobs": _completion_logprobs(tokens, request, len(echo)),
+                    "finish_reason": made.finish,
+                }
+            )
+    usage = _usage(sum(_count(str(text)) for text in listed), spent)
+    if not request.get("stream"):
+        return Said(200, _json(), {**head, "choices": choices, "usage": usage})
+    chunks: list[Any] = []
+    nothing = {"usage": None} if counted else {}
+    for choice in choices:
+        half = len(choice["text"]) // 2
+        for piece, finish in (
+            (choice["text"][:half], None),
+            (choice["text"][half:], choice["finish_reason"]),
+        ):
+            logprobs = choice["logprobs"] if finish else None
+            one = {**choice, "text": piece, "logprobs": logprobs, "finish_reason": finish}
+            chunks.append({**head, "choices": [one], **nothing})
+    if counted:
+        chunks.append({**head, "choices": [], "usage": usage})
+    return Said(200, {"content-type": "text/event-stream", "x-request-id": "req"}, None, chunks)
+
+
+def _embeddings(asked: Asked) -> Said:
+    request = _check(asked.document, "openai/embedding_request")
+    given = request["input"]
+    listed = given if isinstance(given, list) else [given]
+    packed = request.get("encoding_format") == "base64"
+    rows = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": "AAAAPwAAgL4=" if packed else [0.5, -0.25],
+        }
+        for index in range(len(listed))
+    ]
+    usage = {"prompt_tokens": len(listed), "total_tokens": len(listed)}
+    document = {"object": "list", "data": rows, "model": request["model"], "usage": usage}
+    return Said(200, _json(), document)
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": "acme"}
+
+
+_POSTS = {"/chat/completions": _chat, "/completions": _completions, "/embeddings": _embeddings}
+
+
+def _route(asked: Asked) -> Said:
+    path = asked.path.removeprefix("/v1")
+    if path == "/models" and asked.method == "GET":
+        document = {"object": "list", "data": [_model(name) for name in MODELS]}
+        return Said(200, _json(), document)
+    if path.startswith("/models/") and asked.method == "GET":
+        name = unquote(path.removeprefix("/models/"))
+        if name in MODELS:
+            return Said(200, _json(), _model(name))
+        raise _Refused(404, f"no model {name}", "model", "model_not_found")
+    handler = _POSTS.get(path)
+    if handler is None:
+        raise _Refused(404, f"Unknown request URL: {asked.path}", None, "unknown_url")
+    if asked.method != "POST":
+        raise _Refused(405, "Send a POST.", None, "method_not_allowed")
+    if asked.document is None:
+        raise _Refused(400, "The body is not JSON.", None, None)
+    return handler(asked)
+
+
+def openai(asked: Asked) -> Said:
+    """The correct OpenAI server."""
+    try:
+        said = _route(asked)
+    except _Refused as refused:
+        said = refused.said
+        said.headers["x-request-id"] = "req"
+    return said
+
+
+def info() -> Mapping[str, Any]:
+    """The LoRAX reference's /info: that of the transcripts' world."""
+    text = loader.text("transcripts/world.txt")
+    line = next(line for line in text.splitlines() if line.startswith('{"model_id"'))
+    document: Mapping[str, Any] = json.loads(line)
+    return document
