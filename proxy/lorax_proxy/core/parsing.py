@@ -23,6 +23,9 @@ _MAX_DEPTH = 64
 """Levels of a document. A schema of ten objects inside one another has some 25; what walks a
 document after us (schemas, templates) recurses, and must not run out of stack."""
 
+_MAX_ERRORS = 100
+"""How many of a document's errors are looked at for the one that is told."""
+
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "an integer",
@@ -108,7 +111,7 @@ def read_request(model: type[_Request], document: Mapping[str, Any]) -> _Request
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False), document, model) from None
+        raise _refusal(error.errors(include_url=False)[:_MAX_ERRORS], document, model) from None
     except RecursionError:
         raise RequestRefused("The JSON body is nested too deeply.") from None
 

@@ -6,7 +6,7 @@ OpenAI publishes. Types are strict (a number sent as a string is refused, as Ope
 that nobody knows is refused, except inside messages, where templates may read keys of their own.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -46,6 +46,13 @@ __all__ = [
 
 MAX_STOPS = 64
 """OpenAI allows 4. Each costs us a step per character, and LoRAX gets as many as it takes."""
+
+
+_T = TypeVar("_T")
+
+Many = Annotated[list[_T], Field(fail_fast=True)]
+"""A list that is given up at its first wrong item: a million of them would each become an error,
+and keep the event loop for seconds."""
 
 
 class _Strict(BaseModel):
@@ -124,7 +131,7 @@ class DeveloperMessage(_Open):
     """ChatCompletionRequestDeveloperMessage."""
 
     role: Literal["developer"]
-    content: str | list[Part]
+    content: str | Many[Part]
     name: str | None = None
 
 
@@ -132,7 +139,7 @@ class SystemMessage(_Open):
     """ChatCompletionRequestSystemMessage."""
 
     role: Literal["system"]
-    content: str | list[Part]
+    content: str | Many[Part]
     name: str | None = None
 
 
@@ -140,7 +147,7 @@ class UserMessage(_Open):
     """ChatCompletionRequestUserMessage."""
 
     role: Literal["user"]
-    content: str | list[Part]
+    content: str | Many[Part]
     name: str | None = None
 
 
@@ -148,10 +155,10 @@ class AssistantMessage(_Open):
     """ChatCompletionRequestAssistantMessage."""
 
     role: Literal["assistant"]
-    content: str | list[Part] | None = None
+    content: str | Many[Part] | None = None
     refusal: str | None = None
     name: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Many[ToolCall] | None = None
     function_call: FunctionCall | None = None
 
 
@@ -159,7 +166,7 @@ class ToolMessage(_Open):
     """ChatCompletionRequestToolMessage."""
 
     role: Literal["tool"]
-    content: str | list[Part]
+    content: str | Many[Part]
     tool_call_id: str
 
 
@@ -231,7 +238,7 @@ class AllowedTools(_Strict):
     """ChatCompletionAllowedTools."""
 
     mode: Literal["auto", "required"]
-    tools: list[dict[str, Any]]
+    tools: Many[dict[str, Any]]
 
 
 class AllowedToolsChoice(_Strict):
@@ -293,8 +300,8 @@ class MergedAdaptersRequest(_Strict):
     strategies that read it.
     """
 
-    ids: list[str] = Field(min_length=1, max_length=16)
-    weights: list[float] | None = None
+    ids: Many[str] = Field(min_length=1, max_length=16)
+    weights: Many[float] | None = None
     merge_strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] | None = None
     density: float | None = Field(None, ge=0, le=1)
     majority_sign_method: Literal["total", "frequency"] | None = None
@@ -307,8 +314,9 @@ class SamplingRequest(_Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: int | None = Field(None, ge=1, le=128)
-    seed: int | None = Field(None, ge=-(2**63), le=2**64 - 1)
-    stop: str | Annotated[list[str], Field(max_length=MAX_STOPS)] | None = None
+    # the published minimum is -(2**63) as a double prints it
+    seed: int | None = Field(None, ge=-9223372036854776000, le=2**64 - 1)
+    stop: str | Annotated[Many[str], Field(max_length=MAX_STOPS)] | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
@@ -329,29 +337,29 @@ class SamplingRequest(_Strict):
 class ChatRequest(SamplingRequest):
     """CreateChatCompletionRequest."""
 
-    messages: list[Message] = Field(min_length=1)
+    messages: Many[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
     max_completion_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: list[Tool] | None = Field(None, max_length=128)
+    tools: Many[Tool] | None = Field(None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | ToolChoiceObject | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[FunctionObject] | None = Field(None, min_length=1, max_length=128)
+    functions: Many[FunctionObject] | None = Field(None, min_length=1, max_length=128)
     function_call: Literal["none", "auto"] | FunctionCallOption | None = None
     # what vLLM's and SGLang's users send for the template
     guideline: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
-    documents: list[dict[str, Any]] | None = None
+    documents: Many[dict[str, Any]] | None = None
 
 
 class CompletionRequest(SamplingRequest):
     """CreateCompletionRequest; lists of token numbers are read so that they can be refused."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] | None = None
+    prompt: str | Many[str] | Many[int] | Many[Many[int]] | None = None
     best_of: int | None = Field(None, ge=0, le=20)
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=5)
@@ -364,9 +372,9 @@ class EmbeddingRequest(_Strict):
     model: str
     input: (
         str
-        | Annotated[list[str], Field(min_length=1, max_length=2048)]
-        | Annotated[list[int], Field(min_length=1)]
-        | Annotated[list[list[int]], Field(min_length=1)]
+        | Annotated[Many[str], Field(min_length=1, max_length=2048)]
+        | Annotated[Many[int], Field(min_length=1)]
+        | Annotated[Many[Many[int]], Field(min_length=1)]
     )
     encoding_format: Literal["float", "base64"] | None = None
     adapter_source: str | None = None
