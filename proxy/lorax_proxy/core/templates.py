@@ -324,7 +324,9 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
     try:
         with metering(Meter(limits)):
             tree = environment.parse(source)
-            variables = meta.find_undeclared_variables(tree)
+            # From a tree of its own: looking for variables folds constants into the tree it is given,
+            # and a folded list of ten thousand members would count as one.
+            variables = meta.find_undeclared_variables(environment.parse(source))
             literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
             attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
             code = environment.compile(instrument(tree, environment), name)
