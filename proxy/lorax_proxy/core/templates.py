@@ -37,6 +37,7 @@ __all__ = [
     "ChatTemplate",
     "Limits",
     "SpecialTokens",
+    "TemplateError",
     "TemplateExhausted",
     "TemplateFailed",
     "TemplateInvalid",
@@ -353,6 +354,9 @@ def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter)
         raise TemplateRefused(name, _line(template, error), error.message or "") from None
     except BudgetExhausted as error:
         raise TemplateExhausted(name, _line(template, error), str(error)) from None
+    except MemoryError as error:
+        reason = "it ran out of memory"
+        raise TemplateExhausted(name, _line(template, error), reason) from None
     except RecursionError as error:
         reason = "it recurses too deeply"
         raise TemplateFailed(name, _line(template, error), reason) from None

@@ -1,0 +1,109 @@
+"""The trial: a template's first rendering, in a child that may die of it."""
+
+import time
+from importlib.resources import files
+
+import pytest
+
+from lorax_proxy.core.template_budget import Limits
+from lorax_proxy.core.templates import (
+    SpecialTokens,
+    TemplateExhausted,
+    TemplateFailed,
+    TemplateInvalid,
+)
+from lorax_proxy.template_files import builtin_names
+from lorax_proxy.template_trial import TrialLimits, try_template
+
+TURNS = "{% for m in messages %}{{ m.content }}{% endfor %}"
+# Budgets that stop nothing: what is left is the child's own limits.
+BOUNDLESS = Limits(steps=10**18, characters=10**18, output=10**18)
+LOOP = "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"
+MEMORY = "{% set x = ('a' * 2000000000) | upper %}"
+
+
+def tried(source: str, limits: Limits | None = None, trial: TrialLimits | None = None) -> None:
+    """A trial without special tokens."""
+    try_template(source, "mine", SpecialTokens(), limits=limits, trial_limits=trial)
+
+
+def test_an_ordinary_template_passes() -> None:
+    """In a few tenths of a second, start of the interpreter included."""
+    tried(TURNS)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        + TURNS,
+        "{% if tools %}{{ undefined.attribute }}{% endif %}" + TURNS,
+    ],
+)
+def test_a_template_may_refuse_what_it_does_not_know(source: str) -> None:
+    """System messages and tools; only a plain question must work."""
+    tried(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ("\n{% if %}", TemplateInvalid, "chat template mine, line 2: "),
+        ("\n{{ a.b }}", TemplateFailed, "chat template mine, line 2: with a user message: "),
+        ("{{ raise_exception('never') }}", TemplateFailed, "with a user message: never"),
+        (LOOP, TemplateExhausted, "with a user message: it takes more steps"),
+        ("{% if tools %}" + LOOP + "{% endif %}", TemplateExhausted, "with a tool: "),
+        (
+            "{% if messages | length > 100 %}" + LOOP + "{% endif %}",
+            TemplateExhausted,
+            "with 200 messages: ",
+        ),
+        ("{{ messages[0].content * 9999 }}", TemplateExhausted, "with a long message: "),
+    ],
+)
+def test_a_verdict_names_the_template_the_line_and_the_conversation(
+    source: str, error: type[Exception], said: str
+) -> None:
+    """As if it had failed here."""
+    with pytest.raises(error) as caught:
+        tried(source)
+    assert type(caught.value) is error
+    assert said in str(caught.value)
+
+
+def test_the_tool_variant_is_tried_too() -> None:
+    """With the conversations that have a tool."""
+    with pytest.raises(TemplateExhausted, match=r"mine \(tool_use\)"):
+        try_template(TURNS, "mine", SpecialTokens(), LOOP)
+
+
+@pytest.mark.slow
+def test_what_escapes_the_budgets_is_killed_for_its_time() -> None:
+    """CPU time, by the kernel; a child that dies without a word is a verdict."""
+    with pytest.raises(TemplateExhausted, match="killed by signal"):
+        tried(LOOP, BOUNDLESS, TrialLimits(cpu_seconds=1))
+
+
+@pytest.mark.slow
+def test_what_escapes_the_budgets_gets_no_memory() -> None:
+    """Address space, by the kernel."""
+    with pytest.raises(
+        TemplateExhausted, match="line 1: with a user message: it ran out of memory"
+    ):
+        tried(MEMORY, BOUNDLESS)
+
+
+@pytest.mark.slow
+def test_what_sleeps_is_killed_by_the_wall_clock() -> None:
+    """Also where the kernel has no limits to give."""
+    started = time.monotonic()
+    with pytest.raises(TemplateExhausted, match=r"not done after 0\.5 seconds"):
+        tried(LOOP, BOUNDLESS, TrialLimits(cpu_seconds=60, wall_seconds=0.5))
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_built_ins_would_pass(name: str) -> None:
+    """They are loaded without a trial because this test tries them."""
+    path = files("lorax_proxy").joinpath("builtin_templates", f"{name}.jinja")
+    tried(path.read_text("utf-8"))
