@@ -5,7 +5,7 @@ intersected, enums too, required names united, bounds collected with the place t
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from math import ceil, floor, isfinite
 from typing import Any, Final
@@ -190,11 +190,11 @@ def numeric(sites: list[Site]) -> list[tuple[Site, str, float]]:
             if keyword not in site.schema:
                 continue
             bound = site.schema[keyword]
-            if isinstance(bound, bool):
+            if isinstance(bound, bool) and keyword.startswith("exclusive"):
                 if not bound:
                     continue
                 bound = site.schema.get(keyword.replace("exclusiveM", "m"))
-            if not isinstance(bound, int | float) or not isfinite(bound):
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not isfinite(bound):
                 raise SchemaRefused(f"{site.path}.{keyword}", "must be a number")
             found.append((site, keyword, bound))
     return found
@@ -226,33 +226,28 @@ def small_range(bounds: list[tuple[Site, str, float]], most: int) -> list[int] |
 
 def items(sites: list[Site]) -> tuple[list[list[Site]], list[Site]]:
     """What the leading items of an array must satisfy, each, and what the others must."""
+    tuples = [_tuple_members(site) for site in sites]
     leading: list[list[Site]] = []
-    rest: list[Site] = []
-    longest = 0
-    for site in sites:
-        # Drafts before 2020-12 write a tuple as a list under `items`.
-        keyword = "items" if isinstance(site.schema.get("items"), list) else "prefixItems"
-        longest = max(longest, len(site.schema.get(keyword, ())))
-    for index in range(longest):
-        leading.append([found for site in sites for found in _item(site, index)])
-    for site in sites:
-        rest += _item(site, longest)
-    return leading, rest
+    for index in range(max(map(len, tuples), default=0)):
+        leading.append(
+            [
+                each
+                for site, members in zip(sites, tuples, strict=True)
+                for each in ([members[index]] if index < len(members) else _other_items(site))
+            ]
+        )
+    return leading, [each for site in sites for each in _other_items(site)]
 
 
-def _item(site: Site, index: int) -> Iterator[Site]:
-    tuple_keyword, rest_keyword = (
-        ("items", "additionalItems")
-        if isinstance(site.schema.get("items"), list)
-        else ("prefixItems", "items")
-    )
-    if site.schema.get(tuple_keyword):
-        members = site.listed(tuple_keyword)
-        if index < len(members):
-            yield members[index]
-            return
-    if rest_keyword in site.schema:
-        yield site.under(rest_keyword, site.schema[rest_keyword])
+def _tuple_members(site: Site) -> list[Site]:
+    # Drafts before 2020-12 write a tuple as a list under `items`.
+    keyword = "items" if isinstance(site.schema.get("items"), list) else "prefixItems"
+    return site.listed(keyword) if site.schema.get(keyword, []) != [] else []
+
+
+def _other_items(site: Site) -> list[Site]:
+    keyword = "additionalItems" if isinstance(site.schema.get("items"), list) else "items"
+    return [site.under(keyword, site.schema[keyword])] if keyword in site.schema else []
 
 
 def required_names(sites: list[Site]) -> list[str]:
