@@ -7,7 +7,7 @@ model targets, alone or in a merge, is reachable only through that model's name.
 source only.
 
 An id also ends up in a response header of LoRAX's streams, where a control character kills the
-router (router/src/server.rs:1011): nothing but printable characters passes.
+router (router/src/server.rs:1011): nothing but printable ASCII passes (`is_adapter_id`).
 """
 
 import re
@@ -20,6 +20,7 @@ from lorax_proxy.core.parsing import nearest
 from lorax_proxy.errors import RequestRefused
 
 __all__ = [
+    "BASE_MODEL_ADAPTER_ID",
     "Adapter",
     "AllowUnlisted",
     "Base",
@@ -30,6 +31,7 @@ __all__ = [
     "Route",
     "Target",
     "UpstreamName",
+    "is_adapter_id",
     "resolve",
     "unknown_model",
 ]
@@ -123,6 +125,9 @@ class Route:
 
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+BASE_MODEL_ADAPTER_ID = "__base_model__"
+"""What LoRAX itself calls the absence of an adapter (router/src/adapter.rs:10)."""
+
 _MAX_ID = 512
 """Longer than any path or bucket key that names an adapter; each id lives in LoRAX for ever."""
 
@@ -150,12 +155,14 @@ def resolve(
     """
     route = _find(name, catalogue, kind, adapter_source)
     if route is None:
+        if adapter_source is not None and adapter_source not in catalogue.sources:
+            raise _no_such_source(adapter_source, catalogue)
         raise unknown_model(name, catalogue, kind)
     if adapter_source is not None and (
         route.model is not None or not isinstance(route.target, Adapter)
     ):
         raise RequestRefused(
-            f"'adapter_source' cannot be chosen for '{name}': its adapter is configured.",
+            f"'adapter_source' cannot be chosen for '{_shown(name)}': it is not an unlisted adapter.",
             param="adapter_source",
             code="invalid_value",
         )
@@ -167,21 +174,11 @@ def resolve(
             param="merged_adapters",
             code="invalid_value",
         )
-    return Route(name, route.upstream, _merged(merge, catalogue, kind, route.upstream))
+    return Route(name, route.upstream, _merged(merge, catalogue, kind, route.upstream), route.model)
 
 
 def _find(name: str, catalogue: Catalogue, kind: Kind, source: str | None) -> Route | None:
-    for upstream, base in _bases(catalogue, kind):
-        # `base:adapter`, as users of SGLang and vLLM write it; a configured name may hold a colon
-        if name.startswith(base + ":") and name not in catalogue.models:
-            inner = _find_plain(name.removeprefix(base + ":"), catalogue, kind, source)
-            if inner is None or inner.upstream != upstream:
-                return None
-            return Route(name, upstream, inner.target, inner.model)
-    return _find_plain(name, catalogue, kind, source)
-
-
-def _find_plain(name: str, catalogue: Catalogue, kind: Kind, source: str | None) -> Route | None:
+    """The exact name first: a configured name and a base model's id may hold colons themselves."""
     model = catalogue.models.get(name)
     if model is not None:
         right_kind = _kind_of(model.upstream, catalogue) is kind
@@ -190,9 +187,65 @@ def _find_plain(name: str, catalogue: Catalogue, kind: Kind, source: str | None)
     for upstream, base in bases:
         if name in ("", base):
             return Route(name, upstream, Base())
-    if bases and _unlisted_allowed(name, catalogue, source):
-        return Route(name, bases[0][0], Adapter(name, source or catalogue.sources[0]))
-    return None
+    for upstream, base in bases:
+        # `base:adapter`, as users of SGLang and vLLM write it
+        if name.startswith(base + ":"):
+            return _on_base(name, name.removeprefix(base + ":"), upstream, catalogue, kind, source)
+    return _unlisted(name, name, bases[0][0], catalogue, source) if bases else None
+
+
+def _on_base(
+    public: str,
+    name: str,
+    upstream: UpstreamName,
+    catalogue: Catalogue,
+    kind: Kind,
+    source: str | None,
+) -> Route | None:
+    """What a name means on the upstream that its base model names."""
+    model = catalogue.models.get(name)
+    if model is not None:
+        right = model.upstream == upstream and _kind_of(upstream, catalogue) is kind
+        return Route(public, upstream, model.target, model) if right else None
+    if name in ("", catalogue.bases[upstream][1]):
+        return Route(public, upstream, Base())
+    return _unlisted(public, name, upstream, catalogue, source)
+
+
+def _unlisted(
+    public: str, id_: str, upstream: UpstreamName, catalogue: Catalogue, source: str | None
+) -> Route | None:
+    """The adapter with that id, where the operator allows ids that no configured model has."""
+    chosen = catalogue.sources[0] if source is None else source
+    allowed = chosen in catalogue.sources and _id_allowed(id_, chosen, catalogue)
+    return Route(public, upstream, Adapter(id_, chosen)) if allowed else None
+
+
+def _id_allowed(id_: str, source: str, catalogue: Catalogue) -> bool:
+    # LoRAX's word for "no adapter" must not slip through as an adapter
+    if not is_adapter_id(id_) or id_ == BASE_MODEL_ADAPTER_ID:
+        return False
+    # folded, since the hub finds a repository in any spelling of its letters
+    if id_.casefold() in _targeted(catalogue):
+        return False
+    match catalogue.allow_unlisted:
+        case AllowUnlisted.NONE:
+            return False
+        case AllowUnlisted.HUB:
+            return source == "hub" and _HUB_ID.fullmatch(id_) is not None and ".." not in id_
+        case AllowUnlisted.ANY:
+            return True
+
+
+def is_adapter_id(text: str) -> bool:
+    """Whether LoRAX survives the text as an adapter id.
+
+    It becomes a response header's value, which a failed conversion turns into a panic
+    (router/src/server.rs:1011): printable ASCII is what the conversion promises to take.
+    """
+    return (
+        0 < len(text) <= _MAX_ID and text.isascii() and text.isprintable() and text == text.strip()
+    )
 
 
 def _bases(catalogue: Catalogue, kind: Kind) -> list[tuple[UpstreamName, str]]:
@@ -204,23 +257,8 @@ def _kind_of(upstream: UpstreamName, catalogue: Catalogue) -> Kind | None:
     return entry[0] if entry else None
 
 
-def _unlisted_allowed(name: str, catalogue: Catalogue, source: str | None) -> bool:
-    if len(name) > _MAX_ID or not name.isprintable() or name in _targeted(catalogue):
-        return False
-    # LoRAX's word for "no adapter" (router/src/server.rs) must not slip through as an adapter
-    if name == "__base_model__" or (source or catalogue.sources[0]) not in catalogue.sources:
-        return False
-    match catalogue.allow_unlisted:
-        case AllowUnlisted.NONE:
-            return False
-        case AllowUnlisted.HUB:
-            return _HUB_ID.fullmatch(name) is not None and ".." not in name
-        case AllowUnlisted.ANY:
-            return bool(name.strip())
-
-
 def _targeted(catalogue: Catalogue) -> frozenset[str]:
-    """The adapter ids that configured models own."""
+    """The adapter ids that configured models own, in one spelling."""
     ids: set[str] = set()
     for model in catalogue.models.values():
         match model.target:
@@ -230,7 +268,7 @@ def _targeted(catalogue: Catalogue) -> frozenset[str]:
                 ids.update(merged)
             case Base():
                 pass
-    return frozenset(ids)
+    return frozenset(id_.casefold() for id_ in ids)
 
 
 def _merged(merge: Merge, catalogue: Catalogue, kind: Kind, upstream: UpstreamName) -> Merge:
@@ -243,7 +281,7 @@ def _merged(merge: Merge, catalogue: Catalogue, kind: Kind, upstream: UpstreamNa
             raise unknown_model(name, catalogue, kind, param=param)
         if not isinstance(route.target, Adapter) or route.upstream != upstream:
             raise RequestRefused(
-                f"'{name}' is not a single adapter on the same server: it cannot be merged.",
+                f"'{_shown(name)}' is not a single adapter on the same server: it cannot be merged.",
                 param=param,
                 code="invalid_value",
             )
@@ -271,13 +309,25 @@ def unknown_model(
     """OpenAI's 404 for a model that is not there, with the nearest one that is."""
     near = nearest(name, _names(catalogue, kind))
     hint = f" Did you mean `{near}`?" if near else ""
-    shown = name if len(name) <= 100 else name[:97] + "..."
     return RequestRefused(
-        f"The model `{shown}` does not exist or you do not have access to it.{hint}",
+        f"The model `{_shown(name)}` does not exist or you do not have access to it.{hint}",
         status=404,
         param=param,
         code="model_not_found",
     )
+
+
+def _no_such_source(source: str, catalogue: Catalogue) -> RequestRefused:
+    return RequestRefused(
+        f"Invalid value for 'adapter_source': '{_shown(source)}'. Supported values are: "
+        f"{', '.join(repr(each) for each in catalogue.sources)}.",
+        param="adapter_source",
+        code="invalid_value",
+    )
+
+
+def _shown(name: str) -> str:
+    return name if len(name) <= 100 else name[:97] + "..."
 
 
 def _names(catalogue: Catalogue, kind: Kind) -> Iterable[str]:
