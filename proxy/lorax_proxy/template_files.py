@@ -20,7 +20,7 @@ from lorax_proxy.core.templates import ChatTemplate, Limits, SpecialTokens
 from lorax_proxy.errors import SettingsInvalid
 from lorax_proxy.template_trial import try_template
 
-__all__ = ["builtin_names", "load_template"]
+__all__ = ["builtin_names", "load_special_tokens", "load_template"]
 
 _NAMED_TOKENS = (
     "bos_token",
@@ -69,6 +69,15 @@ def load_template(
     if trial:
         try_template(found.source, found.name, tokens, found.tool_use_source, limits=limits)
     return ChatTemplate.compile(found.source, found.name, tokens, found.tool_use_source, limits)
+
+
+def load_special_tokens(folder: Path) -> SpecialTokens:
+    """The special tokens of a model's folder, for a template that comes from elsewhere.
+
+    Raises:
+        SettingsInvalid: The folder has no readable `tokenizer_config.json`.
+    """
+    return _tokens_of(_read_json(folder / "tokenizer_config.json"), folder)
 
 
 @dataclass(frozen=True, slots=True)

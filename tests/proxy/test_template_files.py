@@ -15,7 +15,7 @@ from lorax_proxy.core.templates import (
     TemplateInvalid,
 )
 from lorax_proxy.errors import SettingsInvalid
-from lorax_proxy.template_files import builtin_names, load_template
+from lorax_proxy.template_files import builtin_names, load_special_tokens, load_template
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -140,6 +140,15 @@ def test_tokens_can_be_given() -> None:
     """In place of those that the setting brings."""
     template = load_template(PRINT, special_tokens=SpecialTokens("<s>"), trial=False)
     assert template.render(HELLO, now=NOW) == "<s>Hi"
+
+
+def test_a_folders_tokens_can_be_had_alone(tmp_path: Path) -> None:
+    """For a built-in or a file in place of the folder's own template."""
+    tokens = load_special_tokens(folder(tmp_path, {"bos_token": "<s>", "eos_token": ADDED}))
+    template = load_template(PRINT, special_tokens=tokens, trial=False)
+    assert template.render(HELLO, now=NOW) == "<s>Hi</s>"
+    with pytest.raises(SettingsInvalid, match=r"tokenizer_config\.json cannot be read"):
+        load_special_tokens(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

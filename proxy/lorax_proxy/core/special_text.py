@@ -20,7 +20,7 @@ some tokenizers list (Gemma's line breaks); neither is looked for.
 
 What this cannot see is a spelling that comes together only later. So it must run on the texts
 that the template will see: after text parts are joined and after the JSON in a call's arguments is
-parsed (`core.tool_prompt.parsed_arguments`), where escapes such as `\u003c` become characters.
+parsed (`core.messages` does both), where escapes such as `\u003c` become characters.
 """
 
 import re

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["CALL_FORM", "FittedMessages", "fit_messages", "parsed_arguments", "with_tool_prompt"]
+__all__ = ["CALL_FORM", "FittedMessages", "fit_messages", "with_tool_prompt"]
 
 # What the answer looks like under the grammar of `core.tools`.
 CALL_FORM = (
@@ -100,34 +100,6 @@ def with_tool_prompt(
             return told
     told.insert(0, {"role": "user", "content": prompt})
     return told
-
-
-def parsed_arguments(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`messages` with each call's `arguments` as an object instead of OpenAI's JSON text.
-
-    Templates print arguments with `tojson`, which would quote a text a second time; `transformers`
-    asks for objects. Arguments that are not a JSON object (a call that was cut short) stay text.
-    """
-    return [
-        {**message, "tool_calls": [_parsed_call(call) for call in calls]}
-        if isinstance(calls := message.get("tool_calls"), list)
-        else dict(message)
-        for message in messages
-    ]
-
-
-def _parsed_call(call: Any) -> Any:
-    function = call.get("function") if isinstance(call, Mapping) else None
-    arguments = function.get("arguments") if isinstance(function, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(arguments, str):
-        return call
-    try:
-        parsed = json.loads(arguments) if arguments.strip() else {}
-    except (ValueError, RecursionError):
-        return call
-    if not isinstance(parsed, dict):
-        return call
-    return {**call, "function": {**function, "arguments": parsed}}
 
 
 def _described(tool: Mapping[str, Any]) -> str:

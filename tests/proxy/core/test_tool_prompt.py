@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from lorax_proxy.core.tool_prompt import (
     CALL_FORM,
     fit_messages,
-    parsed_arguments,
     with_tool_prompt,
 )
 
@@ -125,37 +124,6 @@ def test_no_tools_change_nothing() -> None:
     messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
     assert fit_messages(Knows(), messages, None).messages == messages
     assert fit_messages(Knows(), messages, []).messages == messages
-
-
-@pytest.mark.parametrize(
-    ("arguments", "parsed"),
-    [
-        ('{"city": "\\u003cs>"}', {"city": "<s>"}),
-        ("", {}),
-        (" ", {}),
-        ('{"city": ', '{"city": '),
-        ("[1]", "[1]"),
-        ('{"a": 1} x', '{"a": 1} x'),
-        ("[" * 100_000, "[" * 100_000),
-    ],
-)
-def test_arguments_are_parsed_for_templates(arguments: str, parsed: Any) -> None:
-    """Objects become objects, anything else stays the text it is."""
-    call = {"id": "c", "function": {"name": "f", "arguments": arguments}}
-    message = {"role": "assistant", "tool_calls": [call]}
-    [told] = parsed_arguments([message])
-    assert told["tool_calls"][0]["function"]["arguments"] == parsed
-    assert call["function"]["arguments"] == arguments  # type: ignore[index]  # the very same dict
-
-
-def test_odd_calls_pass() -> None:
-    """What is no call is not touched."""
-    messages: list[dict[str, Any]] = [
-        {"role": "user"},
-        {"tool_calls": None},
-        {"tool_calls": ["x", {}, {"function": 1}]},
-    ]
-    assert parsed_arguments(messages) == messages
 
 
 @pytest.mark.law
