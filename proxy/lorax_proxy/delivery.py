@@ -300,7 +300,7 @@ class Delivery:
         return batch
 
     def _answered(self, asked: Asked, answers: Sequence[Answer]) -> None:
-        if asked.adapters and any(answer.tokens for answer in answers):
+        if any(answer.tokens for answer in answers):
             asked.upstream.warm.add(asked.adapters)
 
     def _is_warm(self, asked: Asked) -> bool:
@@ -347,15 +347,14 @@ class Delivery:
             whole = await asyncio.shield(asking)
         except asyncio.CancelledError:
             if self._must_stay(asked):
-                self._background(self._outlast(asking))
+                self._background(self._outlast(asked, asking))
             else:
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
             raise
         except UpstreamError as error:
             raise _never_begun(error) from error
-        if asked.adapters:
-            asked.upstream.warm.add(asked.adapters)
+        asked.upstream.warm.add(asked.adapters)
         return whole
 
     def _must_stay(self, asked: Asked) -> bool:
@@ -366,11 +365,12 @@ class Delivery:
             and len(self._drains) < self._settings.max_drains
         )
 
-    async def _outlast(self, asking: "asyncio.Task[Whole]") -> None:
+    async def _outlast(self, asked: Asked, asking: "asyncio.Task[Whole]") -> None:
         """Wait for the end of a request that nobody waits for."""
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(self._settings.first_event_timeout):
                 await asking
+            asked.upstream.warm.add(asked.adapters)
 
     async def _drain_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
         try:

@@ -43,7 +43,7 @@ class Heartbeat:
         self._spoke = self._loop.time()
 
     async def __aenter__(self) -> Self:
-        self._timer = self._loop.call_later(self._first, self._tick)
+        self._wake(min(self._first, self._interval))
         return self
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
@@ -67,14 +67,20 @@ class Heartbeat:
             self._beating = None
         await self._client.write(data)
 
+    def _wake(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, self._tick)
+
     def _tick(self) -> None:
         silent = self._loop.time() - self._spoke
-        due = not self._client.started or silent >= self._interval
+        left = (self._interval if self._client.started else self._first) - silent
+        if left > 0:
+            # it may begin meanwhile, and its silence is then measured by the interval
+            self._wake(min(left, self._interval))
+            return
         # one that is still being sent waits for a slow client: another would only queue up behind
-        if due and (self._beating is None or self._beating.done()):
+        if self._beating is None or self._beating.done():
             self._beating = asyncio.create_task(self._beat())
-        wait = self._interval if due else self._interval - silent
-        self._timer = self._loop.call_later(wait, self._tick)
+        self._wake(self._interval)
 
     async def _beat(self) -> None:
         if not self._client.started:

@@ -54,6 +54,7 @@ __all__ = [
     "final",
     "generation",
     "lorax",
+    "request",
     "running",
     "served",
     "settings_for",
@@ -186,6 +187,12 @@ class Connection:
         """Whether the proxy has closed the connection and nothing more came."""
         async with asyncio.timeout(PATIENCE):
             return await self.reader.read() == b""
+
+    def pause(self) -> None:
+        """Read nothing from the socket until something is asked for."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
 
     def leave(self) -> None:
         """Close without reading what is left."""
