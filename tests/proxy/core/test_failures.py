@@ -1,0 +1,269 @@
+"""The failure table: every way to fail has its answer, and no text chooses a status."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorax_contracts import loader
+from lorax_proxy.core.failures import (
+    NO_RETRY,
+    ApiError,
+    Failure,
+    Lost,
+    Refused,
+    answer,
+    internal,
+    refusal,
+)
+from lorax_proxy.errors import RequestRefused
+from tests.strategies import texts
+
+SHARD = "Request failed during generation: Server error: "
+NO_CONFIG = SHARD + "No valid adapter config file found: tried None and None"
+HUB_404 = (
+    SHARD + "404 Client Error. (Request ID: Root=1-x)\n\n"
+    "Repository Not Found for url: https://hub/api/models/a/b.\n"
+    "Please make sure you specified the correct `repo_id` and `repo_type`.\n"
+    "If you are trying to access a private or gated repo, make sure you are authenticated."
+)
+HUB_401 = HUB_404.replace("404", "401")
+TOO_LONG = "Input validation error: `inputs` must have less than 4095 tokens. Given: 5000"
+OVER_BUDGET = (
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. "
+    "Given: 4000 `inputs` tokens and 200 `max_new_tokens`"
+)
+
+
+def told(failure: Failure, *, has_adapter: bool = True) -> ApiError:
+    """What a chat client is told."""
+    return answer(failure, model="org/a", has_adapter=has_adapter, prompt_param="messages")
+
+
+def retries(error: ApiError) -> bool:
+    """Whether the openai SDK, which obeys `x-should-retry`, would try again by itself."""
+    retried = error.status in (408, 409, 429) or error.status >= 500
+    return retried and NO_RETRY not in error.headers
+
+
+@pytest.mark.parametrize(
+    ("lost", "status", "code", "retried"),
+    [
+        (Lost.UNREACHABLE, 503, "upstream_unavailable", True),
+        (Lost.CONNECT_TIMEOUT, 503, "upstream_unavailable", True),
+        (Lost.NOT_READY, 503, "upstream_unavailable", True),
+        (Lost.FIRST_EVENT_TIMEOUT, 504, "upstream_timeout", False),
+        (Lost.IDLE_TIMEOUT, 504, "upstream_timeout", False),
+        (Lost.TOTAL_TIMEOUT, 504, "upstream_timeout", False),
+        (Lost.CUT, 502, "upstream_incomplete", False),
+        (Lost.UNREADABLE, 502, "upstream_error", False),
+    ],
+)
+def test_what_was_lost(lost: Lost, *, status: int, code: str, retried: bool) -> None:
+    """Each loss has a status; what had reached LoRAX is not repeated."""
+    error = told(lost)
+    assert (error.status, error.code, error.type) == (status, code, "server_error")
+    assert lost.value in error.message
+    assert retries(error) is retried
+    assert any(name == "retry-after" for name, _ in error.headers) is retried
+
+
+def test_every_loss_has_an_answer() -> None:
+    """A new member that nobody answers breaks here, not at a client."""
+    assert {told(lost).status for lost in Lost} == {502, 503, 504}
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code", "param"),
+    [
+        (Refused(422, "validation", TOO_LONG), 400, "context_length_exceeded", "messages"),
+        (Refused(422, "validation", OVER_BUDGET), 400, "context_length_exceeded", "messages"),
+        (
+            Refused(422, "validation", "Input validation error: `top_k` must be strictly positive"),
+            400,
+            "invalid_value",
+            None,
+        ),
+        (Refused(429, "overloaded", "Model is overloaded"), 429, "rate_limit_exceeded", None),
+        (Refused(200, "overloaded", "Model is overloaded"), 429, "rate_limit_exceeded", None),
+        (Refused(424, "generation", NO_CONFIG), 404, "model_not_found", "model"),
+        (Refused(424, "generation", HUB_404), 404, "model_not_found", "model"),
+        (Refused(424, "generation", HUB_401), 404, "model_not_found", "model"),
+        (Refused(424, "generation", SHARD + "CUDA out of memory"), 502, "upstream_error", None),
+        (Refused(424, "generation", SHARD), 502, "upstream_error", None),
+        (
+            Refused(500, "incomplete_generation", "Incomplete generation"),
+            502,
+            "upstream_incomplete",
+            None,
+        ),
+        (
+            Refused(413, None, "Failed to buffer the request body: length limit exceeded"),
+            400,
+            "context_length_exceeded",
+            "messages",
+        ),
+        (Refused(413, "odd", "x"), 502, "upstream_error", None),
+        (Refused(429, None, "slow down"), 502, "upstream_error", None),
+        (Refused(404, None, ""), 502, "upstream_error", None),
+        (Refused(422, None, TOO_LONG), 502, "upstream_error", None),
+        (Refused(200, "odd", TOO_LONG), 502, "upstream_error", None),
+    ],
+)
+def test_what_lorax_refused(failure: Refused, status: int, code: str, param: str | None) -> None:
+    """The type decides, with a real status also where LoRAX sent 200."""
+    error = told(failure)
+    assert (error.status, error.code, error.param) == (status, code, param)
+    assert retries(error) is (status == 429)
+
+
+@pytest.mark.parametrize("entry", loader.table("lorax/errors")["error"])
+def test_every_error_type_of_lorax_has_an_answer(entry: dict[str, object]) -> None:
+    """None of LoRAX's own types is answered as an unknown success, a 500, or without a word."""
+    type_, message = str(entry["type"]), "Some text"
+    error = told(Refused(424, type_, message))
+    expected = {"validation": 400, "overloaded": 429}.get(type_, 502)
+    assert error.status == expected
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        (
+            "Adapter 'a/b' is not compatible with model 'm'. Architectures differ: ['X'] != ['Y']. "
+            "Use --model-id 'n' instead."
+        ),
+        "Adapter a/b is larger than adapter memory reservation: 10 / 5 bytes",
+        "Memory reserved for adapters is 0. Please set a memory reservation for adapters.",
+        "This model does not support dynamic adapter loading. Please initialize with --adapter-id.",
+        "This model does not support adapter loading.",
+        (
+            "Adapter X is not ready for use. Current status: Training.Please wait until the adapter "
+            "has completed training."
+        ),
+        "unable to merge adapters, lora configs have different ranks: {8, 16}",
+    ],
+)
+def test_an_adapter_that_cannot_be_used(cause: str) -> None:
+    """The operator's to mend: 502 with LoRAX's words; without an adapter it is any other failure."""
+    error = told(Refused(424, "generation", SHARD + cause))
+    assert (error.status, error.code, error.param) == (502, "adapter_load_failed", "model")
+    assert cause in error.message
+    assert told(Refused(424, "generation", SHARD + cause), has_adapter=False).code == (
+        "upstream_error"
+    )
+
+
+def test_lengths_are_told_as_numbers() -> None:
+    """What the client needs to shorten its prompt by."""
+    assert (
+        "4095 tokens. However, your prompt has 5000"
+        in told(Refused(422, "validation", TOO_LONG)).message
+    )
+    assert (
+        "4200 tokens (4000 in the prompt, 200 in the completion)"
+        in told(Refused(422, "validation", OVER_BUDGET)).message
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"{SHARD}prompt said: No valid adapter config file found: tried None and None",
+        f"x {NO_CONFIG}",
+        f"{NO_CONFIG}\nand more",
+        f"{SHARD}Could not translate the instance '{NO_CONFIG}' to a regular expression",
+        f"{SHARD}'{HUB_404}'",
+        f"{SHARD}404 Client Error\n\nSomething else: Repository Not Found for url: x",
+        f"{TOO_LONG} tokens",
+        f" {TOO_LONG}",
+        "Input validation error: `inputs` must have less than 4095 tokens. Given: " + "9" * 5000,
+        "Input validation error: `inputs` must have less than ٤ tokens. Given: ٥",
+        OVER_BUDGET + "\n",
+    ],
+)
+@pytest.mark.parametrize("type_", ["generation", "validation", "odd", None])
+def test_text_inside_a_message_chooses_no_status(message: str, type_: str | None) -> None:
+    """Only a whole message of LoRAX's own is taken for what it says."""
+    error = told(Refused(424, type_, message))
+    assert error.status == (400 if type_ == "validation" else 502)
+    assert error.code in ("invalid_value", "upstream_error")
+
+
+@pytest.mark.law
+@given(
+    st.sampled_from(["generation", "odd", None]),
+    texts
+    | st.sampled_from([NO_CONFIG, TOO_LONG]).flatmap(
+        lambda known: st.builds("{}{}{}".format, texts.filter(bool), st.just(known), texts)
+    ),
+    st.sampled_from([200, 400, 413, 422, 424, 429, 500, 503]),
+    st.booleans(),
+)
+def test_any_other_text_is_a_502(
+    type_: str | None,
+    message: str,
+    status: int,
+    has_adapter: bool,
+) -> None:
+    """Whatever a message quotes, in whichever status it came."""
+    error = told(Refused(status, type_, message), has_adapter=has_adapter)
+    assert error.status == (400 if type_ is None and status == 413 else 502)
+
+
+@pytest.mark.law
+@given(
+    st.sampled_from(Lost)
+    | st.builds(
+        Refused,
+        status=st.integers(200, 599),
+        type=st.none() | st.sampled_from(["validation", "generation", "overloaded"]) | texts,
+        message=texts | st.sampled_from([NO_CONFIG, HUB_404, TOO_LONG, OVER_BUDGET]),
+    ),
+    st.booleans(),
+)
+def test_any_failure_has_a_whole_answer(
+    failure: Failure,
+    has_adapter: bool,
+) -> None:
+    """A status that is an error, a message, a type; nothing that reached LoRAX is tried again."""
+    error = told(failure, has_adapter=has_adapter)
+    assert 400 <= error.status <= 599
+    assert error.message
+    assert error.type
+    if retries(error):
+        assert error.status in (429, 503)
+        assert any(name == "retry-after" for name, _ in error.headers)
+
+
+def test_hostile_length_costs_no_time() -> None:
+    """A message of megabytes is looked at by no pattern, and passed on cut."""
+    message = SHARD + "Adapter '" + "' is not compatible with model '" * 50_000
+    error = told(Refused(424, "generation", message))
+    assert error.code == "upstream_error"
+    assert len(error.message) < 700
+    assert len(told(Refused(422, "validation", message)).message) < 700
+
+
+def test_a_bug_of_ours_tells_nothing_but_its_id() -> None:
+    """The envelope that even our own mistakes get."""
+    error = internal("req-1")
+    assert (error.status, error.type, error.code) == (500, "server_error", "internal_error")
+    assert "req-1" in error.message
+    assert not retries(error)
+
+
+def test_our_refusals_keep_all_they_say() -> None:
+    """Status, type, param, code and headers of a refusal reach the answer."""
+    refused = RequestRefused(
+        "no", status=405, type="t", param="p", code="c", headers=(("allow", "POST"),)
+    )
+    assert refusal(refused) == ApiError(405, "no", "t", "p", "c", (("allow", "POST"),))
+
+
+def test_a_refusal_prints_as_what_happened() -> None:
+    """The log line of a failure names status, type and LoRAX's words."""
+    assert str(Refused(424, "generation", "x")) == "424 generation: x"
+    assert all(set(lost.value) <= set(string.printable) for lost in Lost)
