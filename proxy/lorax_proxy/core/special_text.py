@@ -70,7 +70,7 @@ class SpecialText:
         known = {s for s in spellings if len(s) > 1 and not s.isspace()}
         # The longest first, so that a refusal names the whole of what was written.
         self._spellings = tuple(sorted(known, key=lambda s: (-len(s), s)))
-        self._pattern = re.compile("|".join(map(re.escape, self._spellings)) or r"(?!)")
+        self._pattern = re.compile(_any_of(self._spellings) or r"(?!)")
         self._policy = policy
         self._separator = next(
             (c for c in _SEPARATORS if not any(c in s for s in self._spellings)), _SEPARATORS[0]
@@ -126,6 +126,24 @@ class SpecialText:
     def _broken(self, found: re.Match[str]) -> str:
         spelling = found.group()
         return f"{spelling[0]}{self._separator}{spelling[1:]}"
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    """A pattern for any of `texts`, the longest that fits; "" for none or the empty text.
+
+    Letter by letter, as a tree: Llama 3 reserves 251 tokens that begin alike, and trying each of
+    them at every `<|` of a long text took eighty times as long.
+    """
+    branches: dict[str, list[str]] = {}
+    ends = False
+    for text in texts:
+        ends = ends or not text
+        if text:
+            branches.setdefault(text[0], []).append(text[1:])
+    written = [re.escape(letter) + _any_of(rest) for letter, rest in branches.items()]
+    if len(written) == 1 and not ends:
+        return written[0]
+    return f"(?:{'|'.join(written)}){'?' if ends else ''}" if written else ""
 
 
 def _child(path: str, key: Any) -> str:

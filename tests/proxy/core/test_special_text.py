@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_proxy.core.special_text import SpecialText, SpecialTextFound
+from lorax_proxy.core.template_families import BUILTIN_TOKENS
 
 LLAMA = ("<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>")
 AWKWARD = ("<s>", "</s>", "<<s>", "aab", "aba", "<s></s>", "[INST]", "a", "\n\n", "", "ab")
@@ -72,6 +73,16 @@ def test_single_characters_and_white_space_are_text(spelling: str) -> None:
     guard = SpecialText((spelling,), "refuse")
     assert guard.spellings == ()
     assert guard.guard(f"x{spelling}y", "x") == f"x{spelling}y"
+
+
+@pytest.mark.parametrize("name", sorted(BUILTIN_TOKENS))
+def test_every_token_of_a_built_in_is_seen_in_whole(name: str) -> None:
+    """Also where hundreds of them begin alike, or one is the beginning of another."""
+    spellings = BUILTIN_TOKENS[name].spellings
+    for spelling in spellings:
+        with pytest.raises(SpecialTextFound) as caught:
+            SpecialText(spellings, "refuse").guard(f"x{spelling}y", "x")
+        assert caught.value.spelling == spelling
 
 
 @pytest.mark.law

@@ -1,7 +1,10 @@
 """The table from models to built-in templates: what is in it, and what never is."""
 
+from pathlib import Path
+
 import pytest
 
+from lorax_proxy.core.template_budget import Limits
 from lorax_proxy.core.template_families import BUILTIN_TOKENS, FAMILIES, family_of
 
 
@@ -40,6 +43,18 @@ def test_every_row_knows_its_example(example: str, name: str) -> None:
 def test_what_is_not_in_the_table_is_not_guessed(model: str) -> None:
     """Base models, later generations and derived models have no answer."""
     assert family_of(model) is None
+
+
+def test_the_documentation_lists_every_built_in_and_limit() -> None:
+    """docs/templates.md is what operators choose from."""
+    text = (Path(__file__).parents[3] / "docs" / "templates.md").read_text("utf-8")
+    for name in BUILTIN_TOKENS:
+        assert f"| `{name}` |" in text
+    limits = Limits()
+    for number in (limits.steps, limits.characters, limits.output):
+        assert f"{number:,}" in text
+    for number in (limits.steps_per_input, limits.characters_per_input, limits.output_per_input):
+        assert f" {number}" in text
 
 
 @pytest.mark.parametrize("name", sorted(BUILTIN_TOKENS))
