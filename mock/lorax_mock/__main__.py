@@ -42,6 +42,10 @@ def serve(
     model_id: Annotated[
         str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="What /info calls the base model.")
     ] = _DEFAULT.model_id,
+    kind: Annotated[
+        Literal["generate", "embed", "classify"],
+        typer.Option(envvar="LORAX_MOCK_KIND", help="What the model is for."),
+    ] = "generate",
     max_input_length: Annotated[
         int, typer.Option(envvar="LORAX_MOCK_MAX_INPUT_LENGTH", min=1, help="Tokens of a prompt.")
     ] = _DEFAULT.limits.max_input_length,
@@ -101,6 +105,7 @@ def serve(
 
     settings = Settings(
         model_id=model_id,
+        kind=kind,
         seed=seed,
         limits=Limits(
             max_input_length=max_input_length,
@@ -132,7 +137,7 @@ def serve(
                 {
                     "url": url,
                     "model_id": settings.model_id,
-                    "adapters": settings.loadable,
+                    "adapters": settings.loadable if settings.has_adapters else [],
                     "pid": os.getpid(),
                 }
             )

@@ -13,7 +13,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.axum import (
@@ -29,12 +30,29 @@ from lorax_mock.axum import (
     parse,
 )
 from lorax_mock.engine import generate, pick_best, request_key, server_seed
-from lorax_mock.errors import FatalRequest, FrameworkRefusal, LoraxRefusal, Refusal, overloaded
+from lorax_mock.errors import (
+    FatalRequest,
+    FrameworkRefusal,
+    LoraxRefusal,
+    Refusal,
+    generation,
+    overloaded,
+)
 from lorax_mock.headers import echoed, measured
 from lorax_mock.info import encode_info
 from lorax_mock.journal import Entry, Journal
 from lorax_mock.metrics import Metrics
 from lorax_mock.pace import breathe, pause, until, wait
+from lorax_mock.replies import (
+    encode_error,
+    encode_generate,
+    encode_stream_event,
+    encode_tokenize,
+    sse,
+)
+from lorax_mock.routes_encoder import encoder_routes
+from lorax_mock.routes_openai import openai_routes
+from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
 from lorax_mock.timing import timing_of
 from lorax_mock.tokenizer import Tokenizer, builtin
@@ -44,13 +62,8 @@ from lorax_mock.wire import (
     GENERATE_REQUEST,
     TOKENIZE_REQUEST,
     Generated,
-    GenerateParameters,
     GenerateRequest,
-    encode_error,
-    encode_generate,
-    encode_stream_event,
-    encode_tokenize,
-    sse,
+    Token,
 )
 
 __all__ = ["MockApp", "create_app"]
@@ -70,6 +83,11 @@ _EVENT_STREAM: Final[tuple[Header, ...]] = (
 _log = logging.getLogger("lorax_mock")
 
 Handler = Callable[[Exchange], Awaitable[None]]
+Encode = Callable[[Generated, tuple[Generated, ...]], bytes]
+"""The winner and the losers of a request into a body; may raise LoraxRefusal."""
+
+EncodeEvent = Callable[[Token, Generated | None], bytes]
+"""A token, with the whole at the last one, into a framed event."""
 
 
 class MockApp:
@@ -96,6 +114,8 @@ class MockApp:
             "/ping": alive,
             "/startup": alive,
             "/metrics": {"GET": self._tell_metrics},
+            **openai_routes(self),
+            **encoder_routes(self),
             "/_mock/adapters": {"GET": self._tell_adapters},
             "/_mock/journal": {"GET": self._tell_journal},
         }
@@ -166,31 +186,37 @@ class MockApp:
             await until(lambda: self.journal.settled, _SETTLE_SECONDS)
         await exchange.reply(200, self.journal.as_json(), [JSON])
 
-    async def _body(self, exchange: Exchange) -> bytes:
-        return await exchange.body(self.settings.limits.body_bytes)
+    async def read(self, exchange: Exchange, kind: Kind) -> Any:
+        """The request's body; raises FrameworkRefusal, or ClientLeft."""
+        return parse(await exchange.body(self.settings.limits.body_bytes), kind)
 
     async def _tokenize(self, exchange: Exchange) -> None:
-        asked = parse(await self._body(exchange), TOKENIZE_REQUEST)
+        asked = await self.read(exchange, TOKENIZE_REQUEST)
         special = asked.add_special_tokens is not False
         tokens = self.tokenizer.tokenize(asked.inputs, special=special)
         await exchange.reply(200, encode_tokenize(tokens), [JSON])
 
     async def _compat_generate(self, exchange: Exchange) -> None:
-        request: GenerateRequest = parse(await self._body(exchange), COMPAT_GENERATE_REQUEST)
+        request: GenerateRequest = await self.read(exchange, COMPAT_GENERATE_REQUEST)
         if request.stream:
-            await self._stream(exchange, request)
+            await self.stream(exchange, request, _native_event(request))
         else:
-            await self._answer(exchange, request, wrapped=True)
+            encode = _native(request)
+            await self.answer(
+                exchange, request, lambda best, others: b"[%b]" % encode(best, others)
+            )
 
     async def _generate(self, exchange: Exchange) -> None:
-        request = parse(await self._body(exchange), GENERATE_REQUEST)
-        await self._answer(exchange, request, wrapped=False)
+        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
+        await self.answer(exchange, request, _native(request))
 
     async def _generate_stream(self, exchange: Exchange) -> None:
-        await self._stream(exchange, parse(await self._body(exchange), GENERATE_REQUEST))
+        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
+        await self.stream(exchange, request, _native_event(request))
 
     @contextmanager
-    def _permits_for(self, count: int) -> Generator[None]:
+    def permits(self, count: int) -> Generator[None]:
+        """Permits for the time of an answer; raises LoraxRefusal (429) at once."""
         if self._permits < count:
             raise overloaded()
         self._permits -= count
@@ -202,8 +228,12 @@ class MockApp:
     def _run(self, exchange: Exchange, request: GenerateRequest, count: int = 1) -> list[Generated]:
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
+        if self.settings.kind != "generate":
+            raise generation("Server error: This model does not support text generation")
         self.metrics.validated(len(valid.prompt), valid.max_new_tokens)
-        identity, persona = self.catalogue.open(parameters, _download_token(exchange, parameters))
+        identity, persona = self.catalogue.open(
+            parameters, exchange.download_token(parameters.api_token)
+        )
         key = request_key(valid, identity, self.settings.seed)
         if not valid.samples:
             seeds = [0] * count
@@ -215,19 +245,20 @@ class MockApp:
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
         return [generate(valid, persona, self.tokenizer, key, seed) for seed in seeds]
 
-    async def _answer(self, exchange: Exchange, request: GenerateRequest, *, wrapped: bool) -> None:
+    async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
+        """Generate, then reply whole; raises Refusal before anything was sent."""
         entry = self.journal.begin(exchange.path, request)
         self.metrics.asked()
-        parameters = request.parameters
-        count = max(parameters.best_of or 1, 1)
+        count = max(request.parameters.best_of or 1, 1)
         try:
-            check_before_permit(parameters, self.settings.limits, stream=False)
-            with self._permits_for(count):
+            check_before_permit(request.parameters, self.settings.limits, stream=False)
+            with self.permits(count):
                 best, others = pick_best(self._run(exchange, request, count))
                 timing = timing_of(self.settings.costs, best)
                 if self.settings.costs.paced:
                     await pause(timing.total / 1000, exchange)
             headers = [*echoed(request, self.settings), *measured(best, timing)]
+            body = encode(best, others)
         except Refusal as refusal:
             entry.refused(refusal)
             raise
@@ -237,15 +268,12 @@ class MockApp:
             raise
         self.metrics.answered(best, timing)
         entry.answered(best)
-        body = encode_generate(
-            best,
-            details=parameters.details or parameters.decoder_input_details,
-            others=others if count > 1 else None,
-            prompt=request.inputs if parameters.return_full_text else "",
-        )
-        await exchange.reply(200, b"[%b]" % body if wrapped else body, [JSON, *headers])
+        await exchange.reply(200, body, [JSON, *headers])
 
-    async def _stream(self, exchange: Exchange, request: GenerateRequest) -> None:
+    async def stream(
+        self, exchange: Exchange, request: GenerateRequest, encode: EncodeEvent, done: bytes = b""
+    ) -> None:
+        """Headers first, then events; `done` follows a stream that ended well."""
         entry = self.journal.begin(exchange.path, request)
         self.metrics.asked()
         try:
@@ -256,21 +284,21 @@ class MockApp:
         await exchange.start(200, [*_EVENT_STREAM, *headers])
         try:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
-            with self._permits_for(1):
+            with self.permits(1):
                 sequence = self._run(exchange, request)[0]
-                await self._send_events(exchange, request, sequence, entry)
+                whole = await self._send_events(exchange, sequence, encode, entry)
+            if whole and done:
+                await exchange.chunk(done)
         except Refusal as refusal:
             entry.refused(refusal)
             await exchange.chunk(sse(self._spoken(refusal)[1]))
         await exchange.end()
 
     async def _send_events(
-        self, exchange: Exchange, request: GenerateRequest, sequence: Generated, entry: Entry
-    ) -> None:
+        self, exchange: Exchange, sequence: Generated, encode: EncodeEvent, entry: Entry
+    ) -> bool:
         costs = self.settings.costs
         timing = timing_of(costs, sequence)
-        details = request.parameters.details
-        prompt = request.inputs if request.parameters.return_full_text else ""
         gone = asyncio.ensure_future(exchange.left())
         last = len(sequence.tokens) - 1
         for place, token in enumerate(sequence.tokens):
@@ -282,21 +310,28 @@ class MockApp:
             if gone.done():
                 self.metrics.failed("dropped")
                 entry.left(place)
-                return
-            end = sequence if place == last else None
-            await exchange.chunk(encode_stream_event(token, end, details=details, prompt=prompt))
+                return False
+            await exchange.chunk(encode(token, sequence if place == last else None))
         self.metrics.answered(sequence, timing)
         entry.answered(sequence)
+        return True
 
 
-def _download_token(exchange: Exchange, parameters: GenerateParameters) -> str | None:
-    """The body's token, else the bearer's (router/src/server.rs:675)."""
-    if parameters.api_token is not None:
-        return parameters.api_token
-    authorization = exchange.header(b"authorization") or b""
-    if authorization.startswith(b"Bearer "):
-        return authorization.removeprefix(b"Bearer ").decode("latin-1")
-    return None
+def _native(request: GenerateRequest) -> Encode:
+    parameters = request.parameters
+    details = parameters.details or parameters.decoder_input_details
+    prompt = request.inputs if parameters.return_full_text else ""
+
+    def encode(best: Generated, others: tuple[Generated, ...]) -> bytes:
+        losers = others if (parameters.best_of or 1) > 1 else None
+        return encode_generate(best, details=details, others=losers, prompt=prompt)
+
+    return encode
+
+
+def _native_event(request: GenerateRequest) -> EncodeEvent:
+    prompt = request.inputs if request.parameters.return_full_text else ""
+    return partial(encode_stream_event, details=request.parameters.details, prompt=prompt)
 
 
 def create_app(settings: Settings | None = None) -> MockApp:

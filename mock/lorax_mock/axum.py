@@ -75,6 +75,15 @@ class Exchange:
                 return bytes(value)
         return None
 
+    def download_token(self, asked: str | None) -> str | None:
+        """The token for adapters: the body's, else the bearer's (router/src/server.rs:675)."""
+        if asked is not None:
+            return asked
+        authorization = self.header(b"authorization") or b""
+        if authorization.startswith(b"Bearer "):
+            return authorization.removeprefix(b"Bearer ").decode("latin-1")
+        return None
+
     async def body(self, limit: int) -> bytes:
         """The body of a JSON request; raises FrameworkRefusal, or ClientLeft."""
         if not _is_json(self.header(b"content-type")):

@@ -32,6 +32,7 @@ __all__ = [
     "boolean",
     "integer",
     "json_value",
+    "mapping",
     "option",
     "read",
     "sequence",
@@ -39,6 +40,7 @@ __all__ = [
     "string",
     "struct",
     "unit_enum",
+    "untagged",
 ]
 
 Kind = Callable[[Reader], Any]
@@ -221,6 +223,51 @@ def json_value(reader: Reader) -> Any:
         raise
     reader.end_map()
     return out
+
+
+def mapping(inner: Kind) -> Kind:
+    """Rust's `HashMap<String, _>`; the last of equal keys wins."""
+
+    def read_mapping(reader: Reader) -> dict[str, Any]:
+        if _need(reader) != 0x7B:
+            raise reader.unexpected("a map")
+        reader.enter()
+        out: dict[str, Any] = {}
+        first = True
+        try:
+            while reader.another_key(first=first):
+                first = False
+                key = reader.text()
+                try:
+                    reader.colon()
+                    out[key] = inner(reader)
+                except Fault as fault:
+                    fault.path.append(key)
+                    raise
+        except Fault as fault:
+            _leave(reader, fault, reader.end_map)
+            raise
+        reader.end_map()
+        return out
+
+    return read_mapping
+
+
+def untagged(name: str, pick: Callable[[Any], Any]) -> Kind:
+    """An untagged enum: the value is read whole, then `pick` finds a variant or raises ValueError.
+
+    The fault has no position of its own: it gets that of the structure around it.
+    """
+
+    def read_untagged(reader: Reader) -> Any:
+        value = json_value(reader)
+        try:
+            return pick(value)
+        except ValueError:
+            text = f"data did not match any variant of untagged enum {name}"
+            raise Fault(text, syntax=False) from None
+
+    return read_untagged
 
 
 REQUIRED: Final = object()

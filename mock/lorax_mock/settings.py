@@ -5,8 +5,18 @@ special tokens the built-in vocabulary has; `/info` reports exactly what is enfo
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Adapter", "Costs", "Limits", "Settings", "SettingsError", "check"]
+__all__ = ["LLAMA_3_TEMPLATE", "Adapter", "Costs", "Limits", "Settings", "SettingsError", "check"]
+
+
+LLAMA_3_TEMPLATE: Final = (
+    "{{ bos_token }}{% for message in messages %}"
+    "<|start_header_id|>{{ message['role'] }}<|end_header_id|>\n\n"
+    "{{ message['content'] | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+"""What a chat becomes before it is tokenized; the tokenizer's special tokens are this family's."""
 
 
 class SettingsError(Exception):
@@ -87,6 +97,15 @@ class Settings:
     """Whether an id that is not listed loads all the same, with a persona made from its name."""
 
     default_adapter_source: str = "hub"
+    kind: str = "generate"
+    """What the model is for: `generate`, `embed` or `classify`."""
+
+    chat_template: str = LLAMA_3_TEMPLATE
+
+    @property
+    def has_adapters(self) -> bool:
+        """Encoders have no memory set aside for adapters."""
+        return self.kind == "generate"
 
     @property
     def loadable(self) -> list[str]:
