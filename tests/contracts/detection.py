@@ -1,0 +1,52 @@
+"""The detection table, docs/detection.md: `python -m tests.contracts.detection`.
+
+Each planted server is judged as `lorax-contracts check` would judge it; the table says which law was
+broken on purpose, which others its consequences break, and where the deviation was seen.
+"""
+
+from pathlib import Path
+
+from lorax_contracts.check import Options, Verdict, check_server
+from tests.contracts.inprocess import InProcess
+from tests.contracts.planted import DEVIATIONS, Deviation
+
+__all__ = ["PAGE", "judged", "page", "row"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "detection.md"
+
+_HEAD = """# What the checker finds
+
+{many} servers, each a correct one with exactly one deviation, and what `lorax-contracts check` says
+of it. *Also named* are laws that the same deviation breaks by consequence. On the correct server
+itself, and in {seeds} runs with different seeds, it finds nothing.
+
+Written by `python -m tests.contracts.detection`; a test holds each line against a run.
+
+| the server | law | also named | seen at |
+|---|---|---|---|
+"""
+
+SEEDS = 20
+
+
+def judged(deviation: Deviation) -> Verdict:
+    """What the checker says of the planted server; no exploration, so that it is the same each time."""
+    options = Options(strict=deviation.strict, model="acme/poet", examples=0)
+    return check_server(InProcess(deviation), options)
+
+
+def row(deviation: Deviation, verdict: Verdict) -> str:
+    """The planted server's line of the table."""
+    others = sorted({one.law for one in verdict.findings} - {deviation.law})
+    cells = [deviation.name, deviation.law, ", ".join(others), deviation.source]
+    return "| " + " | ".join(cells) + " |"
+
+
+def page() -> str:
+    """The whole page."""
+    rows = [row(deviation, judged(deviation)) for deviation in DEVIATIONS]
+    return _HEAD.format(many=len(DEVIATIONS), seeds=SEEDS) + "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

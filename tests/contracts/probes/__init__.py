@@ -1,0 +1,1 @@
+"""Each probe, on planted servers of its family."""

@@ -1,0 +1,147 @@
+"""The client: every read bounded, a guest's manners, and nothing raised that a server did."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from lorax_contracts.client import Bounds, Client, Spent, address
+from lorax_contracts.errors import CannotRun
+from lorax_contracts.exchange import End
+from tests.contracts.raw_server import serving
+
+BOUNDS = Bounds(requests=20, seconds=6, patience=0.5, reply_seconds=1.0, body_bytes=10_000)
+
+
+def reply(status: str, body: bytes, *headers: str) -> bytes:
+    """A whole reply."""
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@pytest.mark.parametrize(
+    ("url", "known"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("http://h/v1/", "http://h/v1"),
+        ("https://h:8443", "https://h:8443"),
+    ],
+)
+def test_an_address_may_lack_its_scheme_and_end_in_a_slash(url: str, known: str) -> None:
+    """As people type it."""
+    assert address(url) == known
+
+
+@pytest.mark.slow
+def test_what_was_sent_and_what_came_is_the_exchange() -> None:
+    """Status, headers in lower case, body, and the very request."""
+    seen: list[bytes] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(reply("201 Created", b"{}", "X-A: b", "Content-Type: a/b"))
+
+    with serving(handle) as url, Client(url + "/v1", key="secret", bounds=BOUNDS) as client:
+        exchange = client.ask("POST", "/x", {"é": 1}, headers={"x-b": "c"})
+        seen.append(exchange.body)
+    assert (exchange.status, exchange.body, exchange.end) == (201, b"{}", End.COMPLETE)
+    assert exchange.header("x-a") == "b"
+    assert exchange.media_type == "a/b"
+    assert exchange.path == "/v1/x"
+    assert exchange.request == {"é": 1}
+    assert exchange.request_headers["x-b"] == "c"
+    assert exchange.at is not None
+
+
+@pytest.mark.slow
+def test_a_cut_body_is_told_from_a_whole_one() -> None:
+    """Fewer bytes than announced, and a chunked body without its end."""
+
+    def short(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf")
+
+    def open_ended(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+
+    for handle in (short, open_ended):
+        with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+            exchange = client.ask("GET", "/")
+        assert exchange.end is End.CUT
+        assert exchange.body == b"half"
+
+
+@pytest.mark.slow
+def test_a_silent_and_an_endless_body_end_in_time() -> None:
+    """Silence ends by patience, a flood by bytes, a trickle by the request's own time."""
+
+    def silent(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
+        over.wait(10)
+
+    def flood(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not over.is_set():
+            connection.sendall(b"x" * 4096)
+
+    def trickle(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not over.wait(0.1):
+            connection.sendall(b"x")
+
+    for handle, end in ((silent, End.IDLE), (flood, End.TOO_LONG), (trickle, End.IDLE)):
+        began = time.monotonic()
+        with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+            exchange = client.ask("GET", "/")
+        assert exchange.end is end
+        assert exchange.body
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.slow
+def test_429_is_waited_for_as_it_says_and_tried_again() -> None:
+    """Retry-After is obeyed; the last answer is what counts."""
+    asked: list[float] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        asked.append(time.monotonic())
+        busy = len(asked) < 2
+        connection.sendall(
+            reply("429 Busy", b"{}", "retry-after: 1") if busy else reply("200 OK", b"{}")
+        )
+
+    with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+        exchange = client.ask("GET", "/")
+        assert client.requests == 2
+    assert exchange.status == 200
+    assert asked[1] - asked[0] >= 1
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_its_requests_and_with_its_time() -> None:
+    """Both bounds raise Spent, and so does a wait that would pass the second."""
+
+    def busy(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(reply("429 Busy", b"{}", "retry-after: 60"))
+
+    def quick(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(reply("200 OK", json.dumps({}).encode()))
+
+    with serving(quick) as url, Client(url, bounds=Bounds(requests=2)) as client:
+        client.ask("GET", "/")
+        client.ask("GET", "/")
+        with pytest.raises(Spent, match="2 requests"):
+            client.ask("GET", "/")
+    patient = pytest.raises(Spent, match="wait longer")
+    with serving(busy) as url, Client(url, bounds=BOUNDS) as client, patient:
+        client.ask("GET", "/")
+    late = pytest.raises(Spent, match="0 seconds")
+    with Client("http://127.0.0.1:1", bounds=Bounds(seconds=0)) as client, late:
+        client.ask("GET", "/")
+
+
+def test_no_connection_cannot_run() -> None:
+    """The address is in the message."""
+    refused = pytest.raises(CannotRun, match=r"127\.0\.0\.1:1: no connection")
+    with Client("http://127.0.0.1:1", bounds=BOUNDS) as client, refused:
+        client.ask("GET", "/")

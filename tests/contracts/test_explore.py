@@ -1,0 +1,65 @@
+"""Exploration: seeded, shrinking, and content with what it may ask."""
+
+import json
+from typing import Any
+
+import pytest
+
+from lorax_contracts.client import Spent
+from lorax_contracts.exchange import Exchange
+from lorax_contracts.explore import explore
+from lorax_contracts.session import Session
+from tests.contracts.inprocess import InProcess
+from tests.contracts.reference import Asked, Said, openai
+
+
+def rare(asked: Asked) -> Said:
+    """Loses the finish reason of streams with two choices and a presence penalty."""
+    said = openai(asked)
+    wanted = asked.document if isinstance(asked.document, dict) else {}
+    if said.chunks and wanted.get("n") == 2 and "presence_penalty" in wanted:
+        for event in said.chunks:
+            for one in event["choices"]:
+                one["finish_reason"] = None
+    return said
+
+
+def explored(number: int, examples: int = 300) -> tuple[Session, InProcess]:
+    """A run against the rare fault."""
+    server = InProcess(rare)
+    server.base += "/v1"
+    session = Session(server, wire="openai", model="acme/poet")
+    explore(session, server.ask, number=number, examples=examples)
+    return session, server
+
+
+@pytest.mark.slow
+def test_a_fault_of_a_rare_combination_is_found_and_shrunk() -> None:
+    """The request that shows it has what it takes and next to nothing else."""
+    session, _ = explored(1)
+    finding = next(one for one in session.findings if one.law == "OAI-STREAM-005")
+    assert finding.exchange is not None
+    request: dict[str, Any] = dict(finding.exchange.request)
+    assert request.pop("stream") is True
+    assert request.pop("n") == 2
+    assert request.pop("presence_penalty") in {-1, 0, 1}
+    assert len(request.pop("messages")) == 1
+    assert set(request) <= {"model", "max_tokens", "max_completion_tokens"}
+
+
+@pytest.mark.slow
+def test_the_same_seed_asks_the_same() -> None:
+    """And another seed does not."""
+    asked = [[json.dumps(one.request) for one in explored(seed, 20)[1].asked] for seed in (5, 5, 6)]
+    assert asked[0] == asked[1] != asked[2]
+
+
+def test_what_the_client_raises_ends_it() -> None:
+    """The run's bounds hold inside Hypothesis too."""
+    session = Session(InProcess(openai), wire="openai", model="acme/poet")
+
+    def ask(method: str, path: str, request: Any) -> Exchange:
+        raise Spent(f"no {method} {path} {request} any more")
+
+    with pytest.raises(Spent):
+        explore(session, ask, number=0, examples=5)
