@@ -10,7 +10,7 @@ a number before it decides anything about it: 1e-50 is a temperature of zero the
 
 import struct
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -49,6 +49,10 @@ _T = TypeVar("_T")
 
 FinishReason = Literal["length", "eos_token", "stop_sequence"]
 """router/src/lib.rs, `FinishReason`: tested in this order on each token, the first that holds wins."""
+
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+"""A number of tokens: u32 (router/src/lib.rs). A larger or negative one is no answer of LoRAX's."""
 
 
 class Unreadable(ProxyError):
@@ -133,8 +137,8 @@ class StreamDetails(msgspec.Struct, frozen=True):
     """The `details` of the final event, sent when the request asked for them."""
 
     finish_reason: FinishReason
-    generated_tokens: int
-    prompt_tokens: int = 0
+    generated_tokens: Count
+    prompt_tokens: Count = 0
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -154,8 +158,8 @@ class GenerationDetails(msgspec.Struct, frozen=True):
     """The `details` of `/generate`."""
 
     finish_reason: FinishReason
-    generated_tokens: int
-    prompt_tokens: int = 0
+    generated_tokens: Count
+    prompt_tokens: Count = 0
     prefill: tuple[PrefillToken, ...] = ()
     tokens: tuple[Token, ...] = ()
 
