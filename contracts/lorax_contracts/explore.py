@@ -16,12 +16,14 @@ from hypothesis.errors import Flaky, HypothesisException
 
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
+from lorax_contracts.judge.report import shown
 from lorax_contracts.session import Session
 from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
 
 __all__ = ["explore", "routes"]
 
 _ROUNDS = 12
+_MOST = 4
 # Without a budget a model may go on for long.
 _NEEDED = frozenset({"model", "messages", "prompt", "max_tokens", "max_completion_tokens"})
 
@@ -46,16 +48,18 @@ def routes(session: Session, *, completions: bool) -> st.SearchStrategy[tuple[st
 
 
 def _shown(exchange: Exchange, session: Session) -> list[Finding]:
-    """What the exchange shows that is not known yet, refusals of unusual requests left out."""
+    """What the exchange shows, refusals of unusual requests left out."""
     if exchange.status in {400, 404, 422, 429} and session.wire == "openai":
         # Servers may refuse what they do not support; how they refuse was judged by the probes.
         return []
-    known = {finding.law for finding in session.findings}
-    return [
-        finding
-        for finding in judge(exchange, kind=session.wire, strict=session.strict)
-        if finding.law not in known
-    ]
+    found = judge(exchange, kind=session.wire, strict=session.strict)
+    if session.wire == "openai" and exchange.status in {0, 500, 502}:
+        seen = shown(exchange.body[:160])
+        status = exchange.status or "nothing"
+        found.append(
+            Finding("OAI-ERR-010", f"a valid request is answered with {status}", "", seen, exchange)
+        )
+    return found
 
 
 def _without_needless(finding: Finding, tell: Callable[[str, Any], list[Finding]]) -> Finding:
@@ -83,7 +87,7 @@ def explore(
     examples: int,
     completions: bool = True,
 ) -> None:
-    """Draws `examples` requests, fewer when laws are found on the way.
+    """Draws `examples` requests, and asks up to a few times as many when it finds something.
 
     Args:
         session: takes what is found.
@@ -95,30 +99,30 @@ def explore(
     if examples <= 0:
         return
     session.tell("exploring")
-    answered: dict[str, Exchange] = {}
+    answered: dict[str, list[Finding]] = {}
     smallest: list[Finding] = []
-    left = examples
+    known: set[str] = set()
 
     def attempt(drawn: tuple[str, Any]) -> None:
         path, request = drawn
         key = path + json.dumps(request, sort_keys=True)
         if key not in answered:
-            answered[key] = ask("POST", path, request)
+            answered[key] = _shown(ask("POST", path, request), session)
         # One law a round: otherwise a smaller proof of another would take the place of this one.
         wanted = smallest[0].law if smallest else None
-        shown = [f for f in _shown(answered[key], session) if wanted in {None, f.law}]
-        if shown:
-            smallest[:] = shown[:1]
-            raise _BrokenError(shown[0].law)
+        new = [f for f in answered[key] if f.law not in known and wanted in {None, f.law}]
+        if new:
+            smallest[:] = new[:1]
+            raise _BrokenError(new[0].law)
 
     def tell(path: str, request: Any) -> list[Finding]:
         return _shown(ask("POST", path, request), session)
 
     for turn in range(_ROUNDS):
-        before = len(answered)
+        known = {finding.law for finding in session.findings}
         smallest.clear()
         run = settings(
-            max_examples=left,
+            max_examples=examples,
             database=None,
             deadline=None,
             report_multiple_bugs=False,
@@ -135,6 +139,6 @@ def explore(
             break
         else:
             break
-        left -= len(answered) - before
-        if left <= 0:
+        # Shrinking asks too; a server with many faults must not be asked for ever.
+        if len(answered) >= _MOST * examples:
             break

@@ -24,7 +24,18 @@ def rare(asked: Asked) -> Said:
     return said
 
 
-def explored(number: int, examples: int = 300) -> tuple[Session, InProcess]:
+def crashing(asked: Asked) -> Said:
+    """Fails on a seed together with a user."""
+    wanted = asked.document if isinstance(asked.document, dict) else {}
+    said = openai(asked)
+    if {"seed", "user"} <= set(wanted):
+        error = {"message": "no", "type": "server_error", "param": None, "code": None}
+        said.status, said.chunks, said.document = 500, None, {"error": error}
+        said.headers["content-type"] = "application/json"
+    return said
+
+
+def explored(number: int, examples: int = 150) -> tuple[Session, InProcess]:
     """A run against the rare fault."""
     server = InProcess(rare)
     server.base += "/v1"
@@ -36,7 +47,7 @@ def explored(number: int, examples: int = 300) -> tuple[Session, InProcess]:
 @pytest.mark.slow
 def test_a_fault_of_a_rare_combination_is_found_and_shrunk() -> None:
     """The request that shows it has what it takes and next to nothing else."""
-    session, _ = explored(1)
+    session, _ = explored(3)
     finding = next(one for one in session.findings if one.law == "OAI-STREAM-005")
     assert finding.exchange is not None
     request: dict[str, Any] = dict(finding.exchange.request)
@@ -45,6 +56,19 @@ def test_a_fault_of_a_rare_combination_is_found_and_shrunk() -> None:
     assert request.pop("presence_penalty") in {-1, 0, 1}
     assert len(request.pop("messages")) == 1
     assert set(request) <= {"model", "max_tokens", "max_completion_tokens"}
+
+
+@pytest.mark.slow
+def test_a_valid_request_that_crashes_the_server_is_found() -> None:
+    """No probe sends this pair; the draw does."""
+    session = Session(InProcess(crashing), wire="openai", model="acme/poet")
+    server = InProcess(crashing)
+    server.base += "/v1"
+    explore(session, server.ask, number=0, examples=60)
+    finding = next(one for one in session.findings if one.law == "OAI-ERR-010")
+    assert finding.exchange is not None
+    assert {"seed", "user"} <= set(finding.exchange.request)
+    assert len(finding.exchange.request) <= 5
 
 
 @pytest.mark.slow
