@@ -16,8 +16,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic import model_validator as validates_model
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -29,8 +38,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from lorax_proxy.core.parsing import nearest
-from lorax_proxy.errors import SettingsInvalid
+from lorax_proxy.core.parsing import nearest, read_request
+from lorax_proxy.core.routing import BASE_MODEL_ADAPTER_ID, is_adapter_id
+from lorax_proxy.errors import RequestRefused, SettingsInvalid
+from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = [
     "MergeSettings",
@@ -78,13 +89,34 @@ class UpstreamSettings(_Closed):
     def _url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise ValueError("must name a host, and a port up to 65535 or none") from None
+        if not parts.hostname or port == 0 or not url.isprintable() or " " in url:
+            raise ValueError("must name a host, and a port up to 65535 or none")
+        if parts.username is not None or parts.query or parts.fragment:
+            # LoRAX takes no credentials; in an address they would end up in logs
+            raise ValueError("must hold no user, query or fragment")
         return url.rstrip("/")
+
+
+def _adapter_id(text: str) -> str:
+    if not is_adapter_id(text):
+        raise ValueError("must be 1 to 512 printable ASCII characters without blanks around them")
+    if text == BASE_MODEL_ADAPTER_ID:
+        raise ValueError("is LoRAX's word for no adapter: leave `adapter` out for the base model")
+    return text
+
+
+AdapterId = Annotated[str, AfterValidator(_adapter_id)]
 
 
 class MergeSettings(_Closed):
     """Several adapters under one name: `[model.merge]` (router/src/lib.rs:83)."""
 
-    ids: list[str] = Field(min_length=1)
+    ids: list[AdapterId] = Field(min_length=1)
     weights: list[float] | None = None
     strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] = "linear"
     density: float | None = Field(None, gt=0, le=1)
@@ -100,13 +132,27 @@ class MergeSettings(_Closed):
         return self
 
 
+_REQUESTS: Mapping[type[BaseModel], Mapping[str, Any]] = {
+    ChatRequest: {"model": "", "messages": [{"role": "user", "content": ""}]},
+    CompletionRequest: {"model": "", "prompt": ""},
+    EmbeddingRequest: {"model": "", "input": ""},
+}
+"""The request types that a model's defaults go into, each with its least request."""
+
+_NO_DEFAULT = {
+    *("model", "messages", "prompt", "input"),
+    # how an answer is read is the client's choice, and who may use which adapter is the router's
+    *("stream", "stream_options", "adapter_source", "merged_adapters"),
+}
+
+
 class ModelSettings(_Closed):
     """One public model name: `[[model]]`. Without `adapter` and `merge` it is the base model."""
 
     name: str = Field(min_length=1)
     upstream: str | None = None
     """The name of its upstream; the first of kind `generate` by default."""
-    adapter: str | None = Field(None, min_length=1)
+    adapter: AdapterId | None = None
     """A LoRAX adapter id."""
     source: AdapterSource | None = None
     """Where the adapter comes from; LoRAX's own default when absent."""
@@ -115,10 +161,28 @@ class ModelSettings(_Closed):
     merge: MergeSettings | None = None
     chat_template: str | None = None
     """A built-in's name, a file or a model folder; the global one by default."""
-    stop: list[str] = Field(default_factory=list[str])
+    stop: list[Annotated[str, Field(min_length=1)]] = Field(default_factory=list[str])
     """Stop strings that every request to it has."""
     defaults: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Request parameters for what a client leaves out."""
+
+    @field_validator("defaults")
+    @classmethod
+    def _defaults(cls, defaults: dict[str, Any]) -> dict[str, Any]:
+        """Judge each default as a request with it would be judged, before any client sends one."""
+        for name, value in defaults.items():
+            kinds = [kind for kind in _REQUESTS if name in kind.model_fields]
+            if name in _NO_DEFAULT or not kinds:
+                known = {name for kind in _REQUESTS for name in kind.model_fields} - _NO_DEFAULT
+                near = nearest(name, known)
+                hint = f"; did you mean {near!r}?" if near else ""
+                raise ValueError(f"no parameter {name!r} that may have a default{hint}")
+            for kind in kinds:
+                try:
+                    read_request(kind, {**_REQUESTS[kind], name: value})
+                except RequestRefused as error:
+                    raise ValueError(error.message) from None
+        return defaults
 
     @validates_model(mode="after")
     def _one_target(self) -> Self:
@@ -197,13 +261,24 @@ class Settings(BaseSettings):
     @classmethod
     def _upstream(cls, value: object) -> object:
         value = _from_text(value)
-        return [{"url": value}] if isinstance(value, str) else value
+        addresses = [value] if isinstance(value, str) else value
+        if not isinstance(addresses, list):
+            return addresses
+        return [{"url": each} if isinstance(each, str) else each for each in addresses]
 
     @field_validator("model", "unlisted_sources", "cors_origins", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         value = _from_text(value)
         return [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("api_key")
+    @classmethod
+    def _api_key(cls, key: SecretStr | None) -> SecretStr | None:
+        # what a container is given when the variable behind it got lost
+        if key is not None and not key.get_secret_value().strip():
+            raise ValueError("is empty: a server without a key leaves it out")
+        return key
 
     @validates_model(mode="after")
     def _consistent(self) -> Self:
@@ -340,7 +415,7 @@ def _from_text(value: object) -> object:
 def _file(path: Path) -> dict[str, Any]:
     try:
         return TomlConfigSettingsSource(Settings, path)() if path.is_file() else _missing(path)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsInvalid(f"{path}: not TOML: {error}") from None
     except OSError as error:
         raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}") from None
