@@ -17,8 +17,17 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-__all__ = ["Alternatives", "Branch", "Characters", "Node", "Repeated", "Sequence", "parse"]
-__all__ += ["positions", "states"]
+__all__ = [
+    "Alternatives",
+    "Branch",
+    "Characters",
+    "Node",
+    "Repeated",
+    "Sequence",
+    "parse",
+    "positions",
+    "states",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,19 +321,25 @@ def states(node: Node, limit: int) -> int | None:
     automaton = _Positions()
     whole = automaton.add(node)
     symbols = _symbols(automaton.characters)
-    seen = {frozenset(whole.first)}
-    waiting = [frozenset(whole.first)]
+    # A state is the set of positions that may match next, and whether the expression may end.
+    start = (whole.first, whole.empty)
+    seen = {start}
+    waiting = [start]
     while waiting:
-        # A state is the set of positions that may match next.
-        state = waiting.pop()
+        following, _ = waiting.pop()
         for symbol in symbols:
-            matched = [place for place in state if automaton.characters[place].has(symbol)]
-            following = frozenset(chain.from_iterable(automaton.after[place] for place in matched))
-            if matched and following not in seen:
+            matched = [place for place in following if automaton.characters[place].has(symbol)]
+            if not matched:
+                continue
+            state = (
+                frozenset(chain.from_iterable(automaton.after[place] for place in matched)),
+                not whole.last.isdisjoint(matched),
+            )
+            if state not in seen:
                 if len(seen) >= limit:
                     return None
-                seen.add(following)
-                waiting.append(following)
+                seen.add(state)
+                waiting.append(state)
     return len(seen)
 
 

@@ -217,7 +217,11 @@ class _Remaining:
         self.seen.add(id(schema))
         match schema:
             case {"properties": members}:
-                return 4 + sum(len(name) + 5 + self.states(each) for name, each in members.items())
+                return 4 + sum(
+                    len(name) + 5 + self.states(each)
+                    for name, each in members.items()
+                    if id(each) not in self.seen
+                )
             case {"anyOf": members} | {"prefixItems": members}:
                 return 3 + sum(map(self.states, members))
             case {"enum": values}:

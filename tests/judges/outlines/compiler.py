@@ -1,0 +1,100 @@
+"""LoRAX's schema compiler as a child process: one JSON request a line, one JSON answer a line.
+
+It does what `OutlinesLogitsProcessor.compile_fsm` does up to the model's vocabulary
+(server/lorax_server/utils/logits_process.py:570): outlines-core spells the schema as a regular
+expression, interegular builds its automaton and minimises it. Then it walks the automaton at random
+to sample texts that a model could write, or says whether it accepts given ones. A recursive schema
+ends this process, and that is why it is one.
+"""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import interegular
+from interegular.fsm import FSM, anything_else
+from outlines_core.fsm.json_schema import build_regex_from_schema
+
+# What stands for "any other character" in a sample: two to four bytes, separators, DEL.
+OTHERS = "é世😀\u2028\x7f\x9f ~"
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = compiled(request)
+        except Exception as error:  # noqa: BLE001 - whatever the compiler raises is its answer
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def compiled(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile a schema; sample texts, judge texts."""
+    # LoRAX's caller names no white space pattern: at most one space.
+    expression = build_regex_from_schema(json.dumps(request["schema"]), None)
+    begun = time.process_time()
+    automaton = interegular.parse_pattern(expression).to_fsm().reduce()
+    seconds = time.process_time() - begun
+    distances = distances_to_end(automaton)
+    return {
+        "regex": expression,
+        "seconds": seconds,
+        "states": len(automaton.states),
+        "samples": [
+            sample(automaton, distances, random.Random(seed).random)
+            for seed in request.get("seeds", ())
+        ],
+        "accepted": [automaton.accepts(text) for text in request.get("texts", ())],
+    }
+
+
+def distances_to_end(automaton: FSM) -> dict[Any, int]:
+    """How many characters each state is from an accepting one."""
+    before: dict[Any, set[Any]] = {}
+    for state, moves in automaton.map.items():
+        for following in moves.values():
+            before.setdefault(following, set()).add(state)
+    distances = dict.fromkeys(automaton.finals, 0)
+    edge = list(automaton.finals)
+    while edge:
+        following = edge.pop(0)
+        for state in before.get(following, ()):
+            if state not in distances:
+                distances[state] = distances[following] + 1
+                edge.append(state)
+    return distances
+
+
+def sample(automaton: FSM, distances: dict[Any, int], draw: Callable[[], float]) -> str:
+    """One text, wandering at first and heading for the end later."""
+    text: list[str] = []
+    state = automaton.initial
+    while True:
+        moves = {
+            symbol: following
+            for symbol, following in automaton.map.get(state, {}).items()
+            if following in distances
+        }
+        wander = draw() < 0.97 ** (len(text) / 4)
+        if state in automaton.finals and (not moves or not wander):
+            return "".join(text)
+        if not wander:
+            nearest = min(distances[following] for following in moves.values())
+            moves = {s: f for s, f in moves.items() if distances[f] == nearest}
+        # First where to go, then how: else the plain characters of a string crowd out its quote.
+        targets = sorted(set(moves.values()))
+        state = targets[int(draw() * len(targets))]
+        keys = sorted(symbol for symbol, following in moves.items() if following == state)
+        symbols = sorted(map(str, automaton.alphabet.by_transition[keys[int(draw() * len(keys))]]))
+        symbol = symbols[int(draw() * len(symbols))]
+        text.append(OTHERS[int(draw() * len(OTHERS))] if symbol == str(anything_else) else symbol)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the tests in this folder ask: the compiler's process, and what a schema still promises."""
+
+import json
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+# The compiler may take this long on the machine that runs the tests: twice its estimate's limit,
+# and room for a neighbour.
+PATIENCE = 60.0
+KEY = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
+
+
+class Compiler:
+    """The child process, started anew when a schema ended it."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def ask(self, schema: Any, **more: Any) -> dict[str, Any]:
+        """Compile a schema in the child; an answer with `error` where that failed."""
+        if self.process is None or self.process.poll() is not None:
+            self.process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name("compiler.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        try:
+            line = self._exchange(self.process, json.dumps({"schema": schema, **more}))
+        except BaseException:
+            # A test's time-out lands here too; the next question must not get this one's answer.
+            self.close()
+            raise
+        if line is None:
+            self.close()
+            return {"error": f"no answer in {PATIENCE} seconds, or the compiler died"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    @staticmethod
+    def _exchange(process: "subprocess.Popen[str]", request: str) -> str | None:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(request + "\n")
+        process.stdin.flush()
+        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        return (process.stdout.readline() or None) if ready else None
+
+    def close(self) -> None:
+        """End the child process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+def promised(schema: Any, dropped: Iterable[str], path: str) -> Any:
+    """A schema without the keywords that were dropped, and with `oneOf` meaning `anyOf`."""
+    left = deepcopy(schema)
+    for each in dropped:
+        assert each.startswith(path), each
+        keys = [name or int(index) for name, index in KEY.findall(each[len(path) :])]
+        node = left
+        for key in keys[:-1]:
+            node = node[key]
+        node.pop(keys[-1], None)
+        if keys[-1] == "if":
+            node.pop("then", None)
+            node.pop("else", None)
+    return _any_of(left)
+
+
+def _any_of(schema: Any) -> Any:
+    match schema:
+        case dict():
+            found = {key: _any_of(value) for key, value in schema.items()}
+            if "oneOf" in found and isinstance(found["oneOf"], list):
+                one = {"anyOf": found.pop("oneOf")}
+                found["allOf"] = [*found.get("allOf", []), one]
+            if found.pop("nullable", False) is True and isinstance(found.get("type"), str):
+                found["type"] = [found["type"], "null"]
+            return found
+        case list():
+            return [_any_of(each) for each in schema]
+        case _:
+            return schema
+
+
+def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterable[Any]:
+    # ECMA-262's classes, as JSON Schema says, not Python's Unicode ones.
+    if isinstance(instance, str) and not re.search(pattern, instance, re.ASCII):
+        yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+
+Validator: Any = jsonschema.validators.extend(  # type: ignore[no-untyped-call] # it has none
+    jsonschema.Draft202012Validator, {"pattern": _pattern}
+)
+
+
+def complaint(schema: Any, instance: Any) -> str | None:
+    """What a validator has against an instance."""
+    validator = Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+    error = next(iter(validator.iter_errors(instance)), None)
+    return None if error is None else f"{error.json_path}: {error.message}"

@@ -1,0 +1,65 @@
+"""`lorax_proxy.core.schema_lowering`: one schema at one level."""
+
+from typing import Any
+
+import pytest
+
+from lorax_proxy.core.schema_forms import any_value
+from lorax_proxy.core.schema_lowering import Level, Lowering
+from lorax_proxy.core.schema_sites import Impossible, Site
+from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted, free
+
+EXACT = Level(Spelling.FULL, counts=True, nesting=1, budget=1.0)
+BARE = Level(Spelling.SHORT, counts=False, nesting=0, budget=1.0)
+
+
+def at(level: Level, schema: Any) -> tuple[Any, tuple[str, ...]]:
+    """The form and what was dropped."""
+    root = Site(schema, "s")
+    lowering = Lowering(root, level, strict=True)
+    return lowering.conjunction([root], 0), tuple(lowering.dropped)
+
+
+@pytest.mark.parametrize(
+    ("schema", "exact", "bare", "dropped"),
+    [
+        ({"type": "string"}, free(Spelling.FULL), free(Spelling.SHORT), ()),
+        ({"format": "date"}, FORMATS["date"], free(Spelling.SHORT), ("s.format",)),
+        ({"pattern": "^a$"}, "^(?:a)$", free(Spelling.SHORT), ("s.pattern",)),
+        (
+            {"minLength": 1},
+            counted(1, None, Spelling.FULL),
+            counted(1, None, Spelling.SHORT),
+            (),
+        ),
+        (
+            {"maxLength": 3},
+            counted(0, 3, Spelling.FULL),
+            free(Spelling.SHORT),
+            ("s.maxLength",),
+        ),
+    ],
+)
+def test_levels_differ_in_strings(
+    schema: Any, exact: str, bare: str, dropped: tuple[str, ...]
+) -> None:
+    """The plainest one has no patterns and counts nothing but emptiness."""
+    assert at(EXACT, schema) == ({"type": "string", "pattern": exact}, ())
+    assert at(BARE, schema) == ({"type": "string", "pattern": bare}, dropped)
+
+
+def test_levels_differ_in_counts_and_nesting() -> None:
+    """Arrays lose their limits, and values of any type their depth."""
+    schema = {"type": "array", "minItems": 2, "maxItems": 3}
+    assert at(EXACT, schema)[0] == {**schema, "items": any_value(1)}
+    assert at(BARE, schema) == (
+        {"type": "array", "items": any_value(0), "minItems": 1},
+        ("s.minItems", "s.maxItems"),
+    )
+
+
+def test_what_nothing_satisfies_is_impossible_with_its_place() -> None:
+    """Whoever asked decides whether that is a refusal or an alternative less."""
+    with pytest.raises(Impossible) as impossible:
+        at(EXACT, {"properties": {"a": {"enum": []}}, "required": ["a"]})
+    assert impossible.value.path == "s.properties.a"
