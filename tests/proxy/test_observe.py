@@ -1,0 +1,136 @@
+"""One line a request, metrics that move, and never a word of what was said."""
+
+import json
+
+import pytest
+
+from lorax_proxy.observe import Observer, Record
+from tests.proxy.running import chat, ended, failed, lorax, running
+from tests.proxy.servers import (
+    LAST_CHUNK,
+    ScriptedServer,
+    Send,
+    chunk,
+    event_stream,
+    in_order,
+)
+
+CHAT = "/v1/chat/completions"
+
+
+def record(**facts: object) -> Record:
+    """A request's record."""
+    done = Record("req_1", "POST", "/v1/chat/completions", 0.0)
+    for name, value in facts.items():
+        setattr(done, name, value)
+    return done
+
+
+def test_a_record_is_one_line_of_json_without_empty_facts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is not known is not in it."""
+    observer = Observer()
+    observer.done(record(status=200, seconds=0.0123, model="m", completion_tokens=0))
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert told.pop("timestamp")
+    assert told == {
+        "event": "request",
+        "level": "info",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "status": 200,
+        "ms": 12.3,
+        "request_id": "req_1",
+        "model": "m",
+        "completion_tokens": 0,
+    }
+
+
+def test_a_line_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Line ends in what a client chose stay inside the line."""
+    Observer().done(record(model='x\n{"event":"request"}'))
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_less_than_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """`warning` leaves requests and notes out; metrics count all the same."""
+    observer = Observer("warning")
+    observer.done(record(status=200))
+    observer.note("upstream_ready")
+    observer.warn("chat_template_missing", model="m")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "chat_template_missing"
+    assert (
+        b'lorax_proxy_requests_total{error="",path="other",status="200"} 1.0' in observer.metrics()
+    )
+
+
+def test_metrics_move() -> None:
+    """Requests, seconds, first tokens and tokens by direction."""
+    observer = Observer("error")
+    observer.done(
+        record(
+            route="/chat/completions",
+            status=200,
+            seconds=0.3,
+            stream=True,
+            first_token=0.02,
+            prompt_tokens=7,
+            completion_tokens=3,
+        )
+    )
+    observer.done(record(route="/chat/completions", status=429, error="rate_limit_exceeded"))
+    lines = observer.metrics().decode().splitlines()
+    for line in (
+        'lorax_proxy_requests_total{error="",path="/chat/completions",status="200"} 1.0',
+        'lorax_proxy_requests_total{error="rate_limit_exceeded",path="/chat/completions",status="429"} 1.0',
+        'lorax_proxy_request_seconds_bucket{le="0.5",path="/chat/completions",stream="true"} 1.0',
+        'lorax_proxy_request_seconds_bucket{le="0.25",path="/chat/completions",stream="true"} 0.0',
+        'lorax_proxy_first_token_seconds_bucket{le="0.025"} 1.0',
+        'lorax_proxy_first_token_seconds_count 1.0',
+        'lorax_proxy_tokens_total{direction="prompt"} 7.0',
+        'lorax_proxy_tokens_total{direction="completion"} 3.0',
+    ):  # fmt: skip
+        assert line in lines, line
+
+
+def test_observers_do_not_share_their_metrics() -> None:
+    """Two proxies in one process count for themselves."""
+    first, second = Observer("error"), Observer("error")
+    first.done(record(status=200))
+    assert b"lorax_proxy_requests_total{" in first.metrics()
+    assert b"lorax_proxy_requests_total{" not in second.metrics()
+
+
+async def test_one_request_is_one_line_without_what_was_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Through the whole proxy: answers, refusals and failures; prompts and texts stay out."""
+    failure = failed("generation", "Request failed during generation: Server error: SECRET")
+    script = lorax(
+        stream=in_order(
+            ended("SECRET", "SECRET"), [Send(event_stream() + chunk(failure) + LAST_CHUNK)]
+        )
+    )
+    async with ScriptedServer(script) as server, running(server, log_level="info") as proxy:
+        capsys.readouterr()
+        await proxy.post(CHAT, chat("SECRET", stream=True, stop="never"))
+        await proxy.post(CHAT, chat("SECRET", stream=True))
+        await proxy.post(CHAT, chat("SECRET", temperature="SECRET"))
+        await proxy.get("/SECRETLESS")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    requests = [line for line in lines if line["event"] == "request"]
+    assert [line["status"] for line in requests] == [200, 502, 400, 404]
+    assert [line.get("error") for line in requests] == [
+        None,
+        "upstream_error",
+        "invalid_type",
+        "unknown_url",
+    ]
+    assert requests[0]["finish_reason"] == "stop"
+    assert requests[0]["completion_tokens"] == 3
+    assert requests[0]["model"] == "mistralai/Mistral-7B-Instruct-v0.2"
+    for line in requests[:3]:
+        assert "SECRET" not in json.dumps(line)
