@@ -68,8 +68,7 @@ class SpecialText:
 
     def __init__(self, spellings: Iterable[str], policy: SpecialTextPolicy) -> None:
         known = {s for s in spellings if len(s) > 1 and not s.isspace()}
-        # The longest first, so that a refusal names the whole of what was written.
-        self._spellings = tuple(sorted(known, key=lambda s: (-len(s), s)))
+        self._spellings = tuple(sorted(known))
         self._pattern = re.compile(_any_of(self._spellings) or r"(?!)")
         self._policy = policy
         self._separator = next(
@@ -78,7 +77,7 @@ class SpecialText:
 
     @property
     def spellings(self) -> tuple[str, ...]:
-        """The spellings that are looked for, the longest first."""
+        """The spellings that are looked for, sorted."""
         return self._spellings
 
     def guard(self, value: Any, path: str) -> Any:

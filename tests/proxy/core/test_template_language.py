@@ -66,6 +66,8 @@ LOOPS = {
     "empty": loops(),
     "printing": loops("x" * 100),
     "filtered": "{% for i in range(100000) %}{% for j in range(100000) if j < 0 %}{% endfor %}{% endfor %}",
+    "filtered again and again": "{% set r = range(100000) %}{% for i in r %}"
+    "{% for j in r if j < 0 %}{% endfor %}{% endfor %}",
     "recursive": "{% for i in [1, 2] recursive %}{% if loop.depth < 40 %}{{ loop([1, 2]) }}{% endif %}{% endfor %}",
     "macros": "{% macro f(n) %}{% if n < 60 %}{{ f(n + 1) }}{{ f(n + 1) }}{% endif %}{% endmacro %}{{ f(1) }}",
     "callers": "{% macro d() %}{{ caller() }}{{ caller() }}{% endmacro %}"
@@ -77,6 +79,8 @@ LOOPS = {
     "equality of long texts": "{% set c = 'ab' * 9999 ~ 'x' %}{% set d = 'ab' * 9999 ~ 'y' %}"
     + loops("{{ c == d }}"),
     "slices": loops("{% set x = big[1:] %}"),
+    "a hundred slices": "{% set big = 'ab ' * 9999 %}"
+     "{% for i in range(100) %}{% set x = big[1:] %}{% endfor %}",
     "strips": loops("{% set x = big.strip() %}"),
     "tests": loops("{% set x = big is upper %}"),
     "listing": loops("{% set x = big | list %}"),
@@ -93,6 +97,9 @@ LOOPS = {
     "literal text in a macro": "{% macro f() %}"
     + "y" * 10_000
     + "{% endmacro %}{% for i in range(100000) %}{% set x = f() %}{% endfor %}",
+    "two hundred literal texts": "{% macro f() %}"
+    + "y" * 10_000
+    + "{% endmacro %}{% for i in range(200) %}{% set x = f() %}{% endfor %}",
     "literal lists": "{% for i in range(100000) %}{% set x = [" + "1," * 5_000 + "] %}{% endfor %}",
 }  # fmt: skip
 
@@ -228,7 +235,15 @@ def test_a_runaway_template_is_stopped(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["loop: empty", "loop: macros", "growth: ~", "shared: as json", "size: repetition"]
+    "name",
+    [
+        "loop: empty",
+        "size: deep filters",
+        "loop: macros",
+        "growth: ~",
+        "shared: as json",
+        "size: repetition",
+    ],
 )
 def test_the_ordinary_limits_stop_it_too(name: str) -> None:
     """In seconds at the worst, and because the budget is spent."""
