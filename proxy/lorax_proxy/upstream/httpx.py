@@ -6,7 +6,8 @@ for every request (20 kept are enough and cheap), caps at 100 connections, and f
 environment's proxy settings, which must not decide where prompts go.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import httpx
@@ -36,6 +37,10 @@ FAILURES: Sequence[tuple[type[Exception], Lost]] = (
 )
 """Every exception that httpx raises while a request is under way; a test walks its class tree."""
 
+_PAUSE = 0.25
+"""Seconds before the second connect that is tried again, and so much more before each further one.
+The first follows at once: a lost packet needs no patience, a server that restarts a little."""
+
 _CAUGHT = tuple({foreign for foreign, _ in FAILURES})
 
 
@@ -50,7 +55,23 @@ def translate(error: Exception) -> Lost:
 class HttpxTransport:
     """A pool of httpx connections to one server."""
 
-    def __init__(self, url: str, *, connect_timeout: float, connect_retries: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout: float,
+        connect_retries: int,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            url: The server's address.
+            connect_timeout: Seconds for one connection.
+            connect_retries: How often a failed connect is tried again.
+            pause: How to wait between two connects.
+        """
+        self._pause = pause
         self._connect_timeout = connect_timeout
         self._connect_retries = connect_retries
         self._client = httpx.AsyncClient(
@@ -86,6 +107,7 @@ class HttpxTransport:
             except _CAUGHT as error:
                 lost = translate(error)
                 if lost in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT) and connects_left:
+                    await self._pause(_PAUSE * (self._connect_retries - connects_left))
                     connects_left -= 1
                 elif lost is Lost.CUT and fresh.reused and stale_left:
                     stale_left -= 1

@@ -70,8 +70,12 @@ class Transport(Protocol):
         ...
 
 
-async def read_all(exchange: Exchange) -> bytes:
+async def read_all(exchange: Exchange, limit: int = _MAX_ANSWER) -> bytes:
     """The whole body.
+
+    Args:
+        exchange: The request under way; it is not closed here.
+        limit: The most bytes that are an answer.
 
     Raises:
         UpstreamError: When it breaks off, or is larger than any answer of LoRAX's.
@@ -81,6 +85,6 @@ async def read_all(exchange: Exchange) -> bytes:
     while chunk := await exchange.read():
         chunks.append(chunk)
         size += len(chunk)
-        if size > _MAX_ANSWER:
+        if size > limit:
             raise UpstreamError(Lost.UNREADABLE)
     return b"".join(chunks)
