@@ -213,7 +213,7 @@ def play(transcript: Transcript, proxy: str, upstream: Upstream) -> Played:
         match = match or next((one for one in asked if one.path == call.request.path), None)
         if match is not None:
             asked.remove(match)
-            calls.append(Call(replace(call.request, **_facts(match)), call.reply))
+            calls.append(Call(replace(call.request, **_facts(match)), _counted(call.reply, match)))
     calls += [Call(one, Reply(599, {}, b"not in the transcript")) for one in asked]
     happened = replace(
         transcript,
@@ -229,6 +229,15 @@ def warm(proxy: str, upstream: Upstream) -> None:
     Until an adapter has, the proxy asks for a stream whatever the client asked for.
     """
     play(transcripts.load("chat_stream"), proxy, upstream)
+
+
+def _counted(reply: Reply, request: Request) -> Reply:
+    """The reply with the one header that counts the request's characters."""
+    name = "x-compute-characters"
+    if name not in reply.headers or not isinstance(request.json, dict):
+        return reply
+    headers = {**reply.headers, name: str(len(request.json.get("inputs", "")))}
+    return replace(reply, headers=headers)
 
 
 def _facts(request: Request) -> dict[str, Any]:

@@ -256,3 +256,26 @@ def test_the_command_exits_as_it_says(tmp_path: Path) -> None:
     assert {"OAI-CHAT-001", "OAI-CHAT-003", "OAI-MODELS-001"} & laws
     assert junit.stdout.startswith("<testsuite")
     assert 'failures="1"' in junit.stdout
+
+
+@pytest.mark.slow
+def test_loraxs_own_openai_routes_break_what_they_are_known_to_break(mock: str) -> None:
+    """The mock's imitation of LoRAX's /v1: two dozen promises and one more, each by name."""
+    verdict = check(mock + "/v1", Options(kind="openai", examples=0))
+    assert len(broken(verdict)) >= 25
+    assert {
+        "OAI-ACCEPT-001",  # stop as a string
+        "OAI-CHAT-002",  # object
+        "OAI-CHAT-003",  # id
+        "OAI-COMP-006",  # prompts as a list
+        "OAI-ERR-001",  # flat errors
+        "OAI-FINISH-002",  # max_completion_tokens
+        "OAI-FINISH-004",  # content_filter
+        "OAI-FINISH-005",  # tool calls under stop
+        "OAI-LOGP-001",  # logprobs
+        "OAI-MODELS-001",  # no list
+        "OAI-STOP-001",  # stop strings kept
+        "OAI-STREAM-010",  # role repeated
+        "OAI-STREAM-013",  # usage unasked
+        "OAI-STREAM-017",  # errors as 200
+    } <= broken(verdict)

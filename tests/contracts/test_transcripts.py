@@ -26,7 +26,11 @@ def test_openais_side_keeps_every_law(name: str) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+NOT_LORAX = {"error_not_lorax", "error_plain_text"}
+"""What comes there is no LoRAX's, which is the point."""
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - NOT_LORAX))
 def test_loraxs_side_keeps_every_law(name: str) -> None:
     """What LoRAX says in it is what LoRAX would say."""
     for call in transcripts.load(name).calls:
