@@ -322,7 +322,7 @@ ROOTS = (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, httpx.StreamEr
 LEAVES = {leaf for root in ROOTS for leaf in _tree(root) if not leaf.__subclasses__()}
 
 
-@pytest.mark.parametrize("foreign", sorted(LEAVES, key=lambda leaf: leaf.__name__))
+@pytest.mark.parametrize("foreign", sorted(LEAVES, key=repr))
 def test_every_exception_of_httpx_is_mapped(foreign: type[Exception]) -> None:
     """A new one in a new httpx breaks this test, not a user."""
     assert foreign in NEVER_RAISED or any(issubclass(foreign, known) for known, _ in FAILURES)
