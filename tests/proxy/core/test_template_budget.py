@@ -31,17 +31,17 @@ def meter(steps: int = 1_000_000, characters: int = 1_000_000, output: int = 1_0
 @pytest.mark.parametrize(
     ("use", "words"),
     [
-        (lambda m: m.step(10), "more steps"),
-        (lambda m: m.spend(10), "more text"),
-        (lambda m: m.emit(10), "prompt is longer"),
+        (lambda m, n: m.step(n), "more steps"),
+        (lambda m, n: m.spend(n), "more text"),
+        (lambda m, n: m.emit(n), "prompt is longer"),
     ],
 )
 def test_each_allowance_ends_exactly(use: Any, words: str) -> None:
     """Ten of ten pass, the eleventh does not."""
     spent = meter(10, 10, 10)
-    use(spent)
+    use(spent, 10)
     with pytest.raises(BudgetExhausted, match=words):
-        use(spent)
+        use(spent, 1)
 
 
 def test_the_allowances_grow_with_the_input() -> None:
