@@ -41,11 +41,11 @@ _PROCESSES: Home = (
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
 _PATIENT: Home = ("contracts/lorax_contracts/client.py",)
 """It waits as long as a server's Retry-After asks it to."""
-_COMMANDS: Home = ("*/__main__.py",)
+_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/script_file.py")
 _NOWHERE: Home = ()
 
 HOMES: Mapping[str, tuple[Home, str]] = {
-    "print": (_COMMANDS, "only a command speaks to its terminal"),
+    "print": (_COMMANDS, "only a command speaks to its terminal, and a script to who edits it"),
     "input": (_NOWHERE, "nothing here asks"),
     "eval": (_NOWHERE, "data is not code"),
     "exec": (_NOWHERE, "data is not code"),

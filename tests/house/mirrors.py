@@ -12,10 +12,16 @@ from tests.house.tree import PACKAGES
 
 __all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
 
-TESTED_ELSEWHERE: Mapping[str, str] = {}
+TESTED_ELSEWHERE: Mapping[str, str] = {
+    "proxy/lorax_proxy/demo.py": "by processes: tests/house/test_endings.py and test_readme.py",
+    "proxy/lorax_proxy/serving.py": "by processes: tests/house/test_endings.py",
+}
 """Modules without a test file of their own, and where and why they are tested instead."""
 
-TESTS_OF_NO_MODULE: Mapping[str, str] = {}
+TESTS_OF_NO_MODULE: Mapping[str, str] = {
+    "tests/contracts/test_played.py": "plays the golden transcripts on the proxy and on the mock",
+    "tests/proxy/test_builtin_templates.py": "the built-in chat templates, which are data",
+}
 """Test files that test several modules together, and what."""
 
 
