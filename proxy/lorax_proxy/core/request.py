@@ -95,6 +95,13 @@ def plan_chat(
             code="unsupported_parameter",
         )
     schema = grammar.schema if grammar is not None else _format_schema(request)
+    if schema is not None and (request.ignore_eos_token or request.ignore_eos):
+        raise RequestRefused(
+            "'ignore_eos_token' cannot be used with tools or a JSON format: what comes after the "
+            "document's end is not JSON.",
+            param="ignore_eos_token" if request.ignore_eos_token else "ignore_eos",
+            code="unsupported_parameter",
+        )
     prompt = _render(request, prepared, tools, now)
     template = prepared.template
     bos = template.special_tokens.bos_token if facts.bos is None else facts.bos
