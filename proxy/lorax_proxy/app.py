@@ -23,6 +23,7 @@ from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import AsgiApp, Client, Surface
+from lorax_proxy.upstream.direct import DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport
 from lorax_proxy.wire.openai_replies import encode_error
@@ -50,7 +51,7 @@ def create_app(
         settings: The effective settings, with at least one upstream.
         now: The local time; for tests that compare bytes.
         new_id: New identities, unique over answers; for tests that compare bytes.
-        open_transport: Another transport than httpx.
+        open_transport: Another transport than the one that the settings name.
 
     Raises:
         SettingsInvalid: When the settings cannot be carried out.
@@ -59,7 +60,8 @@ def create_app(
     observer = Observer(settings.log_level)
 
     def transport(upstream: UpstreamSettings) -> Transport:
-        return HttpxTransport(
+        client = DirectTransport if settings.transport == "direct" else HttpxTransport
+        return client(
             upstream.url,
             connect_timeout=settings.connect_timeout,
             connect_retries=settings.connect_retries,

@@ -228,6 +228,8 @@ class Settings(BaseSettings):
     """Origins whose pages may call this server; none by default."""
     demo: bool = False
     """Start a mock LoRAX beside the proxy and offer its adapters."""
+    transport: Literal["direct", "httpx"] = "direct"
+    """The HTTP client: `direct` is made for this and many times faster, `httpx` is the reference."""
     connect_timeout: Seconds = 5
     """Seconds for a TCP (and TLS) connection: the machine is there or it is not."""
     connect_retries: int = Field(2, ge=0, le=10)
