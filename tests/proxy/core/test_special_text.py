@@ -45,6 +45,11 @@ def test_a_space_goes_in_after_the_first_character(text: str, split: str) -> Non
     assert SpecialText(LLAMA, "split").guard(text, "x") == split
 
 
+def test_overlapping_spellings_are_split_one_after_another() -> None:
+    """Breaking the first leaves the second, which is broken in its turn."""
+    assert SpecialText(("aab", "aba"), "split").guard("aaba", "x") == "a a ba"
+
+
 def test_the_separator_is_in_no_spelling() -> None:
     """Where a spelling has a space of its own, something else goes in."""
     assert SpecialText(("<a b>", "< a"), "split").guard("<a b>", "x") == "<\u200ba b>"
