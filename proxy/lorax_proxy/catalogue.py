@@ -91,28 +91,44 @@ class Directory:
                 code="model_not_found",
             )
         configured = self.models.get(name)
-        if configured is not None and merge is None:
+        if configured is not None:
             await self.upstreams[configured.upstream].ready()
-        else:
+        try:
+            route = self._route(name, kind, adapter_source, merge)
+        except UpstreamError:
             await self._learn(kind)
-        route = resolve(name, self.catalogue(), kind, adapter_source=adapter_source, merge=merge)
+            route = self._route(name, kind, adapter_source, merge)
         upstream = self.upstreams[route.upstream]
         return Found(route, upstream, await upstream.ready())
 
+    def _route(self, name: str, kind: Kind, source: str | None, merge: Merge | None) -> Route:
+        """Where a name leads, unless an upstream that is not known yet might say otherwise.
+
+        A name that nobody has may be its base model; and what goes to the default upstream must not
+        go to another one, with another base model, because the default is away.
+        """
+        unknown = [u.name for u in self.upstreams.values() if u.kind is kind and u.facts is None]
+        catalogue = self.catalogue()
+        try:
+            route = resolve(name, catalogue, kind, adapter_source=source, merge=merge)
+        except RequestRefused as refused:
+            if unknown and refused.code == "model_not_found":
+                raise UpstreamError(Lost.NOT_READY) from refused
+            raise
+        default = next(u.name for u in self.upstreams.values() if u.kind is kind)
+        base = catalogue.bases[route.upstream][1]
+        named = route.model is not None or name == base or name.startswith(f"{base}:")
+        if not named and route.upstream != default:
+            raise UpstreamError(Lost.NOT_READY)
+        return route
+
     async def _learn(self, kind: Kind) -> None:
-        """Ask every upstream of a kind that is not known yet; one that answers is enough."""
-        wanted = [upstream for upstream in self.upstreams.values() if upstream.kind is kind]
-        unknown = [upstream for upstream in wanted if upstream.facts is None]
-        if not unknown:
-            return
-        results = await asyncio.gather(
-            *(upstream.ready() for upstream in unknown), return_exceptions=True
-        )
+        """Ask every upstream of a kind that is not known yet."""
+        unknown = [u for u in self.upstreams.values() if u.kind is kind and u.facts is None]
+        results = await asyncio.gather(*(u.ready() for u in unknown), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, UpstreamError):
                 raise result
-        if all(upstream.facts is None for upstream in wanted):
-            raise UpstreamError(Lost.NOT_READY)
 
     def catalogue(self) -> Catalogue:
         """Everything that a name can mean now."""

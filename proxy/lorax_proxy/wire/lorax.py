@@ -200,8 +200,12 @@ class SimpleToken(msgspec.Struct, frozen=True):
     text: str
 
 
+_F32_MAX = 3.4028234663852886e38
+_F32 = Annotated[float, msgspec.Meta(ge=-_F32_MAX, le=_F32_MAX)]
+
+
 class _Embedding(msgspec.Struct, frozen=True):
-    embeddings: tuple[float, ...]
+    embeddings: tuple[_F32, ...]
 
 
 _encoder = msgspec.json.Encoder()
