@@ -15,7 +15,6 @@ import jsonschema
 # The compiler may take this long on the machine that runs the tests: twice its estimate's limit,
 # and room for a neighbour.
 PATIENCE = 60.0
-KEY = re.compile(r"\.?([^.\[\]]+)|\[(\d+)\]")
 
 
 class Compiler:
@@ -67,15 +66,27 @@ def promised(schema: Any, dropped: Iterable[str], path: str) -> Any:
     left = deepcopy(schema)
     for each in dropped:
         assert each.startswith(path), each
-        keys = [name or int(index) for name, index in KEY.findall(each[len(path) :])]
-        node = left
-        for key in keys[:-1]:
-            node = node[key]
-        node.pop(keys[-1], None)
-        if keys[-1] == "if":
+        node, keyword = _at(left, each[len(path) :])
+        node.pop(keyword, None)
+        if keyword == "if":
             node.pop("then", None)
             node.pop("else", None)
     return _any_of(left)
+
+
+def _at(node: Any, path: str) -> tuple[Any, str]:
+    """The schema that a path leads to, and the keyword at its end; names may hold dots."""
+    if isinstance(node, list):
+        index, _, rest = path[1:].partition("]")
+        return _at(node[int(index)], rest)
+    for key in sorted(node, key=len, reverse=True):
+        rest = path[len(key) + 1 :]
+        if path == f".{key}":
+            return node, key
+        if path.startswith(f".{key}") and rest[0] in ".[" and isinstance(node[key], dict | list):
+            return _at(node[key], rest)
+    # Another keyword's drop took it along, as `if` does `then`.
+    return {}, path[1:]
 
 
 def _any_of(schema: Any) -> Any:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lorax_proxy.core.schema_cost import compile_cost
@@ -150,7 +150,9 @@ def test_the_choice_limits_what_can_be_written(compiler: Compiler) -> None:
     assert dict(zip(LIMITS, zip(*verdicts, strict=True), strict=True)) == LIMITS
 
 
+# The schemas themselves have their law in test_lowering.
 @pytest.mark.law
+@settings(max_examples=40)
 @given(schema=SCHEMAS, seeds=SEEDS, strict=st.booleans(), parallel=st.booleans())
 def test_any_parameters_give_valid_arguments(
     compiler: Compiler, schema: dict[str, Any], seeds: list[int], strict: bool, parallel: bool

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -174,3 +175,17 @@ def test_what_is_no_object_is_malformed_at_once(text: str) -> None:
 def test_a_cut_object_is_neither_done_nor_malformed() -> None:
     """What a token limit leaves behind is only unfinished."""
     assert scan(['{"a": [1, "x']) == ('{"a": [1, "x', False, False)
+
+
+def test_numbers_are_exactly_json_numbers() -> None:
+    """Every text of up to five characters that numbers are made of, against Python's reader."""
+    for length in range(1, 6):
+        for characters in product("01.e+-", repeat=length):
+            number = "".join(characters)
+            try:
+                json.loads(number)
+            except ValueError:
+                expected = False
+            else:
+                expected = True
+            assert scan([f'{{"a":{number}}}'])[1] == expected, number
