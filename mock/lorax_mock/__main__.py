@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
@@ -39,6 +40,10 @@ def serve(
     seed: Annotated[
         int, typer.Option(envvar="LORAX_MOCK_SEED", help="Another seed, other texts.")
     ] = 0,
+    script: Annotated[
+        Path | None,
+        typer.Option(envvar="LORAX_MOCK_SCRIPT", help="YAML or JSON rules: what to say when."),
+    ] = None,
     model_id: Annotated[
         str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="What /info calls the base model.")
     ] = _DEFAULT.model_id,
@@ -100,6 +105,7 @@ def serve(
     """Serve LoRAX's routes until Ctrl-C."""
     # Imported here so that `--help` and wrong options answer at once.
     from lorax_mock.app import create_app  # noqa: PLC0415 - see above
+    from lorax_mock.script import ScriptError  # noqa: PLC0415 - see above
     from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
     from lorax_mock.serving import serve as run  # noqa: PLC0415 - see above
 
@@ -124,9 +130,9 @@ def serve(
         unknown_adapters=unknown_adapters,
     )
     try:
-        check(settings)
+        app = create_app(check(settings), script)
         listener = bind(host, port)
-    except (SettingsError, BindError) as error:
+    except (SettingsError, ScriptError, BindError) as error:
         _fail(str(error))
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"
@@ -145,7 +151,7 @@ def serve(
             line = f"lorax-mock serves {settings.model_id} on {url} (Ctrl-C ends it)"
         print(line, flush=True)  # noqa: T201 - the command's output
 
-    run(create_app(settings), listener, ready, with_parent=exit_with_parent)
+    run(app, listener, ready, with_parent=exit_with_parent)
 
 
 def _fail(line: str) -> NoReturn:

@@ -5,6 +5,9 @@ method 405 with `allow`, content type 415, body too large 413, then the body's J
 carries tower-http's CORS headers (router/src/server.rs:1551); OPTIONS is answered for any path.
 """
 
+import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
@@ -59,7 +62,7 @@ def _is_json(content_type: bytes | None) -> bool:
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_send", "method", "path", "receive", "scope")
+    __slots__ = ("_send", "extra", "method", "path", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -67,6 +70,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._send = send
+        self.extra: Headers = []
+        """Headers that the mock adds to whatever is answered."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that lower-case name."""
@@ -88,6 +93,10 @@ class Exchange:
         """The body of a JSON request; raises FrameworkRefusal, or ClientLeft."""
         if not _is_json(self.header(b"content-type")):
             raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
+        return await self.raw_body(limit)
+
+    async def raw_body(self, limit: int) -> bytes:
+        """The body, whatever it is; raises FrameworkRefusal (413), or ClientLeft."""
         body: bytes = b""
         while True:
             message = await self.receive()
@@ -114,7 +123,7 @@ class Exchange:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [*headers, length, *CORS],
+                "headers": [*headers, length, *self.extra, *CORS],
             }
         )
         await self._send({"type": "http.response.body", "body": body})
@@ -122,12 +131,34 @@ class Exchange:
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """The head of an answer whose body comes in chunks."""
         await self._send(
-            {"type": "http.response.start", "status": status, "headers": [*headers, *CORS]}
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, *self.extra, *CORS],
+            }
         )
 
     async def chunk(self, data: bytes) -> None:
         """One chunk of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def abort(self, *, reset: bool) -> None:
+        """End the connection in the middle of whatever it was doing: RST, or FIN after what was sent.
+
+        ASGI has no word for it, so this reaches for the server's transport.
+        """
+        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
+        if transport is None:
+            raise RuntimeError("this server's connections cannot be cut; serve with uvicorn")
+        if not reset:
+            transport.close()
+            return
+        # A duplicate, because the loop's own socket object does not take options.
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        with socket.socket(fileno=descriptor) as connection:
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
 
     async def end(self) -> None:
         """The end of a chunked body."""

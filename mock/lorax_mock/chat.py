@@ -81,7 +81,7 @@ def _compiled(template: str) -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 - see above
 
     environment = ImmutableSandboxedEnvironment()
-    environment.globals["raise_exception"] = _raise
+    environment.globals.update(raise_exception=_raise)
     return environment.from_string(template)
 
 

@@ -19,6 +19,7 @@ from lorax_mock.chances import Chances, chances_for
 from lorax_mock.conforming import compose
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.personas import Persona
+from lorax_mock.script import Reply
 from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.validation import Valid
 from lorax_mock.wire import Alternative, FinishReason, Generated, PrefillToken, Token
@@ -83,14 +84,24 @@ class _Ending:
 
 
 def generate(
-    valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes, seed: int
+    valid: Valid,
+    persona: Persona,
+    tokenizer: Tokenizer,
+    key: bytes,
+    *,
+    seed: int,
+    reply: Reply | None = None,
 ) -> Generated:
-    """One sequence; `seed` counts only if the request samples."""
+    """One sequence; `seed` counts only if the request samples, `reply` replaces the persona."""
     parameters = valid.request.parameters
     if valid.samples:
         key = digest(key, "sampled", _sampling(valid), seed)
     forced = valid.schema is not None
     source = _tokens(valid, persona, tokenizer, key)
+    spelled: tuple[str, ...] = ()
+    if reply is not None:
+        spelled = reply.tokens
+        source = _scripted(reply, tokenizer, source)
     chances = chances_for(parameters, samples=valid.samples, forced=forced)
     confidence = Draws(key, "confidence").byte
     luck = Draws(key, "luck").byte if valid.samples and not forced else _no_luck
@@ -105,7 +116,7 @@ def generate(
     tokens: list[Token] = []
     finish: FinishReason | None = None
     for token in source:
-        text = feed(token)
+        text = spelled[len(tokens)] if len(tokens) < len(spelled) else feed(token)
         texts.append(text)
         certainty = confidence()
         rank = chances.rank(certainty, luck())
@@ -122,12 +133,18 @@ def generate(
         finish = ending.reason(len(tokens), token, lambda: "".join(texts))
         if finish is not None:
             break
-    assert finish is not None  # noqa: S101 - a source never ends, and every budget does
+    if finish is None:
+        # Only a scripted reply with a reason of its own comes to an end by itself.
+        finish = FinishReason.LENGTH if reply is None else reply.finish or FinishReason.EOS
     prefill: tuple[PrefillToken, ...] = ()
     if parameters.decoder_input_details:
         prefill = _prefill(valid.prompt, tokenizer, key, chances)
+    if spelled:
+        whole = "".join(token.text for token in tokens if not token.special)
+    else:
+        whole = _whole_text(tokens, tokenizer)
     return Generated(
-        generated_text(tokens, tokenizer),
+        whole,
         finish,
         len(valid.prompt),
         seed if valid.samples else None,
@@ -140,7 +157,7 @@ def _no_luck() -> int:
     return 0
 
 
-def generated_text(tokens: list[Token], tokenizer: Tokenizer) -> str:
+def _whole_text(tokens: list[Token], tokenizer: Tokenizer) -> str:
     """The whole text, decoded afresh; empty when it ends inside a character (model.py:195)."""
     text = tokenizer.decode([token.id for token in tokens], skip_special=True)
     return "" if text.endswith(_UNFINISHED) else text
@@ -164,6 +181,17 @@ def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) ->
         yield from tokenizer.encode(sentence, special=False)
         if done:
             yield tokenizer.eos
+
+
+def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
+    """The reply's tokens, then EOS and what the model would say after it, unless it just ends."""
+    if reply.text is not None:
+        yield from tokenizer.encode(reply.text, special=False)
+    for text in reply.tokens:
+        yield (tokenizer.encode(text, special=False) or [0])[0]
+    if reply.finish is None:
+        yield tokenizer.eos
+        yield from beyond
 
 
 def _alternatives(

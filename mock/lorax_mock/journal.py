@@ -1,6 +1,7 @@
 """What came and what left, kept for assertions."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ import msgspec
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal
 from lorax_mock.wire import Generated, GenerateRequest
 
-__all__ = ["Entry", "Journal"]
+__all__ = ["Entry", "Journal", "manners"]
 
 _LIMIT: Final = 10_000
 """Entries kept; a load test must not fill the memory."""
@@ -26,6 +27,15 @@ class Entry:
     status: int = 200
     error_type: str | None = None
     tokens: int = 0
+    session: str = ""
+    rule: str | None = None
+    fault: str | None = None
+    at: float = 0.0
+    """Seconds on the server's own clock when it arrived."""
+
+    retry_after: float | None = None
+    """What the answer told the client to wait."""
+
     notes: list[str] = field(default_factory=list)
 
     def answered(self, sequence: Generated) -> None:
@@ -61,6 +71,9 @@ class Entry:
             "status": self.status,
             "error_type": self.error_type,
             "tokens": self.tokens,
+            "session": self.session,
+            "rule": self.rule,
+            "fault": self.fault,
             "notes": self.notes,
         }
 
@@ -73,10 +86,12 @@ class Journal:
         self.notes: deque[str] = deque(maxlen=_LIMIT)
         self._number = 0
 
-    def begin(self, path: str, request: GenerateRequest) -> Entry:
+    def begin(
+        self, path: str, request: GenerateRequest, *, session: str = "", at: float = 0.0
+    ) -> Entry:
         """A request that was understood; its fate is written into the entry later."""
         self._number += 1
-        entry = Entry(self._number, path, request)
+        entry = Entry(self._number, path, request, session=session, at=at)
         self.entries.append(entry)
         return entry
 
@@ -89,8 +104,50 @@ class Journal:
         """A remark that belongs to no entry."""
         self.notes.append(text)
 
-    def as_json(self) -> bytes:
-        """All of it."""
+    def clear(self, session: str = "") -> None:
+        """Forget a session's entries, or everything."""
+        kept = [entry for entry in self.entries if session and entry.session != session]
+        self.entries.clear()
+        self.entries.extend(kept)
+        if not session:
+            self.notes.clear()
+
+    def as_json(self, session: str = "") -> bytes:
+        """All of it, or a session's part, with a verdict on the client's manners."""
+        entries = [entry for entry in self.entries if not session or entry.session == session]
         return msgspec.json.encode(
-            {"entries": [entry.shown() for entry in self.entries], "notes": list(self.notes)}
+            {
+                "entries": [entry.shown() for entry in entries],
+                "manners": manners(entries),
+                "notes": list(self.notes),
+            }
         )
+
+
+def manners(entries: Iterable[Entry]) -> list[str]:
+    """What a client should not have done, in words.
+
+    A repetition is the same request on the same path: after a refusal that will not change (4xx but
+    408 and 429), or earlier than it was told to wait.
+    """
+    last: dict[tuple[str, str, bytes], Entry] = {}
+    out: list[str] = []
+    for entry in entries:
+        key = (entry.session, entry.path, _hashable(entry.request))
+        before = last.get(key)
+        if before is not None:
+            if before.status in (400, 404, 422, 424):
+                out.append(f"{entry.number} repeats {before.number}, refused with {before.status}")
+            if before.retry_after is not None and entry.at - before.at < before.retry_after:
+                waited = entry.at - before.at
+                out.append(
+                    f"{entry.number} repeats {before.number} after {waited:.3f} s, told to wait "
+                    f"{before.retry_after:g} s"
+                )
+        last[key] = entry
+    return out
+
+
+def _hashable(request: GenerateRequest) -> bytes:
+    """A request's identity; a schema in it is a mapping, which has none."""
+    return msgspec.json.encode(request)

@@ -46,6 +46,9 @@ class Costs:
     """Milliseconds that things take in virtual time; `paced` makes them take real time as well."""
 
     prefill_token: float = 0.2
+    first: float = 0.0
+    """Before the first token, whatever the prompt."""
+
     step: float = 20.0
     adapter_load: float = 300.0
     paced: bool = False

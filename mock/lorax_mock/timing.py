@@ -25,6 +25,6 @@ class Timing:
 
 def timing_of(costs: Costs, sequence: Generated) -> Timing:
     """A lone request's times: prefill of its prompt, then one step a token."""
-    first = costs.prefill_token * sequence.prompt_tokens
+    first = costs.first + costs.prefill_token * sequence.prompt_tokens
     steps = costs.step * (len(sequence.tokens) - 1)
     return Timing(0.0, 0.0, first, first + steps)

@@ -22,7 +22,7 @@ def _run(request: GenerateRequest, seed: int = 0) -> Generated:
     key = request_key(valid, identity, settings.seed)
     asked = request.parameters.seed
     chosen = server_seed(key, valid, 0) if asked is None else asked
-    return generate(valid, persona, builtin(), key, chosen)
+    return generate(valid, persona, builtin(), key, seed=chosen)
 
 
 def _ask(inputs: str = "What is a reef?", **parameters: object) -> Generated:

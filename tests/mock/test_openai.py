@@ -157,6 +157,7 @@ def test_tools_are_kept_whole() -> None:
     """With their parameters as they came."""
     asked = _chat(',"tools":[{"type":"function","function":{"name":"f","parameters":null}}]')
     assert asked.tools == (Tool("function", None, "f", None),)
+    assert asked.tools is not None
     assert asked.tools[0].as_json() == {
         "type": "function",
         "function": {"description": None, "name": "f", "parameters": None},

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lorax_mock.axum import ClientLeft, Exchange
-from lorax_mock.pace import KEEP_ALIVE, breathe, pause, until, wait
+from lorax_mock.pace import KEEP_ALIVE, Watch, breathe, clock, pause, until
 
 
 class _Client:
@@ -38,8 +38,9 @@ async def test_silence_is_broken_every_fifteen_seconds(monkeypatch: pytest.Monke
         return set(), futures
 
     monkeypatch.setattr(asyncio, "wait", no_wait)
-    gone: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    await wait(40, client.exchange, gone)
+    watch = Watch(client.exchange)
+    await watch.wait(40)
+    watch.close()
     assert waited == [15.0, 15.0, 10.0]
     assert client.heard == [KEEP_ALIVE, KEEP_ALIVE] == [b":\n\n", b":\n\n"]
 
@@ -48,8 +49,10 @@ async def test_nobody_waits_for_a_client_that_left() -> None:
     """A wait ends at once; a pause before a whole answer says why."""
     client = _Client()
     client.gone.set()
-    gone = asyncio.ensure_future(client.exchange.left())
-    await wait(3600, client.exchange, gone)
+    watch = Watch(client.exchange)
+    await watch.stall(None)
+    await watch.wait(3600)
+    assert watch.gone
     with pytest.raises(ClientLeft):
         await pause(3600, client.exchange)
 
@@ -73,3 +76,9 @@ async def test_breathing_lets_others_run() -> None:
     asyncio.get_running_loop().call_soon(ran.set)
     await breathe()
     assert ran.is_set()
+
+
+async def test_the_clock_is_the_loops() -> None:
+    """Seconds that never go back."""
+    before = asyncio.get_running_loop().time()
+    assert before <= clock() <= asyncio.get_running_loop().time()

@@ -1,0 +1,103 @@
+"""The mock's own routes, all under `/_mock/`, a prefix that LoRAX does not use.
+
+A session is named by the `x-lorax-mock-session` header; without it a script is for all, and journals
+are shown whole.
+
+    GET    /_mock/adapters      what is known, what loads, what is loaded
+    GET    /_mock/journal       what came and what left; ?wait until open requests have ended
+    DELETE /_mock/journal       forget it
+    PUT    /_mock/script        a script, YAML or JSON; it replaces the session's
+    DELETE /_mock/script        no script
+    GET    /_mock/faults        every kind of fault
+    POST   /_mock/reset         scripts, calls and journal: as new
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import msgspec
+
+from lorax_mock.adapters import Catalogue
+from lorax_mock.axum import JSON, Exchange
+from lorax_mock.errors import LoraxRefusal
+from lorax_mock.faults import KINDS
+from lorax_mock.journal import Journal
+from lorax_mock.pace import until
+from lorax_mock.rulebook import Rulebook
+from lorax_mock.script import ScriptError, read_script
+from lorax_mock.settings import Settings
+
+__all__ = ["admin_routes"]
+
+_SETTLE_SECONDS: Final = 5.0
+"""How long `?wait` waits for open requests to end."""
+
+_SCRIPT_BYTES: Final = 4_000_000
+
+
+class _App(Protocol):
+    """What these routes need of the shell."""
+
+    settings: Settings
+    catalogue: Catalogue
+    journal: Journal
+    rulebook: Rulebook
+
+
+def _session(exchange: Exchange) -> str:
+    return (exchange.header(b"x-lorax-mock-session") or b"").decode("latin-1")
+
+
+class _Admin:
+    """The handlers."""
+
+    def __init__(self, app: _App) -> None:
+        self._app = app
+
+    async def adapters(self, exchange: Exchange) -> None:
+        await exchange.reply(200, self._app.catalogue.as_json(), [JSON])
+
+    async def journal(self, exchange: Exchange) -> None:
+        if b"wait" in exchange.scope["query_string"]:
+            await until(lambda: self._app.journal.settled, _SETTLE_SECONDS)
+        await exchange.reply(200, self._app.journal.as_json(_session(exchange)), [JSON])
+
+    async def forget_journal(self, exchange: Exchange) -> None:
+        self._app.journal.clear(_session(exchange))
+        await exchange.reply(204)
+
+    async def script(self, exchange: Exchange) -> None:
+        body = await exchange.raw_body(_SCRIPT_BYTES)
+        try:
+            script = read_script(body.decode())
+        except UnicodeDecodeError:
+            raise LoraxRefusal(400, "mock_script", "the script is not UTF-8 text", "") from None
+        except ScriptError as error:
+            raise LoraxRefusal(400, "mock_script", f"{error}", "") from None
+        self._app.rulebook.load(script, _session(exchange))
+        told = {"rules": [rule.name for rule in script.rules], "strict": script.strict}
+        await exchange.reply(200, msgspec.json.encode(told), [JSON])
+
+    async def forget_script(self, exchange: Exchange) -> None:
+        self._app.rulebook.reset(_session(exchange))
+        await exchange.reply(204)
+
+    async def faults(self, exchange: Exchange) -> None:
+        await exchange.reply(200, msgspec.json.encode({"faults": list(KINDS)}), [JSON])
+
+    async def reset(self, exchange: Exchange) -> None:
+        self._app.rulebook.reset(_session(exchange))
+        self._app.journal.clear(_session(exchange))
+        await exchange.reply(204)
+
+
+def admin_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
+    """Path and method to handler."""
+    admin = _Admin(app)
+    return {
+        "/_mock/adapters": {"GET": admin.adapters},
+        "/_mock/journal": {"GET": admin.journal, "DELETE": admin.forget_journal},
+        "/_mock/script": {"PUT": admin.script, "DELETE": admin.forget_script},
+        "/_mock/faults": {"GET": admin.faults},
+        "/_mock/reset": {"POST": admin.reset},
+    }

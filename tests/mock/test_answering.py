@@ -1,0 +1,176 @@
+"""Scripts and faults on a socket."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.mock.conftest import Running
+from tests.mock.conftest import events as events_of
+
+_BODY = {"inputs": "hello", "parameters": {"details": True}}
+
+
+@pytest.fixture(scope="module")
+def plain(mock: Running) -> httpx.Response:
+    """The stream without a fault."""
+    return mock.http.post("/generate_stream", json=_BODY)
+
+
+def _fault(mock: Running, text: str, path: str = "/generate_stream") -> httpx.Response:
+    return mock.http.post(path, json=_BODY, headers={"x-lorax-mock-fault": text})
+
+
+def test_a_fault_is_told_in_a_header(mock: Running) -> None:
+    """In refusals, answers and streams."""
+    for path in ("/generate", "/generate_stream"):
+        for text in ("overload", "crlf", "mime:text/html", "status:503"):
+            assert _fault(mock, text, path).headers["x-lorax-mock-fault"] == text
+
+
+@pytest.mark.parametrize("text", ["drip:1000", "rechunk:3", "stall@2:0"])
+def test_faults_of_pieces_change_no_byte(mock: Running, plain: httpx.Response, text: str) -> None:
+    """What arrives is what would have."""
+    assert _fault(mock, text).content == plain.content
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+@pytest.mark.parametrize("kind", ["cut", "reset"])
+def test_a_cut_answer_is_no_answer(mock: Running, path: str, kind: str) -> None:
+    """The client sees a broken connection, not a short success."""
+    with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        _fault(mock, f"{kind}@20", path)
+    assert mock.http.post("/generate", json=_BODY).status_code == 200
+
+
+def test_what_was_sent_before_a_cut_arrives(mock: Running, plain: httpx.Response) -> None:
+    """To the byte."""
+    got: list[bytes] = []
+    headers = {"x-lorax-mock-fault": "cut@333"}
+    with (
+        mock.http.stream("POST", "/generate_stream", json=_BODY, headers=headers) as reply,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        got.extend(reply.iter_bytes())
+    assert b"".join(got) == plain.content[:333]
+
+
+def test_a_reset_before_the_status_line_answers_nothing(mock: Running) -> None:
+    """Not a byte."""
+    host, port = mock.url.removeprefix("http://").split(":")
+    body = json.dumps(_BODY)
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(
+            b"POST /generate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+            b"x-lorax-mock-fault: reset@0\r\ncontent-length: %d\r\n\r\n%b"
+            % (len(body), body.encode())
+        )
+        with pytest.raises(ConnectionResetError):
+            connection.recv(100)
+
+
+def test_errors_come_after_their_tokens(mock: Running) -> None:
+    """In a stream as an event, else with their status."""
+    streamed = events_of(_fault(mock, "error@3").text)
+    assert len(streamed) == 4
+    assert streamed[-1]["error_type"] == "generation"
+    assert _fault(mock, "error@3", "/generate").status_code == 424
+    assert _fault(mock, "incomplete@0", "/generate").status_code == 500
+    over = _fault(mock, "overload:9", "/generate_stream")
+    assert (over.status_code, over.headers["retry-after"]) == (200, "9")
+    assert events_of(over.text) == [{"error": "Model is overloaded", "error_type": "overloaded"}]
+
+
+def test_other_faults_of_events(mock: Running, plain: httpx.Response) -> None:
+    """Types, ends, repetitions."""
+    assert _fault(mock, "mime:text/html").headers["content-type"] == "text/html"
+    assert _fault(mock, "nofinal").text == plain.text[: plain.text.rindex("data: ")]
+    assert _fault(mock, "crlf").text == plain.text.replace("\n", "\r\n")
+    page = _fault(mock, "status:502")
+    assert (page.status_code, page.headers["content-type"]) == (502, "text/html")
+
+
+def test_an_unknown_fault_is_refused(mock: Running) -> None:
+    """With the nearest."""
+    reply = _fault(mock, "cutt@1")
+    assert reply.status_code == 400
+    assert "did you mean 'cut'?" in reply.json()["error"]
+
+
+def _as(mock: Running, session: str, path: str = "/generate", **parameters: Any) -> httpx.Response:
+    body = {"inputs": "hello", "parameters": {"details": True, **parameters}}
+    return mock.http.post(path, json=body, headers={"x-lorax-mock-session": session})
+
+
+def _load(mock: Running, session: str, script: str) -> None:
+    reply = mock.http.put(
+        "/_mock/script", content=script, headers={"x-lorax-mock-session": session}
+    )
+    assert reply.status_code == 200, reply.text
+
+
+def test_a_scripted_text_obeys_the_request(mock: Running) -> None:
+    """Budget, stop strings and EOS still hold; streamed and not agree."""
+    _load(mock, "text", "rules: [{reply: {text: 'one two three'}}]")
+    whole = _as(mock, "text").json()
+    assert whole["generated_text"] == "one two three"
+    assert whole["details"]["finish_reason"] == "eos_token"
+    assert _as(mock, "text", max_new_tokens=2).json()["generated_text"] == "one two"
+    assert _as(mock, "text", stop=[" two"]).json()["details"]["finish_reason"] == "stop_sequence"
+    streamed = events_of(_as(mock, "text", "/generate_stream").text)
+    assert [event["token"] for event in streamed] == whole["details"]["tokens"]
+    longer = _as(mock, "text", ignore_eos_token=True, max_new_tokens=30).json()["details"]
+    assert len(longer["tokens"]) == 30
+
+
+def test_scripted_tokens_and_reasons(mock: Running) -> None:
+    """Each text is one event; a reason of its own ends without EOS."""
+    _load(mock, "tokens", "rules: [{reply: {tokens: ['', 'é', ' x'], finish: stop_sequence}}]")
+    told = _as(mock, "tokens").json()
+    assert [token["text"] for token in told["details"]["tokens"]] == ["", "é", " x"]
+    assert told["details"]["finish_reason"] == "stop_sequence"
+    assert told["generated_text"] == "é x"
+
+
+def test_a_sequence_fails_twice_then_succeeds(mock: Running) -> None:
+    """And the journal of the session tells it, with the client's manners."""
+    _load(mock, "seq", "rules: [{sequence: [{fault: 'overload:60'}, {fault: 'error@0'}]}]")
+    assert [_as(mock, "seq").status_code for _ in range(3)] == [429, 424, 200]
+    told = mock.http.get("/_mock/journal", headers={"x-lorax-mock-session": "seq"}).json()
+    assert [entry["fault"] for entry in told["entries"]] == ["overload:60", "error@0", None]
+    assert len(told["manners"]) == 2
+    assert "told to wait 60 s" in told["manners"][0]
+    assert "refused with 424" in told["manners"][1]
+
+
+def test_a_strict_session_refuses_with_the_nearest_rule(mock: Running) -> None:
+    """And nobody else is touched."""
+    _load(mock, "strict", "{strict: true, rules: [{name: n, when: {prompt: bye}, fault: crlf}]}")
+    for path in ("/generate", "/generate_stream"):
+        refused = _as(mock, "strict", path)
+        assert refused.status_code == 500
+        assert "nearest is 'n': prompt wants 'bye'" in refused.json()["error"]
+    assert _as(mock, "other").status_code == 200
+
+
+def test_a_script_file_is_served_and_reloaded(
+    start_mock: Callable[..., Running], tmp_path: Path
+) -> None:
+    """Without a restart."""
+    script = tmp_path / "script.yaml"
+    script.write_text("rules: [{reply: {text: first}}]")
+    running = start_mock("--script", str(script))
+    assert running.http.post("/generate", json=_BODY).json()["generated_text"] == "first"
+    script.write_text("rules: [{reply: {text: second one}}]")
+    assert running.http.post("/generate", json=_BODY).json()["generated_text"] == "second one"
+
+
+def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
+    """While others do not wait."""
+    _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
+    assert _as(mock, "pace").elapsed.total_seconds() > 0.08
+    assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"

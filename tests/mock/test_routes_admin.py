@@ -1,0 +1,53 @@
+"""The mock's own routes."""
+
+from typing import Any
+
+import pytest
+
+from tests.mock.conftest import Running
+
+_SESSION = {"x-lorax-mock-session": "admin"}
+
+
+def test_adapters_tell_what_loads(mock: Running) -> None:
+    """And what is loaded after its first use."""
+    told = {row["id"]: row for row in mock.http.get("/_mock/adapters").json()["adapters"]}
+    assert not told["acme/wrong-base"]["loads"]
+    body = {"inputs": "a", "parameters": {"adapter_id": "acme/sql"}}
+    mock.http.post("/generate", json=body)
+    told = {row["id"]: row for row in mock.http.get("/_mock/adapters").json()["adapters"]}
+    assert told["acme/sql"]["loaded"]
+
+
+def test_a_wrong_script_is_told_its_line(mock: Running) -> None:
+    """400, and nothing is changed."""
+    for script, told in ((b"rulse: []", "line 1: unknown key 'rulse'"), (b"\xff", "not UTF-8")):
+        reply = mock.http.put("/_mock/script", content=script, headers=_SESSION)
+        assert (reply.status_code, reply.json()["error_type"]) == (400, "mock_script")
+        assert told in reply.json()["error"]
+
+
+def test_a_session_comes_and_goes(mock: Running) -> None:
+    """Script and journal, until they are forgotten."""
+    script = {"rules": [{"name": "n", "reply": {"text": "x"}}]}
+    loaded = mock.http.put("/_mock/script", json=script, headers=_SESSION)
+    assert loaded.json() == {"rules": ["n"], "strict": False}
+
+    def ask() -> Any:
+        return mock.http.post("/generate", json={"inputs": "a"}, headers=_SESSION).json()
+
+    assert ask() == {"generated_text": "x"}
+    assert len(mock.http.get("/_mock/journal", headers=_SESSION).json()["entries"]) == 1
+    assert mock.http.delete("/_mock/script", headers=_SESSION).status_code == 204
+    assert ask() != {"generated_text": "x"}
+    assert mock.http.delete("/_mock/journal", headers=_SESSION).status_code == 204
+    assert mock.http.get("/_mock/journal", headers=_SESSION).json()["entries"] == []
+    mock.http.put("/_mock/script", json=script, headers=_SESSION)
+    assert mock.http.post("/_mock/reset", headers=_SESSION).status_code == 204
+    assert ask() != {"generated_text": "x"}
+
+
+@pytest.mark.parametrize("kind", ["overload", "cut", "rechunk"])
+def test_faults_are_listed(mock: Running, kind: str) -> None:
+    """Every kind by name."""
+    assert kind in mock.http.get("/_mock/faults").json()["faults"]
