@@ -16,17 +16,18 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
+from lorax_contracts import sse
 from lorax_contracts.errors import CannotRun, ContractsError
 from lorax_contracts.exchange import End, Exchange
 
-__all__ = ["Bounds", "Client", "Spent", "address"]
+__all__ = ["Bounds", "Client", "OpenStream", "Spent", "address"]
 
 _TRIES = 4
 _LONGEST_WAIT = 10.0
@@ -65,6 +66,47 @@ class _Arriving:
     size: int = 0
     end: End = End.IDLE
     trouble: Exception | None = None
+
+
+class OpenStream:
+    """A reply whose events are read one by one, and which may be left at any time.
+
+    Attributes:
+        status: the reply's.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Takes a response whose body was not read."""
+        self.status = response.status_code
+        self._response = response
+        self._pieces = response.iter_raw()
+        self._waiting = b""
+
+    def events(self) -> Iterator[sse.Event]:
+        """The events as they come, from where the last reader left off; ends with the body.
+
+        Raises:
+            CannotRun: the connection broke or fell silent.
+        """
+        while True:
+            recording = sse.read(self._waiting)
+            if recording.events:
+                first = recording.events[0]
+                self._waiting = self._waiting[first.offset + len(first.raw) :]
+                if first.data is not None:
+                    yield first
+                continue
+            try:
+                piece = next(self._pieces, None)
+            except httpx.HTTPError as error:
+                raise CannotRun(f"the stream broke: {error!r}") from error
+            if piece is None:
+                return
+            self._waiting += piece
+
+    def close(self) -> None:
+        """Closes the connection if the stream has not ended."""
+        self._response.close()
 
 
 def address(url: str) -> str:
@@ -112,7 +154,7 @@ class Client:
         self._http = httpx.Client(
             verify=verify,
             timeout=httpx.Timeout(patience, connect=min(patience, 10.0)),
-            limits=httpx.Limits(max_keepalive_connections=4),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=4),
             headers={"accept-encoding": "identity", "user-agent": "lorax-contracts"},
         )
 
@@ -170,6 +212,35 @@ class Client:
             self._wait(exchange)
         raise AssertionError("unreachable")  # pragma: no cover - the loop returns
 
+    def open(self, method: str, path: str, request: Any) -> OpenStream:
+        """Sends one request and leaves its reply to be read; the caller closes it.
+
+        Raises:
+            CannotRun: no connection, or no reply.
+            Spent: the run's requests or seconds are used up.
+        """
+        self._count()
+        headers = {"content-type": "application/json"}
+        if self._key:
+            headers["authorization"] = f"Bearer {self._key}"
+        built = self._http.build_request(
+            method, self.base + path, content=_json(request), headers=headers
+        )
+        try:
+            return OpenStream(self._http.send(built, stream=True))
+        except httpx.HTTPError as error:
+            raise self._cannot(error) from error
+
+    def _count(self) -> float:
+        """Counts a request; gives the seconds that are left."""
+        if self._asked >= self.bounds.requests:
+            raise Spent(f"{self._asked} requests are used up")
+        left = self.bounds.seconds - self.seconds
+        if left <= 0:
+            raise Spent(f"{self.bounds.seconds:g} seconds are used up")
+        self._asked += 1
+        return left
+
     def _wait(self, refused: Exchange) -> None:
         stated = refused.header("retry-after")
         pause = float(stated) if stated is not None and stated.isdecimal() else 1.0
@@ -187,12 +258,7 @@ class Client:
         text: bytes | None,
         headers: dict[str, str],
     ) -> Exchange:
-        if self._asked >= self.bounds.requests:
-            raise Spent(f"{self._asked} requests are used up")
-        left = self.bounds.seconds - self.seconds
-        if left <= 0:
-            raise Spent(f"{self.bounds.seconds:g} seconds are used up")
-        self._asked += 1
+        left = self._count()
         sent = dict(headers)
         if request is not None or text is not None:
             sent.setdefault("content-type", "application/json")
