@@ -60,6 +60,8 @@ def is_too_deep(document: object) -> bool:
     """Whether lists and objects are nested deeper than any request needs."""
     level = _containers([document])
     for _ in range(_MAX_DEPTH):
+        if not level:
+            return False
         level = _containers(
             inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
         )
