@@ -81,8 +81,7 @@ def _compiled(template: str) -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415 - see above
 
     environment = ImmutableSandboxedEnvironment()
-    environment.globals.update(raise_exception=_raise)
-    return environment.from_string(template)
+    return environment.from_string(template, globals={"raise_exception": _raise})
 
 
 @lru_cache(maxsize=8)
