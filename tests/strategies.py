@@ -33,13 +33,15 @@ ALPHABET = "ab\n <é☃😀\u2028\u0085"
 FINISH_REASONS = ("length", "eos_token", "stop_sequence")
 SPECIALS = ("<s>", "</s>", "<|eot_id|>", "")
 
-small_texts = st.text(ALPHABET, max_size=30)
+small_texts = st.text("ab", max_size=16) | st.text(ALPHABET, max_size=30)
 """Texts in which everything meets."""
 
 texts = st.text(st.characters(codec="utf-8"), max_size=40)
 """Any text at all."""
 
-stop_lists = st.lists(st.text("ab\n<é😀", min_size=1, max_size=5), max_size=4)
+stop_lists = st.lists(
+    st.text("ab", min_size=1, max_size=6) | st.text("ab\n<é😀", min_size=1, max_size=5), max_size=4
+)
 """Stop strings that have prefixes, suffixes and each other in common."""
 
 _finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -30,6 +30,9 @@ def oracle(text: str, stops: Sequence[str]) -> tuple[str, bool]:
 @pytest.mark.law
 @given(small_texts, stop_lists, st.data())
 @example("aab", ["aab", "ab", "b"], None)
+@example("aaab", ["aab"], None)
+@example("aabaabaaab", ["aabaaab"], None)
+@example("abaababaabab", ["abaabab"], None)
 @example("abab", ["abab", "ba"], None)
 def test_any_tokenisation_is_cut_as_the_oracle_says(
     text: str, stops: list[str], data: st.DataObject | None

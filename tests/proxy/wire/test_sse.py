@@ -150,6 +150,18 @@ def test_an_event_is_taken_at_a_carriage_return_at_once() -> None:
     assert decoder.feed(b"\ndata: y\n\n") == [b"y"]
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\r", b"\n"], ids=repr)
+def test_lines_of_one_event_arrive_byte_by_byte(end: bytes) -> None:
+    """A CRLF that two reads share ends one line, not a line and an event."""
+    body = b"data:a" + end + b"data:b" + end + end
+    assert read([bytes([byte]) for byte in body]) == ([b"a\nb"], False)
+
+
+def test_many_events_are_each_measured_alone() -> None:
+    """A long stream is not a large event."""
+    assert read([b"data: 12\n\n"] * 100, 8) == ([b"12"] * 100, False)
+
+
 def test_a_character_split_over_reads_arrives_whole() -> None:
     """Bytes are joined before anything looks at them."""
     decoder = SseDecoder()
