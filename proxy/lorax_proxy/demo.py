@@ -67,6 +67,8 @@ def running_mock() -> Generator[Mock]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        process.stdout.close()
 
 
 def example(base_url: str, model: str) -> str:

@@ -1,0 +1,163 @@
+"""The command `lorax-proxy`, through real processes: options, settings, signals."""
+
+import json
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from lorax_proxy.__main__ import main
+from tests.proxy.processes import run, started
+from tests.proxy.running import Connection, Proxy, chat, final, lorax, tokens
+from tests.proxy.servers import (
+    LAST_CHUNK,
+    Hold,
+    ScriptedServer,
+    Send,
+    Step,
+    chunk,
+    event_stream,
+)
+
+pytestmark = pytest.mark.slow
+
+WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
+    (("serve",), {}, "give --upstream URL, or --demo"),
+    (("serve", "--demo", "--upstream=http://x"), {}, "leave --upstream out, or --demo"),
+    (("serve", "--upstream=x"), {}, "upstream[0].url: must start with http:// or https://"),
+    (("serve", "--upstream=http://x", "--port=many"), {}, "--port"),
+    (("serve", "--upstream=http://x", "--port=99999"), {}, "flag: port:"),
+    (("serve", "--upstrem=http://x"), {}, "--upstream"),
+    (("serve", "--upstream=http://x", "--host=0.0.0.0"), {}, "needs --api-key KEY, or --no-auth"),
+    (("serve", "--demo", "--host=0.0.0.0"), {}, "on loopback only"),
+    (("serve", "--upstream=http://x", "--allow-unlisted=all"), {}, "allow-unlisted"),
+    (("serve", "--upstream=http://x", "--chat-template=chatlm"), {}, "chatml"),
+    (("serve", "--upstream=http://x", "--tokenizer=/nowhere"), {}, "/nowhere"),
+    (("serve", "--upstream=http://x", "--config=/nowhere.toml"), {}, "/nowhere.toml"),
+    (("serve",), {"LORAX_PROXY_UPSTREM": "http://x"}, "did you mean LORAX_PROXY_UPSTREAM?"),
+    (("config",), {"LORAX_PROXY_PORT": "many"}, "LORAX_PROXY_PORT: port:"),
+    (("sevre",), {}, "sevre"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "variables", "told"), WRONG)
+def test_every_wrong_option_is_one_clear_line_and_exit_2(
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On standard error, and nothing on standard output."""
+    monkeypatch.setattr("sys.argv", ["lorax-proxy", *arguments])
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1, err
+    assert err.startswith("lorax-proxy: ")
+    assert told in err, err
+
+
+def test_a_process_with_a_wrong_option_says_no_more() -> None:
+    """No traceback, no warning of the interpreter."""
+    done = run("serve", "--upstream=http://x", "--port=99999")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_without_arguments_it_helps() -> None:
+    """The help text, which names the commands."""
+    done = run()
+    assert done.returncode == 2
+    assert "serve" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_config_prints_values_and_where_they_came_from(tmp_path: Path) -> None:
+    """File, then environment; secrets are masked; brackets in a value are text."""
+    file = tmp_path / "proxy.toml"
+    file.write_text(
+        'port = 9000\nlog_level = "debug"\napi_key = "s3cret"\nchat_template = "/x/[bold]/y"\n'
+        'upstream = [{url = "http://lorax:3000/"}]\n'
+    )
+    done = run("config", f"--config={file}", LORAX_PROXY_PORT="9100")
+    assert done.returncode == 0, done.stderr
+    lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "9100" in lines["port"]
+    assert lines["port"].rstrip().endswith("LORAX_PROXY_PORT")
+    assert "debug" in lines["log_level"]
+    assert str(file)[:20] in lines["log_level"]
+    assert lines["host"].split() == ["host", "127.0.0.1", "default"]
+    assert "s3cret" not in done.stdout
+    assert "****" in lines["api_key"]
+    assert "/x/[bold]/y" in lines["chat_template"]
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    """It says which, and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", "--upstream=http://127.0.0.1:1", f"--port={port}")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"cannot listen on 127.0.0.1:{port}" in line
+    assert "--port" in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_lets_answers_finish_and_ends_with_0(number: signal.Signals) -> None:
+    """No new connections, the stream under way comes to its [DONE], then the end."""
+    hold = Hold()
+    steps: list[Step] = [
+        Send(event_stream() + chunk(tokens("a"))),
+        hold,
+        Send(chunk(tokens("b") + final("</s>")) + LAST_CHUNK),
+    ]
+    async with ScriptedServer(lorax(stream=steps)) as server:
+        with started(f"--upstream={server.url}") as proxy:
+            assert proxy.said.startswith("lorax-proxy: OpenAI's API at http://127.0.0.1:")
+            door = Proxy(proxy.port)
+            stream = await door.open("POST", "/v1/chat/completions", chat(stream=True))
+            await stream.until(b'"a"')
+            idle = await kept(door)
+            proxy.process.send_signal(number)
+            # the server closes what is idle when it has read the signal
+            assert await idle.at_end()
+            hold.gate.set()
+            rest = await stream.until(b"[DONE]\n\n")
+            assert b'"b"' in rest
+            assert proxy.process.wait(30) == 0
+            door.disconnect()
+
+
+async def kept(door: Proxy) -> Connection:
+    """A connection whose one request is answered, and that is kept open."""
+    connection = await door.open("GET", "/health")
+    assert (await connection.reply()).status == 200
+    return connection
+
+
+async def test_settings_of_the_environment_and_a_key_are_in_force() -> None:
+    """What `config` shows is what `serve` does."""
+    async with ScriptedServer(lorax()) as server:
+        with started(
+            LORAX_PROXY_UPSTREAM=server.url,
+            LORAX_PROXY_API_KEY="k",
+            LORAX_PROXY_MAX_BODY_BYTES="1024",
+        ) as proxy:
+            door = Proxy(proxy.port)
+            assert (await door.get("/v1/models")).status == 401
+            large = b" " * 1025
+            key = "Bearer k"
+            reply = await door.post("/v1/completions", large, authorization=key)
+            assert reply.status == 413
+            await server.next_request(3)
+            listed = await door.get("/v1/models", authorization=key)
+            assert json.loads(listed.body)["data"]
+            door.disconnect()
+            assert proxy.end(signal.SIGTERM) == 0
