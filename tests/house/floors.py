@@ -18,7 +18,7 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
     ("core", ("core",)),
     (
         "edges",
-        ("upstream", "observe", "config", "template_files", "template_trial"),
+        ("upstream", "observe", "config", "config_sections", "template_files", "template_trial"),
     ),
     (
         "shell",
