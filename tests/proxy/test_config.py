@@ -105,18 +105,6 @@ def test_a_key_is_never_printed(file: Path) -> None:
     [
         ("prot = 1", "{file}: prot: no such setting; did you mean 'port'?"),
         ("zzz = 1", "{file}: zzz: no such setting"),
-        (
-            '[[upstream]]\nurl = "http://a"\nkindd = "embed"',
-            "{file}: upstream[0].kindd: no such setting; did you mean 'kind'?",
-        ),
-        (
-            '[[model]]\nname = "a"\nadaptr = "x"',
-            "{file}: model[0].adaptr: no such setting; did you mean 'adapter'?",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.merge]\nids = ["a"]\nweight = [1]',
-            "{file}: model[0].merge.weight: no such setting; did you mean 'weights'?",
-        ),
         ('port = "x"', "{file}: port: input should be a valid integer"),
         ("port = 65536", "{file}: port: input should be less than or equal to 65535"),
         ("port = -1", "{file}: port: input should be greater than or equal to 0"),
@@ -135,23 +123,10 @@ def test_a_key_is_never_printed(file: Path) -> None:
         ('on_cold_cancel = "x"', "{file}: on_cold_cancel: input should be 'drain' or 'close'"),
         ('api_key = ""', "{file}: api_key: is empty: a server without a key leaves it out"),
         ('api_key = " "', "{file}: api_key: is empty"),
-        ('upstream = "10.0.0.1:80"', "{file}: upstream[0].url: must start with http://"),
-        ('upstream = "http://"', "{file}: upstream[0].url: must name a host"),
-        ('upstream = "http://a:70000"', "{file}: upstream[0].url: must name a host, and a port"),
-        ('upstream = "http://a:0"', "{file}: upstream[0].url: must name a host, and a port"),
-        ('upstream = "http://[::1"', "{file}: upstream[0].url: must name a host"),
-        ('upstream = "http://a b"', "{file}: upstream[0].url: must name a host"),
-        ('upstream = "http://u:p@a"', "{file}: upstream[0].url: must hold no user"),
-        ('upstream = "http://a?b"', "{file}: upstream[0].url: must hold no user, query"),
-        (
-            '[[upstream]]\nurl = "http://a"\nkind = "both"',
-            "{file}: upstream[0].kind: input should be 'generate' or 'embed', but it is 'both'",
-        ),
         (
             '[[upstream]]\nurl = "http://a"\n[[upstream]]\nurl = "http://b"',
             "upstream: each needs a `name` of its own",
         ),
-        ("[[model]]\nname = ''", "{file}: model[0].name: string should have at least 1 character"),
         (
             '[[model]]\nname = "a"\n[[model]]\nname = "a"',
             "model: each needs a `name` of its own",
@@ -166,52 +141,6 @@ def test_a_key_is_never_printed(file: Path) -> None:
                 '[[model]]\nname = "b"\nadapter = "x"\nsource = "s3"'
             ),
             "model 'b': adapter 'x' has two sources",
-        ),
-        (
-            '[[model]]\nname = "a"\nadapter = "x"\n[model.merge]\nids = ["y"]',
-            "{file}: model[0]: a model has either `adapter` or `merge`, not both",
-        ),
-        ('[[model]]\nname = "a"\nadapter = ""', "{file}: model[0].adapter: must be 1 to 512 print"),
-        ('[[model]]\nname = "a"\nadapter = "x\\n"', "{file}: model[0].adapter: must be 1 to 512"),
-        (
-            '[[model]]\nname = "a"\nadapter = "__base_model__"',
-            "{file}: model[0].adapter: is LoRAX's word for no adapter",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.merge]\nids = ["a", "b\\u0000"]',
-            "{file}: model[0].merge.ids[1]: must be 1 to 512 printable ASCII",
-        ),
-        ('[[model]]\nname = "a"\n[model.merge]\nids = []', "{file}: model[0].merge.ids: list shou"),
-        (
-            '[[model]]\nname = "a"\n[model.merge]\nids = ["a", "b"]\nweights = [1.0]',
-            "{file}: model[0].merge: weights: 2 ids need as many weights",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.merge]\nids = ["a", "b"]\nstrategy = "ties"',
-            "{file}: model[0].merge: density: strategy ties needs one",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.merge]\nids = ["a"]\nstrategy = "magic"',
-            "{file}: model[0].merge.strategy: input should be 'linear', 'ties'",
-        ),
-        (
-            '[[model]]\nname = "a"\nstop = [""]',
-            "{file}: model[0].stop[0]: string should have at least 1 character",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.defaults]\ntemprature = 1',
-            (
-                "{file}: model[0].defaults: no parameter 'temprature' that may have a default; "
-                "did you mean 'temperature'?"
-            ),
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.defaults]\ntemperature = 3.0',
-            "{file}: model[0].defaults: invalid 'temperature': above the maximum value.",
-        ),
-        (
-            '[[model]]\nname = "a"\n[model.defaults]\nadapter_source = "s3"',
-            "{file}: model[0].defaults: no parameter 'adapter_source' that may have a default",
         ),
         (
             'host = "0.0.0.0"',

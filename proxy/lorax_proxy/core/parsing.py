@@ -211,7 +211,7 @@ def _siblings(model: type[BaseModel], location: tuple[str | int, ...]) -> Iterat
             found
             for each in models
             for name, field in each.model_fields.items()
-            if step in (name, field.alias)
+            if step == name
             for found in _models(field.annotation)
         ]
         models = inner or models

@@ -15,7 +15,7 @@ import httpx
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
 
-__all__ = ["FAILURES", "HttpxTransport", "translate"]
+__all__ = ["FAILURES", "HttpxExchange", "HttpxTransport", "translate"]
 
 FAILURES: Sequence[tuple[type[Exception], Lost]] = (
     (httpx.ConnectTimeout, Lost.CONNECT_TIMEOUT),
