@@ -1,0 +1,1 @@
+"""LoRAX's own Python client as the judge of the mock."""

@@ -111,7 +111,7 @@ def test_folded_text_is_the_whole_answer(
 @given(st.sampled_from(CALL_DOCUMENTS), st.booleans(), st.data())
 def test_folded_calls_are_the_whole_answer(
     document: tuple[str, list[tuple[str, str]]],
-    legacy: bool,  # noqa: FBT001 - drawn
+    legacy: bool,
     data: st.DataObject,
 ) -> None:
     """Ids, names and arguments: the fragments concatenate to the JSON that the model wrote."""

@@ -112,7 +112,7 @@ def test_tokenisation_changes_nothing_that_the_client_reads(
     text: str,
     stops: list[str],
     reason: FinishReason,
-    asked: bool,  # noqa: FBT001 - drawn
+    asked: bool,
     data: st.DataObject,
 ) -> None:
     """Two tokenisations of a text give the same text and the same finish reason."""

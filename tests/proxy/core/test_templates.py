@@ -115,7 +115,7 @@ def test_what_a_template_takes_is_read_from_its_source() -> None:
         ("{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}", False),
     ],
 )
-def test_whether_a_system_message_is_printed_is_found_by_trying(source: str, takes: bool) -> None:  # noqa: FBT001 - a table's column
+def test_whether_a_system_message_is_printed_is_found_by_trying(source: str, takes: bool) -> None:
     """A template that refuses or drops the system message has no system role."""
     assert compiled(source).takes_system is takes
 

@@ -52,7 +52,7 @@ def shell(identity: Identity, *, usage_asked: bool) -> dict[str, Any]:
 @given(identities, st.booleans(), st.integers(0, 127), texts | small_texts)
 def test_a_text_chunk_is_the_document_it_stands_for(
     identity: Identity,
-    usage_asked: bool,  # noqa: FBT001 - drawn
+    usage_asked: bool,
     index: int,
     text: str,
 ) -> None:
@@ -69,7 +69,7 @@ def test_a_text_chunk_is_the_document_it_stands_for(
 @given(identities, st.booleans(), st.dictionaries(texts, json_documents, max_size=3))
 def test_any_other_chunk_holds_its_choice(
     identity: Identity,
-    usage_asked: bool,  # noqa: FBT001 - drawn
+    usage_asked: bool,
     choice: dict[str, Any],
 ) -> None:
     """The choice is passed on as it is, between what all chunks share."""
