@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from lorax_proxy.answers import Alone, Answer, Interleaved, gather, generate
 from lorax_proxy.app import create_app
-from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.config import UpstreamSettings
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.surface import AsgiApp
 from lorax_proxy.wire.lorax import GenerateParameters, GenerateRequest
 from tests.proxy.memory import MemoryExchange, MemoryTransport, call
-from tests.proxy.running import chat, failed, final, generation, token, tokens
+from tests.proxy.running import chat, failed, final, generation, settings_for, token, tokens
 from tests.proxy.servers import event
 
 REQUEST = GenerateRequest("x", GenerateParameters())
@@ -340,7 +340,7 @@ TRANSPORT = MemoryTransport(lambda _: MemoryExchange(BODY))
 @functools.cache
 def application() -> AsgiApp:
     """The whole proxy in front of it."""
-    settings = Settings(upstream=[UpstreamSettings(url="http://lorax")], log_level="error")
+    settings = settings_for(upstream=[UpstreamSettings(url="http://lorax")], log_level="error")
     return create_app(settings, open_transport=lambda _: TRANSPORT)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from lorax_proxy.app import create_app
-from lorax_proxy.config import ModelSettings, Settings, UpstreamSettings
+from lorax_proxy.config import ModelSettings, UpstreamSettings
 from lorax_proxy.errors import SettingsInvalid
-from tests.proxy.running import INFO, Proxy, chat, ended, generation, lorax, running
+from tests.proxy.running import INFO, Proxy, chat, ended, generation, lorax, running, settings_for
 from tests.proxy.servers import ScriptedServer, Send, json_answer, refusing_port
 
 CHAT = "/v1/chat/completions"
@@ -99,7 +99,7 @@ async def test_an_adapters_token_comes_from_the_environment(
     monkeypatch.delenv("THE_TOKEN")
     upstream = [UpstreamSettings(url="http://lorax")]
     with pytest.raises(SettingsInvalid, match="THE_TOKEN, which is not set"):
-        create_app(Settings(upstream=upstream, model=[model]))
+        create_app(settings_for(upstream=upstream, model=[model]))
 
 
 async def test_models_go_to_their_upstreams() -> None:

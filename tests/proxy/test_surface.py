@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -35,14 +35,16 @@ def surface(
     *,
     behind: AsgiApp = fallback,
     observer: Observer | None = None,
-    **options: Any,
+    api_key: str | None = None,
+    extra_headers: Sequence[tuple[str, str]] = (),
 ) -> AsgiApp:
     """A surface with one endpoint; the life of the server is its own affair."""
     app = Surface(
         {"/chat/completions": endpoint},
         behind,
         observer or Observer("error"),
-        **{"api_key": None, **options},
+        api_key=api_key,
+        extra_headers=extra_headers,
     )
 
     async def living(scope: Any, receive: Any, send: Any) -> None:
@@ -169,7 +171,7 @@ async def test_a_sane_request_id_comes_back_and_another_is_replaced() -> None:
 
 async def test_every_reply_has_its_identity_and_its_time() -> None:
     """Endpoints, refusals and what lies behind alike, and the operator's extra headers."""
-    app = surface(extra_headers=(("x-lorax-mock", "1"),), api_key=None)
+    app = surface(extra_headers=(("x-lorax-mock", "1"),))
     async with served(app) as proxy:
         for reply in (
             await proxy.post(ECHO, {}),
