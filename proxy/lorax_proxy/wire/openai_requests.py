@@ -35,6 +35,7 @@ __all__ = [
     "MergedAdaptersRequest",
     "Message",
     "NamedToolChoice",
+    "Part",
     "RefusalPart",
     "SamplingRequest",
     "StreamOptions",

@@ -229,6 +229,25 @@ async def test_the_replacement_is_not_replaced() -> None:
         assert len(server.requests) == 3
 
 
+async def test_two_stale_connections_are_not_two_more_tries() -> None:
+    """Once is once: a second kept connection that was closed too is the end of it."""
+    hold = Hold()
+    kept: list[Step] = [hold, Send(json_answer(1))]
+    async with ScriptedServer(in_order(kept, kept, [Fin()], [Fin()])) as server:
+        async with client(server.url) as transport:
+            asking = [
+                asyncio.create_task(transport.send("GET", "/info", silence=SILENCE))
+                for _ in range(2)
+            ]
+            await server.next_request(2)
+            hold.gate.set()
+            for task in asking:
+                await read_all(await task)
+            assert await failure(transport) is Lost.CUT
+        assert len(server.requests) == 4
+        assert server.connections == 2
+
+
 async def test_a_body_that_breaks_off_on_a_kept_connection_is_not_repeated() -> None:
     """Bytes of an answer came: the request had reached LoRAX."""
     script = in_order([Send(json_answer(1))], [Send(event_stream() + chunk(b"one")), Reset()])
