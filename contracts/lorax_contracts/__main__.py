@@ -39,7 +39,7 @@ def laws(
     *,
     wire: Annotated[str | None, typer.Option(help="openai or lorax; both when absent")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-    markdown: Annotated[bool, typer.Option(help="as the page docs/laws.md")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="as the page docs/laws.md")] = False,
 ) -> None:
     """List the laws."""
     from lorax_contracts.laws import all_laws  # noqa: PLC0415 - --help must not load the data
@@ -75,7 +75,9 @@ def lint(
     request: Annotated[
         Path | None, typer.Option(help="the request's JSON, for laws about what was asked")
     ] = None,
-    strict: Annotated[bool, typer.Option(help="judge our own, stricter promises too")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="judge our own, stricter promises too")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
 ) -> None:
     """Judge a recorded stream, JSON reply or exchange; no server is needed."""
@@ -111,9 +113,11 @@ def check(
         str | None, typer.Option(help="model, or LoRAX's adapter; the first listed when absent")
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="ID", help="report this law alone")] = None,
-    strict: Annotated[bool, typer.Option(help="judge our own, stricter promises too")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="judge our own, stricter promises too")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
-    junit: Annotated[bool, typer.Option(help="the verdict as JUnit XML")] = False,
+    junit: Annotated[bool, typer.Option("--junit", help="the verdict as JUnit XML")] = False,
     seed: Annotated[int, typer.Option(help="of the exploration")] = 0,
     examples: Annotated[int, typer.Option(min=0, help="requests of the exploration")] = 40,
     requests: Annotated[int, typer.Option(min=1, help="at most, in all")] = 300,
@@ -122,7 +126,7 @@ def check(
     api_key: Annotated[
         str | None, typer.Option(envvar="OPENAI_API_KEY", help="sent as a bearer token")
     ] = None,
-    insecure: Annotated[bool, typer.Option(help="do not check certificates")] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="do not check certificates")] = False,
 ) -> None:
     """Run the laws against a live server; read-only, bounded, polite."""
     from lorax_contracts.check import Options  # noqa: PLC0415 - see laws
@@ -151,7 +155,7 @@ def check(
             reply_seconds=max(patience, min(30.0, seconds)),
         ),
     )
-    with _progress(requests, shown=not (as_json or junit)) as tell:
+    with _no_traces(), _progress(requests, shown=not (as_json or junit)) as tell:
         verdict = run(url, options, tell)
     if as_json:
         typer.echo(json.dumps(verdict_document(verdict), indent=2))
@@ -164,6 +168,18 @@ def check(
     if verdict.findings:
         raise typer.Exit(1)
     raise typer.Exit(2 if verdict.unfinished else 0)
+
+
+@contextmanager
+def _no_traces() -> Generator[None]:
+    """Lets Hypothesis keep its notes in a folder that goes away, not in the user's."""
+    from tempfile import TemporaryDirectory  # noqa: PLC0415 - only check needs it
+
+    from hypothesis.configuration import set_hypothesis_home_dir  # noqa: PLC0415 - slow to load
+
+    with TemporaryDirectory(prefix="lorax-contracts-") as folder:
+        set_hypothesis_home_dir(folder)
+        yield
 
 
 @contextmanager

@@ -7,8 +7,10 @@ broken on purpose, which others its consequences break, and where the deviation 
 from pathlib import Path
 
 from lorax_contracts.check import Options, Verdict, check_server
+from lorax_contracts.laws import law
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
+from tests.contracts.planted_lorax import PLANTED
 
 __all__ = ["PAGE", "judged", "page", "row"]
 
@@ -24,6 +26,16 @@ Written by `python -m tests.contracts.detection`; a test holds each line against
 
 | the server | law | also named | seen at |
 |---|---|---|---|
+"""
+
+_LORAX = """
+## LoRAX's own wire
+
+{many} times the mock with one thing changed on its way: each is found under its law, and the mock as it
+is gives no finding (`tests/contracts/probes/test_lorax.py`).
+
+| the server | law | what is right is read at |
+|---|---|---|
 """
 
 SEEDS = 20
@@ -45,7 +57,9 @@ def row(deviation: Deviation, verdict: Verdict) -> str:
 def page() -> str:
     """The whole page."""
     rows = [row(deviation, judged(deviation)) for deviation in DEVIATIONS]
-    return _HEAD.format(many=len(DEVIATIONS), seeds=SEEDS) + "\n".join(rows) + "\n"
+    table = _HEAD.format(many=len(DEVIATIONS), seeds=SEEDS) + "\n".join(rows) + "\n"
+    lines = [f"| {one.name} | {one.law} | {law(one.law).source} |" for one in PLANTED]
+    return table + _LORAX.format(many=len(PLANTED)) + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

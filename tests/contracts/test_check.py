@@ -17,6 +17,7 @@ from lorax_contracts.errors import CannotRun, UnknownName
 from tests.contracts.detection import PAGE, SEEDS, judged, row
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
+from tests.contracts.planted_lorax import PLANTED
 from tests.contracts.player import ProxyProcess
 from tests.contracts.raw_server import serving
 from tests.contracts.reference import Said, openai
@@ -53,8 +54,10 @@ def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> Non
 
 def test_the_page_lists_each_planted_server_once() -> None:
     """docs/detection.md has a line for each and none besides; at least sixty."""
-    lines = [one for one in PAGE.read_text("utf-8").splitlines() if one.startswith("| ")]
-    assert len(lines) == len(DEVIATIONS) + 1
+    page = PAGE.read_text("utf-8")
+    lines = [one for one in page.splitlines() if one.startswith("| ")]
+    assert len(lines) == len(DEVIATIONS) + len(PLANTED) + 2
+    assert all(f"| {one.name} | {one.law} |" in page for one in PLANTED)
     assert len({one.name for one in DEVIATIONS}) == len(DEVIATIONS) >= 60
     assert sum("LoRAX" in one.source for one in DEVIATIONS) >= 25
 
