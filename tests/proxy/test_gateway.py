@@ -220,7 +220,7 @@ async def test_an_embedding_that_fails_fails_its_request(
 
     async with scripted(more={"/embed": one}) as server:
         upstreams = [{"url": server.url, "kind": "embed"}]
-        async with running(upstream=upstreams, first_event_timeout=0.1) as proxy:
+        async with running(upstream=upstreams, first_event_timeout=0.5) as proxy:
             body = {"model": "", "input": ["good", "bad"], "encoding_format": "base64"}
             reply = await proxy.post(EMBED, body)
     assert reply.status == status, reply
