@@ -1,5 +1,6 @@
 """`lorax-mock`: arguments in, a running mock out."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -70,6 +71,10 @@ def serve(
             envvar="LORAX_MOCK_MAX_CONCURRENT_REQUESTS", min=1, help="Beyond it: 429 at once."
         ),
     ] = _DEFAULT.limits.max_concurrent_requests,
+    adapters: Annotated[
+        Path | None,
+        typer.Option(envvar="LORAX_MOCK_ADAPTERS", help="YAML or JSON list of adapters."),
+    ] = None,
     unknown_adapters: Annotated[
         bool,
         typer.Option(
@@ -88,8 +93,12 @@ def serve(
     prefill_token_ms: Annotated[
         float, typer.Option(envvar="LORAX_MOCK_PREFILL_TOKEN_MS", help="A prompt token.")
     ] = _DEFAULT.costs.prefill_token,
+    adapter_download_ms: Annotated[
+        float,
+        typer.Option(envvar="LORAX_MOCK_ADAPTER_DOWNLOAD_MS", help="An adapter's first use ever."),
+    ] = _DEFAULT.costs.adapter_download,
     adapter_load_ms: Annotated[
-        float, typer.Option(envvar="LORAX_MOCK_ADAPTER_LOAD_MS", help="An adapter's first use.")
+        float, typer.Option(envvar="LORAX_MOCK_ADAPTER_LOAD_MS", help="An adapter, onto the GPU.")
     ] = _DEFAULT.costs.adapter_load,
     announce: Annotated[
         Literal["human", "json"],
@@ -104,6 +113,7 @@ def serve(
 ) -> None:
     """Serve LoRAX's routes until Ctrl-C."""
     # Imported here so that `--help` and wrong options answer at once.
+    from lorax_mock.adapter_file import read_adapters  # noqa: PLC0415 - see above
     from lorax_mock.app import create_app  # noqa: PLC0415 - see above
     from lorax_mock.script import ScriptError  # noqa: PLC0415 - see above
     from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
@@ -124,12 +134,15 @@ def serve(
         costs=Costs(
             prefill_token=prefill_token_ms,
             step=step_ms,
+            adapter_download=adapter_download_ms,
             adapter_load=adapter_load_ms,
             paced=pace == "real",
         ),
         unknown_adapters=unknown_adapters,
     )
     try:
+        if adapters is not None:
+            settings = dataclasses.replace(settings, adapters=read_adapters(adapters))
         app = create_app(check(settings), script)
         listener = bind(host, port)
     except (SettingsError, ScriptError, BindError) as error:
@@ -152,6 +165,61 @@ def serve(
         print(line, flush=True)  # noqa: T201 - the command's output
 
     run(app, listener, ready, with_parent=exit_with_parent)
+
+
+@_cli.command()
+def simulate(
+    workload: Annotated[Path, typer.Argument(help="YAML or JSON: timed arrivals.")],
+    *,
+    form: Annotated[
+        Literal["text", "json", "svg"], typer.Option("--format", help="How to print the schedule.")
+    ] = "text",
+    step_ms: Annotated[float, typer.Option(help="A decode step.")] = _DEFAULT.costs.step,
+    prefill_token_ms: Annotated[
+        float, typer.Option(help="A prompt token.")
+    ] = _DEFAULT.costs.prefill_token,
+    adapter_download_ms: Annotated[
+        float, typer.Option(help="An adapter's first use ever.")
+    ] = _DEFAULT.costs.adapter_download,
+    adapter_load_ms: Annotated[
+        float, typer.Option(help="An adapter, onto the GPU.")
+    ] = _DEFAULT.costs.adapter_load,
+    max_active_adapters: Annotated[
+        int, typer.Option(min=1, help="Adapters on the GPU at once.")
+    ] = _DEFAULT.limits.max_active_adapters,
+) -> None:
+    """Replay timed arrivals on the virtual clock and print the schedule; nothing is served."""
+    from lorax_mock.schedule import as_json, as_svg, as_text  # noqa: PLC0415 - see serve
+    from lorax_mock.workload import (  # noqa: PLC0415 - see serve
+        WorkloadError,
+        read_workload,
+    )
+    from lorax_mock.workload import simulate as run  # noqa: PLC0415 - see serve
+
+    settings = Settings(
+        limits=Limits(max_active_adapters=max_active_adapters),
+        costs=Costs(
+            prefill_token=prefill_token_ms,
+            step=step_ms,
+            adapter_download=adapter_download_ms,
+            adapter_load=adapter_load_ms,
+        ),
+    )
+    try:
+        check(settings)
+        jobs = read_workload(workload.read_text("utf-8"))
+    except (WorkloadError, SettingsError) as error:
+        _fail(f"{workload}: {error}")
+    except OSError as error:
+        _fail(f"{workload}: {error.strerror}")
+    shard, done = run(jobs, settings)
+    match form:
+        case "json":
+            print(json.dumps(as_json(shard.spans, done), indent=1))  # noqa: T201 - the command's output
+        case "svg":
+            print(as_svg(shard.spans, done), end="")  # noqa: T201 - the command's output
+        case "text":
+            print(as_text(done), end="")  # noqa: T201 - the command's output
 
 
 def _fail(line: str) -> NoReturn:

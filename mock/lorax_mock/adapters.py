@@ -20,6 +20,8 @@ __all__ = ["Catalogue"]
 
 _SOURCES: Final = frozenset({"hub", "s3", "local", "pbase"})
 _SHORTEST_PATH: Final = 5
+_RESERVATION: Final = 8_589_934_592
+"""Bytes set aside for adapters: a tenth of an 80 GB GPU."""
 
 
 class Catalogue:
@@ -86,6 +88,13 @@ class Catalogue:
             raise _download(_not_found(one, token))
         if known is not None and known.error is not None:
             raise generation(f"Server error: {known.error}", "load_adapter")
+        if known is not None and known.memory > 1:
+            size = round(known.memory * _RESERVATION)
+            raise generation(
+                f"Server error: Adapter {one} is larger than adapter memory reservation: "
+                f"{size} / {_RESERVATION} bytes",
+                "load_adapter",
+            )
         return known or Adapter(one)
 
 

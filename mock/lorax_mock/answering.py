@@ -6,6 +6,7 @@
 * A client that leaves is noticed between events, and ends its own generation.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final, assert_never
@@ -22,17 +23,21 @@ from lorax_mock.metrics import Metrics
 from lorax_mock.pace import Watch, breathe, clock, pause
 from lorax_mock.replies import encode_error, sse
 from lorax_mock.rulebook import Rulebook
+from lorax_mock.scheduler import Done, Job, Shard
 from lorax_mock.script_file import ScriptFile
 from lorax_mock.settings import Settings
-from lorax_mock.timing import timing_of
+from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import check_before_permit, validate
+from lorax_mock.validation import Valid, adapter_ids, check_before_permit, validate
 from lorax_mock.wire import Generated, GenerateRequest, Token
 
 __all__ = ["Answering", "Encode", "EncodeEvent"]
 
 _FAIRNESS: Final = 64
 """Events after which an unpaced stream lets others have the loop."""
+
+_DONE: Final = 2_000
+"""Finished jobs that the schedule shows."""
 
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
@@ -60,6 +65,11 @@ class Answering:
         self.script_file: ScriptFile | None = None
         self._permits = settings.limits.max_concurrent_requests
         self._occurrences: dict[bytes, int] = {}
+        self.shard = Shard(
+            settings.limits, settings.costs, memory=settings.memory, loads=settings.loads
+        )
+        self.done: deque[Done] = deque(maxlen=_DONE)
+        self._jobs = 0
 
     def spoken(self, refusal: Refusal) -> tuple[int, bytes]:
         """Status and JSON of a refusal, counted."""
@@ -99,7 +109,7 @@ class Answering:
         finally:
             self._permits += count
 
-    def _run(self, asked: Asked, count: int = 1) -> list[Generated]:
+    def _run(self, asked: Asked, count: int = 1) -> list[tuple[Generated, Timing]]:
         request = asked.request
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
@@ -107,7 +117,11 @@ class Answering:
             raise generation("Server error: This model does not support text generation")
         self.metrics.validated(len(valid.prompt), valid.max_new_tokens)
         token = asked.exchange.download_token(parameters.api_token)
-        identity, persona = self.catalogue.open(parameters, token)
+        try:
+            identity, persona = self.catalogue.open(parameters, token)
+        except LoraxRefusal:
+            self.shard.fail(",".join(adapter_ids(parameters)))
+            raise
         key = request_key(valid, identity, self.settings.seed)
         if not valid.samples:
             seeds = [0] * count
@@ -118,9 +132,36 @@ class Answering:
             self._occurrences[key] = first + count
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
         reply = asked.action.reply
-        return [
+        sequences = [
             generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply) for seed in seeds
         ]
+        return list(zip(sequences, self._schedule(asked, identity, valid, sequences), strict=True))
+
+    def _schedule(
+        self, asked: Asked, identity: str, valid: Valid, sequences: list[Generated]
+    ) -> list[Timing]:
+        """What these sequences would have taken, arriving together at the shard's now."""
+        if asked.has_pace:
+            costs = asked.costs(self.settings.costs)
+            own = [costs.step * (len(one.tokens) - 1) for one in sequences]
+            return [Timing(0.0, 0.0, costs.first, costs.first + steps) for steps in own]
+        arrived = self.shard.now
+        done: list[Done] = []
+        for one in sequences:
+            self._jobs += 1
+            job = Job(
+                self._jobs,
+                arrived,
+                identity,
+                len(valid.prompt),
+                max(valid.max_new_tokens, len(one.tokens)),
+                len(one.tokens),
+            )
+            done += self.shard.feed(job)
+        done += self.shard.finish()
+        done.sort(key=_number)
+        self.done.extend(done)
+        return [timing_of(one) for one in done]
 
     async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:
         """Faults that come instead of an answer; raises Refusal, or says that all is said."""
@@ -151,8 +192,9 @@ class Answering:
             with self.permits(count):
                 if await self._fails_first(asked, stream=False):
                     return
-                best, others = pick_best(self._run(asked, count))
-                timing = timing_of(asked.costs(self.settings.costs), best)
+                ran = self._run(asked, count)
+                best, others = pick_best([sequence for sequence, _ in ran])
+                timing = next(times for sequence, times in ran if sequence is best)
                 if asked.paced(self.settings.costs):
                     await pause(timing.total / 1000, exchange)
             headers = [*echoed(request, self.settings), *measured(best, timing)]
@@ -193,8 +235,8 @@ class Answering:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
             with self.permits(1):
                 await self._fails_first(asked, stream=True)
-                sequence = self._run(asked)[0]
-                whole = await self._send_events(asked, sequence, encode, done)
+                sequence, timing = self._run(asked)[0]
+                whole = await self._send_events(asked, sequence, timing, encode, done)
         except Refusal as refusal:
             asked.entry.refused(refusal)
             await exchange.chunk(sse(self.spoken(refusal)[1]))
@@ -203,11 +245,15 @@ class Answering:
             await exchange.end()
 
     async def _send_events(
-        self, asked: Asked, sequence: Generated, encode: EncodeEvent, done: bytes
+        self,
+        asked: Asked,
+        sequence: Generated,
+        timing: Timing,
+        encode: EncodeEvent,
+        done: bytes,
     ) -> bool:
         """Send what there is to send; False when the connection is not to be used any more."""
         costs = asked.costs(self.settings.costs)
-        timing = timing_of(costs, sequence)
         paced = asked.paced(costs)
         exchange, entry = asked.exchange, asked.entry
         last = len(sequence.tokens) - 1
@@ -263,6 +309,10 @@ class Answering:
                 entry.left(place)
                 return False
         return True
+
+
+def _number(one: Done) -> int:
+    return one.job.id
 
 
 def _retyped(headers: list[Header], fault: Fault | None) -> list[Header]:

@@ -28,7 +28,7 @@ class Asked:
 
     def costs(self, costs: Costs) -> Costs:
         """The server's costs, but for what the action says."""
-        if not self._has_pace:
+        if not self.has_pace:
             return costs
         step = costs.step if self.action.step_ms is None else self.action.step_ms
         first = 0.0 if self.action.first_ms is None else self.action.first_ms
@@ -36,10 +36,11 @@ class Asked:
 
     def paced(self, costs: Costs) -> bool:
         """Whether this answer takes real time."""
-        return costs.paced or self._has_pace
+        return costs.paced or self.has_pace
 
     @property
-    def _has_pace(self) -> bool:
+    def has_pace(self) -> bool:
+        """Whether the script gave it a pace of its own."""
         return self.action.first_ms is not None or self.action.step_ms is not None
 
 

@@ -8,10 +8,12 @@ are shown whole.
     DELETE /_mock/journal       forget it
     PUT    /_mock/script        a script, YAML or JSON; it replaces the session's
     DELETE /_mock/script        no script
+    GET    /_mock/schedule      what the shard did and when, in virtual time; .svg draws it
     GET    /_mock/faults        every kind of fault
     POST   /_mock/reset         scripts, calls and journal: as new
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -24,6 +26,8 @@ from lorax_mock.faults import KINDS
 from lorax_mock.journal import Journal
 from lorax_mock.pace import until
 from lorax_mock.rulebook import Rulebook
+from lorax_mock.schedule import as_json, as_svg
+from lorax_mock.scheduler import Done, Shard
 from lorax_mock.script import ScriptError, read_script
 from lorax_mock.settings import Settings
 
@@ -42,6 +46,8 @@ class _App(Protocol):
     catalogue: Catalogue
     journal: Journal
     rulebook: Rulebook
+    shard: Shard
+    done: deque[Done]
 
 
 def _session(exchange: Exchange) -> str:
@@ -82,6 +88,14 @@ class _Admin:
         self._app.rulebook.reset(_session(exchange))
         await exchange.reply(204)
 
+    async def schedule(self, exchange: Exchange) -> None:
+        told = as_json(self._app.shard.spans, self._app.done)
+        await exchange.reply(200, msgspec.json.encode(told), [JSON])
+
+    async def picture(self, exchange: Exchange) -> None:
+        drawn = as_svg(self._app.shard.spans, self._app.done)
+        await exchange.reply(200, drawn.encode(), [(b"content-type", b"image/svg+xml")])
+
     async def faults(self, exchange: Exchange) -> None:
         await exchange.reply(200, msgspec.json.encode({"faults": list(KINDS)}), [JSON])
 
@@ -98,6 +112,8 @@ def admin_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitabl
         "/_mock/adapters": {"GET": admin.adapters},
         "/_mock/journal": {"GET": admin.journal, "DELETE": admin.forget_journal},
         "/_mock/script": {"PUT": admin.script, "DELETE": admin.forget_script},
+        "/_mock/schedule": {"GET": admin.schedule},
+        "/_mock/schedule.svg": {"GET": admin.picture},
         "/_mock/faults": {"GET": admin.faults},
         "/_mock/reset": {"POST": admin.reset},
     }

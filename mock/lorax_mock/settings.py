@@ -37,6 +37,8 @@ class Limits:
     max_batch_prefill_tokens: int = 4145
     max_waiting_tokens: int = 20
     validation_workers: int = 2
+    max_active_adapters: int = 1024
+    adapter_cycle_ms: float = 2000.0
     body_bytes: int = 2_097_152
     """axum's default body limit; LoRAX sets none of its own."""
 
@@ -50,7 +52,12 @@ class Costs:
     """Before the first token, whatever the prompt."""
 
     step: float = 20.0
+    adapter_download: float = 700.0
+    """An adapter's first use ever."""
+
     adapter_load: float = 300.0
+    """Each time it is brought onto the GPU."""
+
     paced: bool = False
 
 
@@ -68,6 +75,12 @@ class Adapter:
 
     token: str | None = None
     """The `api_token` that its download needs."""
+
+    memory: float = 0.01
+    """Its share of the memory set aside for adapters; more than 1 never loads."""
+
+    load_ms: float | None = None
+    """What a load takes, if not what it takes in general."""
 
 
 _DEFAULT_ADAPTERS = (
@@ -106,6 +119,16 @@ class Settings:
     chat_template: str = LLAMA_3_TEMPLATE
 
     @property
+    def memory(self) -> dict[str, float]:
+        """Shares of the adapter memory by id."""
+        return {adapter.id: adapter.memory for adapter in self.adapters}
+
+    @property
+    def loads(self) -> dict[str, float]:
+        """Milliseconds of a load by id, where an adapter has its own."""
+        return {one.id: one.load_ms for one in self.adapters if one.load_ms is not None}
+
+    @property
     def has_adapters(self) -> bool:
         """Encoders have no memory set aside for adapters."""
         return self.kind == "generate"
@@ -126,7 +149,8 @@ def check(settings: Settings) -> Settings:
         )
     if limits.max_best_of < 1 or limits.max_concurrent_requests < 1:
         raise SettingsError("max_best_of and max_concurrent_requests must be at least 1")
-    for cost in (settings.costs.prefill_token, settings.costs.step, settings.costs.adapter_load):
+    costs = settings.costs
+    for cost in (costs.prefill_token, costs.step, costs.adapter_download, costs.adapter_load):
         if not 0 <= cost < 1e9:
             raise SettingsError(f"a cost of {cost} ms is not a time: give 0 or more")
     return settings

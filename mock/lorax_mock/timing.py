@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from lorax_mock.settings import Costs
-from lorax_mock.wire import Generated
+from lorax_mock.scheduler import Done
 
 __all__ = ["Timing", "timing_of"]
 
@@ -23,8 +22,8 @@ class Timing:
         return self.validation + self.queue + self.inference
 
 
-def timing_of(costs: Costs, sequence: Generated) -> Timing:
-    """A lone request's times: prefill of its prompt, then one step a token."""
-    first = costs.first + costs.prefill_token * sequence.prompt_tokens
-    steps = costs.step * (len(sequence.tokens) - 1)
-    return Timing(0.0, 0.0, first, first + steps)
+def timing_of(done: Done) -> Timing:
+    """The times of a job that the scheduler has done."""
+    return Timing(
+        0.0, done.started - done.job.at, done.first - done.started, done.finished - done.started
+    )

@@ -174,3 +174,40 @@ def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
     _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
     assert _as(mock, "pace").elapsed.total_seconds() > 0.08
     assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"
+
+
+def test_the_headers_tell_the_shards_times(start_mock: Callable[..., Running]) -> None:
+    """First use downloads and loads, the next is at once, a switch loads again."""
+    running = start_mock()
+
+    def queued(adapter: str) -> int:
+        body = {"inputs": "a", "parameters": {"adapter_id": adapter, "max_new_tokens": 3}}
+        headers = running.http.post("/generate", json=body).headers
+        assert int(headers["x-total-time"]) >= int(headers["x-queue-time"])
+        return int(headers["x-queue-time"])
+
+    names = ["acme/pirate", "acme/pirate", "acme/poet", "acme/pirate"]
+    assert [queued(name) for name in names] == [1000, 0, 1000, 300]
+    told = running.http.get("/_mock/schedule").json()
+    assert [span["kind"] for span in told["spans"]].count("load") == 3
+    assert len(told["jobs"]) == 4
+    assert running.http.get("/_mock/schedule.svg").text.startswith("<svg ")
+
+
+def test_an_adapter_file_decides_who_loads(
+    start_mock: Callable[..., Running], tmp_path: Path
+) -> None:
+    """Private ones by token, huge ones never."""
+    path = tmp_path / "adapters.yaml"
+    path.write_text("- {id: a/private, token: secret}\n- {id: a/huge, memory: 2}\n")
+    running = start_mock("--adapters", str(path))
+
+    def ask(adapter: str, **headers: str) -> httpx.Response:
+        body = {"inputs": "a", "parameters": {"adapter_id": adapter}}
+        return running.http.post("/generate", json=body, headers=headers)
+
+    assert ask("a/private").status_code == 424
+    assert ask("a/private", authorization="Bearer EMPTY").status_code == 424
+    assert ask("a/private", authorization="Bearer secret").status_code == 200
+    assert "is larger than adapter memory reservation" in ask("a/huge").json()["error"]
+    assert ask("acme/pirate").status_code == 424

@@ -1,10 +1,12 @@
 """The command, as people and parent processes use it."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -89,3 +91,19 @@ def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> 
     running = start_mock(environment={"LORAX_MOCK_MODEL_ID": "org/other", "LORAX_MOCK_SEED": "5"})
     assert running.announced["model_id"] == "org/other"
     assert running.http.get("/info").json()["model_id"] == "org/other"
+
+
+def test_simulate_prints_a_schedule(tmp_path: Path) -> None:
+    """As a table, as JSON, as a picture; a wrong workload is one line."""
+    path = tmp_path / "work.yaml"
+    path.write_text("- {at: 0, adapter: a}\n")
+    assert "(milliseconds of virtual time)" in _run("simulate", str(path)).stdout
+    told = json.loads(_run("simulate", str(path), "--format", "json").stdout)
+    assert told["jobs"][0]["started"] == 1000
+    assert _run("simulate", str(path), "--format", "svg").stdout.startswith("<svg ")
+    path.write_text("- {att: 0}\n")
+    ended = _run("simulate", str(path))
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "did you mean 'at'?" in ended.stderr
+    assert _run("simulate", str(tmp_path / "none")).returncode == 2
