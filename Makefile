@@ -17,12 +17,14 @@ UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
 JUDGES := $(sort $(basename $(notdir $(wildcard requirements/judges/*.txt))))
 
-# $(call environment,FOLDER) makes one; $(call install,FOLDER) is the start of an install command.
+# $(call environment,FOLDER) makes one unless it is there: another interpreter on top of it would
+# leave two. $(call install,FOLDER) is the start of an install command; what uv made has no pip.
 ifneq ($(UV),)
-environment = $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(1)
+environment = [ -x $(1)/bin/python ] || $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(1)
 install = $(UV) pip install --quiet --python $(1)/bin/python
 else
-environment = "$(PYTHON)" -m venv $(1)
+environment = [ -x $(1)/bin/python ] || "$(PYTHON)" -m venv $(1); \
+	$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(1)/bin/python -m ensurepip >/dev/null
 install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 endif
 
