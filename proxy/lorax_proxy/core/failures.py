@@ -235,7 +235,8 @@ def _invalid(message: str, prompt_param: str) -> ApiError:
             "completion). Please reduce the length of either.",
             prompt_param,
         )
-    return ApiError(400, _cut(message), "invalid_request_error", code="invalid_value")
+    shown = _cut(message.strip() or "LoRAX refused the request without a word.")
+    return ApiError(400, shown, "invalid_request_error", code="invalid_value")
 
 
 def _length_error(message: str, prompt_param: str) -> ApiError:

@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lorax_contracts import loader
@@ -214,6 +214,8 @@ def test_any_other_text_is_a_502(
 
 
 @pytest.mark.law
+@example(Refused(422, "validation", " "), True)
+@example(Refused(422, "generation", ""), True)
 @given(
     st.sampled_from(Lost)
     | st.builds(
@@ -231,7 +233,7 @@ def test_any_failure_has_a_whole_answer(
     """A status that is an error, a message, a type; nothing that reached LoRAX is tried again."""
     error = told(failure, has_adapter=has_adapter)
     assert 400 <= error.status <= 599
-    assert error.message
+    assert error.message.strip()
     assert error.type
     if retries(error):
         assert error.status in (429, 503)
