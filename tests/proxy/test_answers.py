@@ -61,6 +61,7 @@ async def test_events_behind_the_end_are_ignored() -> None:
     """The final event ends the choice, whatever else is in the read."""
     source = answer(final("</s>") + tokens("more") + b"data: garbage\n\n")
     assert await source.pieces() == [Finished("stop", 3, 7)]
+    assert not source.failed
 
 
 async def test_comments_do_not_begin_an_answer() -> None:

@@ -241,6 +241,7 @@ async def test_it_says_at_start_what_it_serves(capsys: pytest.CaptureFixture[str
     ]
 
 
+@pytest.mark.slow
 async def test_an_upstream_that_is_not_there_is_told_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -248,7 +249,8 @@ async def test_an_upstream_that_is_not_there_is_told_once(
     steps: Sequence[Step] = [Send(json_answer({}, 500))]
     async with ScriptedServer(lorax(more={"/info": steps})) as server:
         async with running(server) as proxy:
-            await proxy.get("/ready")
+            # it asks by itself, once a second, and /ready joins its second question
+            await server.next_request(2)
             await proxy.get("/ready")
         url = server.url
     (line,) = [

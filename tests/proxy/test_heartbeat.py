@@ -59,11 +59,14 @@ class Slow:
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Event()
+        self.turns: asyncio.Semaphore | None = None
 
     async def send(self, message: Any) -> None:
-        """Take one message when the gate is open."""
+        """Take one message when the gate is open and it has its turn, if they are counted."""
         self.arrived.set()
         await self.gate.wait()
+        if self.turns is not None:
+            await self.turns.acquire()
         self.sent.append(message.get("body", message["type"]))
 
     def client(self) -> Client:
@@ -112,7 +115,7 @@ async def test_a_stream_that_began_early_beats_by_its_interval() -> None:
     slow = Slow()
     client = slow.client()
     async with heart(client, first=600, interval=15) as beating:
-        await asyncio.sleep(1)
+        await asyncio.sleep(20)
         await client.start(200, ())
         await beating.write(b"x")
         await asyncio.sleep(31)
@@ -151,12 +154,13 @@ async def test_nothing_overtakes_a_beginning() -> None:
     """Text that comes while status and headers are on their way waits for them."""
     slow = Slow()
     client = slow.client()
-    slow.gate.clear()
-    async with heart(client, first=0.001, interval=60) as beating:
+    slow.turns = asyncio.Semaphore(0)
+    async with heart(client, first=1, interval=60) as beating:
         await slow.arrived.wait()
         writing = asyncio.create_task(beating.write(b"x"))
-        await asyncio.sleep(0)
-        slow.gate.set()
+        for _ in range(3):
+            await asyncio.sleep(1)
+            slow.turns.release()
         await writing
     assert slow.sent == ["http.response.start", b":\n\n", b"x"]
 

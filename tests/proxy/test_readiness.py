@@ -170,6 +170,7 @@ async def test_a_tokenizer_that_appends_eos_can_complete_but_not_chat() -> None:
 async def test_a_proxy_can_end_while_it_asks() -> None:
     """An upstream that says nothing does not keep it, and leaves no task behind."""
     before = asyncio.all_tasks()
-    async with ScriptedServer(lorax(more={"/info": [Hold()]})) as server, running(server):
+    script = lorax(more={"/info": [Hold()]})
+    async with ScriptedServer(script) as server, asyncio.timeout(5), running(server):
         await server.next_request()
     assert asyncio.all_tasks() == before
