@@ -30,7 +30,7 @@ from lorax_contracts import transcripts
 from lorax_contracts.exchange import End
 from lorax_contracts.transcripts import Call, Reply, Request, Transcript
 
-__all__ = ["KEPT_HEADERS", "Played", "ProxyProcess", "Upstream", "play", "warm"]
+__all__ = ["KEPT_HEADERS", "Played", "ProxyProcess", "Upstream", "ask", "play", "warm"]
 
 KEPT_HEADERS = ("content-type", "retry-after", "x-should-retry", "x-ignored-parameters")
 """Headers of the proxy's reply that are part of a transcript; others name a moment or a process."""
@@ -59,8 +59,13 @@ class Upstream:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
                 """Nothing: a test's output is pytest's."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Nothing: a proxy hangs up after a stop string, and that is right."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -151,7 +156,7 @@ class ProxyProcess:
         deadline = time.monotonic() + 30
         while True:
             try:
-                if _ask(self.url, Request("GET", "/ready"))[0] == 200:
+                if ask(self.url, Request("GET", "/ready"))[0] == 200:
                     return self
             except OSError:
                 pass
@@ -182,7 +187,8 @@ class Played:
     headers: Mapping[str, str]
 
 
-def _ask(base: str, request: Request) -> tuple[int, dict[str, str], bytes, End]:
+def ask(base: str, request: Request) -> tuple[int, dict[str, str], bytes, End]:
+    """Status, headers in lower case, body, and how it ended."""
     where = urlsplit(base)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=30)
     try:
@@ -204,7 +210,7 @@ def _ask(base: str, request: Request) -> tuple[int, dict[str, str], bytes, End]:
 def play(transcript: Transcript, proxy: str, upstream: Upstream) -> Played:
     """Asks the proxy what the transcript's client asks."""
     upstream.expect(transcript.calls)
-    status, headers, body, end = _ask(proxy, transcript.request)
+    status, headers, body, end = ask(proxy, transcript.request)
     kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
     asked = list(upstream.asked)
     # Concurrent calls (n > 1) may arrive in any order: those that are as recorded keep their place.

@@ -35,7 +35,7 @@ def crashing(asked: Asked) -> Said:
     return said
 
 
-def explored(number: int, examples: int = 150) -> tuple[Session, InProcess]:
+def explored(number: int, examples: int = 100) -> tuple[Session, InProcess]:
     """A run against the rare fault."""
     server = InProcess(rare)
     server.base += "/v1"

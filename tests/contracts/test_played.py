@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lorax_contracts import loader, transcripts
-from lorax_contracts.exchange import Exchange
+from lorax_contracts import loader, strategies, transcripts
+from lorax_contracts.exchange import End, Exchange
 from lorax_contracts.judge import judge
-from lorax_contracts.transcripts import Request
-from tests.contracts.player import ProxyProcess, Upstream, play, warm
+from lorax_contracts.strategies import Fault, FaultPlan
+from lorax_contracts.transcripts import Call, Reply, Request
+from tests.contracts.player import ProxyProcess, Upstream, ask, play, warm
 
 NAMES = loader.transcript_names()
 
@@ -89,3 +92,38 @@ def test_the_mock_answers_what_the_proxy_asks_as_lorax_does(name: str, mock: str
     """Every law of LoRAX's wire holds for the mock's answer to the proxy's very request."""
     for call in transcripts.load(name).calls:
         assert judge(_post(mock, call.request), strict=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.law
+@given(plan=strategies.fault_plans(), stream=st.booleans())
+def test_no_fault_of_lorax_is_called_an_answer(
+    plan: FaultPlan, stream: bool, proxy: str, upstream: Upstream
+) -> None:
+    """Whatever goes wrong behind it, the proxy says so by a status or an error event, lawfully."""
+    native = transcripts.load("chat_stream").calls[0].reply
+    if plan.fault is Fault.STATUS:
+        said = Reply(plan.status, {"content-type": "application/json"}, plan.body())
+    else:
+        end = End.CUT if plan.fault is Fault.CUT else End.COMPLETE
+        said = Reply(200, native.headers, plan.body(), end)
+    upstream.expect((Call(Request("POST", "/generate_stream"), said),))
+    request = {
+        "model": "acme/poet",
+        "messages": [{"role": "user", "content": "Hi"}],
+        # A stop string that does not come: folded from a stream where none is asked for.
+        **({"stream": True} if stream else {"stop": ["\u2603\u2603"]}),
+    }
+    status, headers, body, end = ask(proxy, Request("POST", "/v1/chat/completions", request))
+    exchange = Exchange(
+        method="POST",
+        path="/v1/chat/completions",
+        request=request,
+        status=status,
+        headers=tuple(headers.items()),
+        body=body,
+        end=end,
+    )
+    answered = status == 200 and (b"[DONE]" in body or not stream)
+    assert answered == (plan.fault in {Fault.NONE, Fault.RECHUNKED})
+    assert judge(exchange, strict=True) == []
