@@ -16,6 +16,7 @@ from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
+from lorax_proxy.core.constraints import is_dear
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
@@ -121,7 +122,13 @@ class Gateway:
         found = await self._merged(request, found)
         now = self._now()
         template = self._directory.template(found.route, found.facts)
-        plan = plan_chat(request, found.route, found.facts, template, now)
+        if is_dear(request):
+            # lowering many tools takes up to a second, which other requests must not wait for
+            plan = await asyncio.to_thread(
+                plan_chat, request, found.route, found.facts, template, now
+            )
+        else:
+            plan = plan_chat(request, found.route, found.facts, template, now)
         answer_id = f"chatcmpl-{self._new_id()}"
         style = ChatStyle(
             answer_id,

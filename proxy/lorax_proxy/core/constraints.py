@@ -1,0 +1,217 @@
+"""What LoRAX is to enforce: the tools or the format of a request, as one lowered schema.
+
+LoRAX enforces one schema a request (server/lorax_server/utils/logits_process.py:532), so tools that
+may be called and a JSON format exclude each other.
+
+Lowering judges what a grammar would cost LoRAX to compile, and searches for one that is not too
+dear: milliseconds for a few tools, up to a second for a hundred. Clients send the same tools with
+every turn, so the last results are remembered, by the JSON of what they were made from. Equal
+requests still give equal grammars.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from lorax_proxy.core.schemas import JSON_OBJECT, Lowered, SchemaRefused, lower
+from lorax_proxy.core.tools import (
+    Allowed,
+    Auto,
+    Choice,
+    FunctionTool,
+    Named,
+    NoTools,
+    Required,
+    ToolGrammar,
+    tool_grammar,
+)
+from lorax_proxy.errors import RequestRefused
+from lorax_proxy.wire.openai_requests import (
+    AllowedToolsChoice,
+    ChatRequest,
+    CustomTool,
+    CustomToolChoice,
+    FunctionCallOption,
+    FunctionObject,
+    JsonSchemaFormat,
+    NamedToolChoice,
+    TextFormat,
+)
+
+__all__ = ["Constraints", "constraints_of", "is_dear"]
+
+_REMEMBERED = 256
+"""Grammars and schemas that are remembered: the applications behind one proxy have some dozens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What a chat request has LoRAX enforce.
+
+    Attributes:
+        tools: The tools as a chat template takes them; None when none may be called.
+        grammar: How an answer that may call them is to be read.
+        schema: The lowered schema to send, of the tools or of the format.
+    """
+
+    tools: Sequence[Mapping[str, Any]] | None = None
+    grammar: ToolGrammar | None = None
+    schema: Mapping[str, Any] | None = None
+
+
+def is_dear(request: ChatRequest) -> bool:
+    """Whether the request's constraints may take long enough to be worth a thread."""
+    return bool(request.tools or request.functions) or isinstance(
+        request.response_format, JsonSchemaFormat
+    )
+
+
+def constraints_of(request: ChatRequest) -> Constraints:
+    """The constraints of a chat request.
+
+    Raises:
+        RequestRefused: For custom tools, unknown names, schemas that cannot be enforced, and for
+            tools and a format together.
+    """
+    functions, place = _functions(request)
+    choice = _choice(request, functions)
+    if not functions or isinstance(choice, NoTools):
+        return Constraints(schema=_format_schema(request))
+    if request.response_format is not None and not isinstance(request.response_format, TextFormat):
+        raise RequestRefused(
+            "'response_format' cannot be enforced while tools may be called: LoRAX enforces one "
+            "schema a request. Set 'tool_choice' to 'none', or leave one out.",
+            param="response_format",
+            code="unsupported_parameter",
+        )
+    described = [function.model_dump(exclude_none=True) for function in functions]
+    parallel = request.functions is None and request.parallel_tool_calls is not False
+    try:
+        grammar = _grammar(json.dumps(described), place, choice, parallel=parallel)
+    except SchemaRefused as error:
+        raise RequestRefused(
+            f"Invalid schema for a function: {error}", param=error.path, code="invalid_json_schema"
+        ) from None
+    return Constraints(
+        tools=[{"type": "function", "function": function} for function in described],
+        grammar=grammar,
+        schema=None if grammar is None else grammar.schema,
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _grammar(functions: str, place: str, choice: Choice, *, parallel: bool) -> ToolGrammar | None:
+    return tool_grammar(
+        [
+            FunctionTool(
+                name=function["name"],
+                description=function.get("description"),
+                parameters=function.get("parameters"),
+                strict=function.get("strict", False),
+                path=place.format(index),
+            )
+            for index, function in enumerate(json.loads(functions))
+        ],
+        choice,
+        parallel=parallel,
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _lowered(schema: str, *, strict: bool) -> Lowered:
+    return lower(json.loads(schema), path="response_format.json_schema.schema", strict=strict)
+
+
+def _format_schema(request: ChatRequest) -> Mapping[str, Any] | None:
+    """The schema that `response_format` asks for; `text` asks for none, and LoRAX would apply one.
+
+    Raises:
+        RequestRefused: When a strict schema cannot be enforced, by its path.
+    """
+    wanted = request.response_format
+    if wanted is None or isinstance(wanted, TextFormat):
+        return None
+    if not isinstance(wanted, JsonSchemaFormat) or wanted.json_schema.schema_ is None:
+        return JSON_OBJECT
+    strict = bool(wanted.json_schema.strict)
+    try:
+        return _lowered(json.dumps(wanted.json_schema.schema_), strict=strict).schema
+    except SchemaRefused as error:
+        raise RequestRefused(
+            f"Invalid schema for 'response_format': {error}",
+            param=error.path,
+            code="invalid_json_schema",
+        ) from None
+
+
+def _functions(request: ChatRequest) -> tuple[Sequence[FunctionObject], str]:
+    """The functions, and where each stands in the request."""
+    if request.functions is not None:
+        if request.tools:
+            raise RequestRefused(
+                "'functions' is the older form of 'tools': send one of them.",
+                param="functions",
+                code="invalid_value",
+            )
+        return request.functions, "functions[{}]"
+    functions: list[FunctionObject] = []
+    for index, tool in enumerate(request.tools or ()):
+        if isinstance(tool, CustomTool):
+            raise RequestRefused(
+                "Unsupported tool: custom tools are not supported; describe a function instead.",
+                param=f"tools[{index}].type",
+                code="unsupported_parameter",
+            )
+        functions.append(tool.function)
+    return functions, "tools[{}].function"
+
+
+def _choice(request: ChatRequest, functions: Sequence[FunctionObject]) -> Choice:
+    chosen = request.tool_choice if request.functions is None else request.function_call
+    param = "tool_choice" if request.functions is None else "function_call"
+    if chosen is None and request.functions is None and request.function_call is not None:
+        param, chosen = "function_call", request.function_call
+    if not functions and chosen not in (None, "none", "auto"):
+        raise RequestRefused(
+            f"'{param}' is only allowed when 'tools' are specified.",
+            param=param,
+            code="invalid_value",
+        )
+    match chosen:
+        case None | "auto":
+            return Auto()
+        case "none":
+            return NoTools()
+        case "required":
+            return Required()
+        case CustomToolChoice():
+            raise RequestRefused(
+                "Unsupported tool choice: custom tools are not supported.",
+                param=f"{param}.type",
+                code="unsupported_parameter",
+            )
+        case AllowedToolsChoice(allowed_tools=allowed):
+            names = tuple(
+                _known(_allowed_name(tool), functions, f"{param}.allowed_tools.tools[{index}]")
+                for index, tool in enumerate(allowed.tools)
+            )
+            return Allowed(names, allowed.mode)
+        case NamedToolChoice(function=function) | (FunctionCallOption() as function):
+            return Named(_known(function.name, functions, f"{param}.function.name"))
+
+
+def _allowed_name(tool: Mapping[str, Any]) -> str:
+    function = tool.get("function", tool)
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""
+
+
+def _known(name: str, functions: Sequence[FunctionObject], param: str) -> str:
+    if name not in {function.name for function in functions}:
+        raise RequestRefused(
+            f"Invalid '{param}': no function '{name}' in 'tools'.",
+            param=param,
+            code="invalid_value",
+        )
+    return name
