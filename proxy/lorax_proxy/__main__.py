@@ -1,5 +1,12 @@
 """`lorax-proxy`: arguments in, a running proxy out."""
 
+import signal
+
+# Ctrl-C while the imports below take their time ends the program, not in a traceback of theirs;
+# who started us in the background, with the signal ignored, keeps it so.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -31,7 +31,7 @@ import httptools
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
 
-__all__ = ["DirectTransport"]
+__all__ = ["DirectExchange", "DirectTransport"]
 
 _MAX_IDLE = 256
 """Connections that are kept: as many as streams that commonly end at once; each is one socket."""
