@@ -48,6 +48,10 @@ def serve(
     model_id: Annotated[
         str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="What /info calls the base model.")
     ] = _DEFAULT.model_id,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(envvar="LORAX_MOCK_TOKENIZER", help="A tokenizer.json, for real counts."),
+    ] = None,
     kind: Annotated[
         Literal["generate", "embed", "classify"],
         typer.Option(envvar="LORAX_MOCK_KIND", help="What the model is for."),
@@ -118,6 +122,7 @@ def serve(
     from lorax_mock.script import ScriptError  # noqa: PLC0415 - see above
     from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
     from lorax_mock.serving import serve as run  # noqa: PLC0415 - see above
+    from lorax_mock.tokenizer_file import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
 
     settings = Settings(
         model_id=model_id,
@@ -143,9 +148,12 @@ def serve(
     try:
         if adapters is not None:
             settings = dataclasses.replace(settings, adapters=read_adapters(adapters))
-        app = create_app(check(settings), script)
+        words = None
+        if tokenizer is not None:
+            words = read_tokenizer(tokenizer)
+        app = create_app(check(settings), script, words)
         listener = bind(host, port)
-    except (SettingsError, ScriptError, BindError) as error:
+    except (SettingsError, ScriptError, TokenizerError, BindError) as error:
         _fail(str(error))
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"

@@ -152,9 +152,13 @@ def _native_event(request: GenerateRequest) -> EncodeEvent:
     return partial(encode_stream_event, details=request.parameters.details, prompt=prompt)
 
 
-def create_app(settings: Settings | None = None, script: Path | None = None) -> MockApp:
+def create_app(
+    settings: Settings | None = None,
+    script: Path | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> MockApp:
     """A mock server as an ASGI application; raises ScriptError for a wrong script."""
-    app = MockApp(settings or Settings())
+    app = MockApp(settings or Settings(), tokenizer)
     if script is not None:
         app.script_file = ScriptFile(script, app.rulebook)
     return app

@@ -21,18 +21,18 @@ from lorax_mock.openai_replies import (
 )
 from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
+from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.tools import message_of, plain_message
 from lorax_mock.wire import Generated, GenerateRequest, Token
 
 __all__ = ["openai_routes"]
-
-_BOS, _EOS = "<|begin_of_text|>", "<|eot_id|>"
 
 
 class _App(Protocol):
     """What these routes need of the shell."""
 
     settings: Settings
+    tokenizer: Tokenizer
 
     async def read(self, exchange: Exchange, kind: Kind) -> Any: ...
 
@@ -55,11 +55,13 @@ class _App(Protocol):
 def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
     """Path and method to handler."""
     settings = app.settings
+    bos = "" if app.tokenizer.bos is None else app.tokenizer.decode([app.tokenizer.bos])
+    eos = app.tokenizer.decode([app.tokenizer.eos])
 
     async def chat(exchange: Exchange) -> None:
         asked: ChatRequest = await app.read(exchange, CHAT_REQUEST)
         # Template and tool errors come before the stream, so they keep their status.
-        inputs, form, calls = prepare(asked, settings.chat_template, bos=_BOS, eos=_EOS)
+        inputs, form, calls = prepare(asked, settings.chat_template, bos=bos, eos=eos)
         request = chat_to_native(asked, settings.model_id, inputs, form)
         if request.stream:
             await app.stream(exchange, request, encode_chat_chunk, DONE)

@@ -1,0 +1,206 @@
+"""A pytest plugin: a mock LoRAX, a proxy before it, and ready clients, as fixtures.
+
+    def test_answer(lorax_mock, openai_client):
+        lorax_mock.script({"rules": [{"reply": {"text": "Ahoy!"}}]})
+        ...
+
+    @pytest.mark.lorax_fault("overload", "cut@120")     # one a request, then none
+    def test_retry(lorax_mock, openai_client): ...
+
+One mock process, and one proxy, for each worker of a run; scripts, faults and journal are each test's own,
+because the mock is reset before it. A failing test shows the journal. Everything talks over real sockets to
+real processes started by their commands, so what passes here is what a user's program would see.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any, Final
+
+import httpx
+import pytest
+
+__all__ = ["MockServer"]
+
+_URL: Final = re.compile(r"https?://[^\s/]+")
+_START_SECONDS: Final = 20.0
+
+
+@dataclass
+class MockServer:
+    """A running mock."""
+
+    url: str
+    model_id: str
+    adapters: list[str]
+    _http: httpx.Client = field(repr=False)
+
+    def script(self, script: str | dict[str, Any]) -> None:
+        """Rules from now on; raises ValueError with the line and key of a mistake."""
+        text = script if isinstance(script, str) else json.dumps(script)
+        reply = self._http.put("/_mock/script", content=text)
+        if reply.status_code != 200:
+            raise ValueError(reply.json()["error"])
+
+    def faults(self, *ids: str) -> None:
+        """One fault a request, in order; then the mock answers as it always does."""
+        self.script({"rules": [{"name": "faults", "sequence": [{"fault": one} for one in ids]}]})
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """What came and what left, once nothing is being answered any more."""
+        entries: list[dict[str, Any]] = self._told()["entries"]
+        return entries
+
+    @property
+    def manners(self) -> list[str]:
+        """What clients should not have done."""
+        found: list[str] = self._told()["manners"]
+        return found
+
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = self._http.get("/_mock/journal?wait=1").json()
+        return told
+
+    def reset(self) -> None:
+        """No rules, no journal."""
+        self._http.post("/_mock/reset").raise_for_status()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the markers."""
+    config.addinivalue_line(
+        "markers", "lorax_script(rules): a script for the mock, YAML or mapping"
+    )
+    config.addinivalue_line("markers", "lorax_fault(*ids): one fault a request, in order")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the journal of a mock under a test that failed."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("lorax_mock")
+    if report.when == "call" and report.failed and isinstance(server, MockServer):
+        try:
+            lines = [json.dumps(entry, ensure_ascii=False) for entry in server.journal]
+        except httpx.HTTPError as error:
+            lines = [f"the mock does not answer: {error!r}"]
+        report.sections.append(("lorax-mock journal", "\n".join(lines) or "no request came"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def lorax_mock_options() -> list[str]:
+    """Options of `lorax-mock serve`; override it to have others."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def lorax_mock_server(lorax_mock_options: list[str]) -> Iterator[MockServer]:
+    """The mock of this worker; tests ask for `lorax_mock`."""
+    command = ["-m", "lorax_mock", "serve", "--port=0", "--announce=json", "--exit-with-parent"]
+    with _process([*command, *lorax_mock_options]) as process:
+        told = json.loads(_first_line(process, "lorax-mock"))
+        with httpx.Client(base_url=told["url"], timeout=30) as client:
+            yield MockServer(told["url"], told["model_id"], told["adapters"], client)
+
+
+@pytest.fixture
+def lorax_mock(lorax_mock_server: MockServer, request: pytest.FixtureRequest) -> MockServer:
+    """A mock that nobody has used yet, with the script and faults that the test's markers name."""
+    lorax_mock_server.reset()
+    script = request.node.get_closest_marker("lorax_script")
+    faults = request.node.get_closest_marker("lorax_fault")
+    if script is not None:
+        lorax_mock_server.script(script.args[0])
+    if faults is not None:
+        lorax_mock_server.faults(*faults.args)
+    return lorax_mock_server
+
+
+@pytest.fixture(scope="session")
+def lorax_proxy_options() -> list[str]:
+    """Options of `lorax-proxy serve`; override it to have others."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def lorax_proxy(lorax_mock_server: MockServer, lorax_proxy_options: list[str]) -> Iterator[str]:
+    """The address of a proxy before the mock, for any OpenAI client's `base_url`."""
+    command = ["-m", "lorax_proxy", "serve", "--port=0", f"--upstream={lorax_mock_server.url}"]
+    with _process([*command, *lorax_proxy_options]) as process:
+        line = _first_line(process, "lorax-proxy")
+        match = _URL.search(line)
+        if match is None:
+            pytest.fail(f"lorax-proxy did not tell its address: {line!r}")
+        deadline = time.monotonic() + _START_SECONDS
+        while httpx.get(f"{match[0]}/ready", timeout=5).status_code != 200:
+            if time.monotonic() > deadline:
+                pytest.fail("lorax-proxy did not become ready")
+            time.sleep(0.01)
+        yield f"{match[0]}/v1"
+
+
+@pytest.fixture
+def openai_client(lorax_mock: MockServer, lorax_proxy: str) -> Iterator[Any]:
+    """An `openai.OpenAI` that talks to the proxy before `lorax_mock`, without retries."""
+    del lorax_mock  # asked for so that it is reset and scripted first
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=lorax_proxy, api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_openai_client(lorax_mock: MockServer, lorax_proxy: str) -> AsyncIterator[Any]:
+    """The same as `openai.AsyncOpenAI`; needs an async plugin such as anyio's."""
+    del lorax_mock
+    openai = pytest.importorskip("openai")
+    async with openai.AsyncOpenAI(base_url=lorax_proxy, api_key="unused", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def lorax_client(lorax_mock: MockServer) -> Any:
+    """LoRAX's own `lorax.Client`, on the mock itself."""
+    return pytest.importorskip("lorax").Client(lorax_mock.url)
+
+
+class _process:  # noqa: N801 - used as a statement, like the functions of contextlib
+    """A Python child with a pipe to its stdin, ended with the block."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._arguments = arguments
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        self._child = subprocess.Popen(  # noqa: S603 - our own commands
+            [sys.executable, *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self._child
+
+    def __exit__(self, *exception: object) -> None:
+        self._child.terminate()
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _first_line(process: subprocess.Popen[str], name: str) -> str:
+    output: IO[str] | None = process.stdout
+    line = output.readline() if output is not None else ""
+    if not line:
+        pytest.fail(f"{name} did not start (exit code {process.wait()}); its stderr says why")
+    return line

@@ -1,0 +1,108 @@
+"""A real `tokenizer.json` in place of the built-in vocabulary (the extra `tokenizers`).
+
+Event texts are the difference of two decodes of a window that starts up to five tokens before the end of
+the prompt, exactly as the shard does it (server/lorax_server/models/model.py:195), because real tokenizers
+add and drop spaces by what stands around a token.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lorax_mock.wire import SimpleToken
+
+__all__ = ["FileTokenizer", "TokenizerError", "read_tokenizer"]
+
+_WINDOW: Final = 5
+_UNFINISHED: Final = "\ufffd"
+_EOS_NAMES: Final = ("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "</s>", "<eos>")
+
+
+class TokenizerError(Exception):
+    """The file is no tokenizer, or the library is missing; the text says what to do."""
+
+
+class FileTokenizer:
+    """A tokenizer of the `tokenizers` library."""
+
+    def __init__(self, inner: Any, eos: int) -> None:
+        self._inner = inner
+        self.eos = eos
+        added = inner.get_added_tokens_decoder()
+        self._special = {number for number, token in added.items() if token.special}
+        first = inner.encode("", add_special_tokens=True).ids[:1]
+        self.bos: int | None = first[0] if first and first[0] != eos else None
+        self._size: int = inner.get_vocab_size(with_added_tokens=False)
+
+    def size(self) -> int:
+        """Ordinary ids are 0 up to here."""
+        return self._size
+
+    def is_special(self, token: int) -> bool:
+        """Whether an id is among the special ones."""
+        return token in self._special
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Ids of a text; `special` runs the post-processor."""
+        return list(self._inner.encode(text, add_special_tokens=special).ids)
+
+    def decode(self, tokens: Sequence[int], *, skip_special: bool = False) -> str:
+        """Text of ids."""
+        text: str = self._inner.decode(list(tokens), skip_special_tokens=skip_special)
+        return text
+
+    def tokenize(self, text: str, *, special: bool = True) -> list[SimpleToken]:
+        """Pieces with character offsets."""
+        encoded = self._inner.encode(text, add_special_tokens=special)
+        rows = zip(encoded.ids, encoded.tokens, encoded.offsets, strict=True)
+        return [SimpleToken(token, piece, start, stop) for token, piece, (start, stop) in rows]
+
+    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:
+        """A machine that turns each generated id into its event text."""
+        tokens = list(prompt[-_WINDOW:])
+        read = len(tokens)
+
+        def feed(token: int) -> str:
+            nonlocal read, tokens
+            tokens.append(token)
+            before, now = self.decode(tokens[:read]), self.decode(tokens)
+            if len(now) <= len(before) or now.endswith(_UNFINISHED):
+                return ""
+            tokens, read = tokens[read:], len(tokens) - read
+            return now[len(before) :]
+
+        return feed
+
+
+def read_tokenizer(path: Path) -> FileTokenizer:
+    """The tokenizer in a file; raises TokenizerError."""
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        raise TokenizerError(
+            "--tokenizer needs the library tokenizers: install lorax-openai[tokenizers]"
+        ) from None
+    try:
+        inner = Tokenizer.from_str(path.read_text("utf-8"))
+    except OSError as error:
+        raise TokenizerError(f"{path}: {error.strerror}") from None
+    except Exception as error:  # noqa: BLE001 - the library raises plain Exception
+        raise TokenizerError(f"{path}: no tokenizer.json: {error}") from None
+    names = [_configured(path.with_name("tokenizer_config.json")), *_EOS_NAMES]
+    for name in names:
+        eos = inner.token_to_id(name) if name else None
+        if eos is not None:
+            return FileTokenizer(inner, eos)
+    raise TokenizerError(
+        f"{path}: no EOS known; name it as eos_token in a tokenizer_config.json beside the file"
+    )
+
+
+def _configured(path: Path) -> str | None:
+    try:
+        token = json.loads(path.read_text("utf-8")).get("eos_token")
+    except (OSError, ValueError, AttributeError):
+        return None
+    name = token.get("content") if isinstance(token, dict) else token
+    return name if isinstance(name, str) else None

@@ -1,0 +1,85 @@
+"""The pytest plugin, in a pytest run of its own."""
+
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+_TESTS = """
+import openai
+import pytest
+
+def ask(client, model="acme/pirate"):
+    return client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "hello"}], temperature=0
+    ).choices[0].message.content
+
+def test_the_whole_road(lorax_mock, openai_client):
+    assert "acme/pirate" in lorax_mock.adapters
+    assert "acme/pirate" in ask(openai_client)
+    assert [entry["outcome"] for entry in lorax_mock.journal] == ["eos_token"]
+
+def test_each_test_starts_anew(lorax_mock):
+    assert lorax_mock.journal == []
+
+@pytest.mark.lorax_script({"rules": [{"reply": {"text": "scripted"}}]})
+def test_a_scripted_answer(openai_client):
+    assert ask(openai_client) == "scripted"
+
+@pytest.mark.lorax_fault("overload", "error@0")
+def test_faults_come_one_a_request(lorax_mock, openai_client):
+    with pytest.raises(openai.RateLimitError):
+        ask(openai_client)
+    with pytest.raises(openai.InternalServerError):
+        ask(openai_client)
+    assert ask(openai_client)
+    assert [entry["fault"] for entry in lorax_mock.journal] == ["overload", "error@0", None]
+
+async def test_the_async_client(async_openai_client):
+    stream = await async_openai_client.chat.completions.create(
+        model="acme/pirate", messages=[{"role": "user", "content": "hello"}], stream=True
+    )
+    assert [chunk async for chunk in stream]
+
+def test_a_wrong_script_is_a_value_error(lorax_mock):
+    with pytest.raises(ValueError, match="did you mean 'rules'"):
+        lorax_mock.script("rulse: []")
+
+def test_lorax_client_is_skipped_where_it_is_not_installed(lorax_client):
+    assert lorax_client.generate("x").generated_text
+
+def test_that_fails_shows_the_journal(lorax_mock, openai_client):
+    ask(openai_client)
+    assert not lorax_mock.manners and False
+"""
+
+
+@pytest.mark.slow
+def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
+    """Two workers, each with its own mock and proxy; one test fails on purpose."""
+    (tmp_path / "test_road.py").write_text(_TESTS)
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
+    announced = any(
+        point.value == "lorax_mock.plugin" for point in metadata.entry_points(group="pytest11")
+    )
+    by_name = [] if announced else ["-p", "lorax_mock.plugin"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", *by_name, "-n2", "-q", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        cwd=tmp_path,
+    )
+    said = ended.stdout
+    assert "1 failed" in said, said + ended.stderr
+    assert "6 passed" in said or "7 passed" in said, said
+    assert "lorax-mock journal" in said
+    assert '"outcome": "eos_token"' in said

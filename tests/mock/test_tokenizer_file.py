@@ -1,0 +1,75 @@
+"""A real tokenizer, made on the spot."""
+
+from pathlib import Path
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from lorax_mock.app import create_app
+from lorax_mock.tokenizer_file import TokenizerError, read_tokenizer
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A byte-level BPE without merges, with BOS and EOS."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({char: place for place, char in enumerate(alphabet)}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens([AddedToken("<s>", special=True), AddedToken("</s>", special=True)])
+    inner.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 256)]
+    )
+    made = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    inner.save(str(made))
+    return made
+
+
+def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
+    """BOS added on request, EOS found by its usual name."""
+    tokenizer = read_tokenizer(path)
+    assert (tokenizer.bos, tokenizer.eos) == (256, 257)
+    assert tokenizer.encode("hi")[0] == 256
+    assert len(tokenizer.encode("é", special=False)) == 2
+    assert tokenizer.is_special(257)
+    assert not tokenizer.is_special(5)
+    assert tokenizer.size() == 256
+    pieces = tokenizer.tokenize("a b")
+    assert [(piece.text, piece.start, piece.stop) for piece in pieces] == [
+        ("<s>", 0, 0),
+        ("a", 0, 1),
+        ("Ġ", 1, 2),
+        ("b", 2, 3),
+    ]
+
+
+def test_late_characters_come_whole(path: Path) -> None:
+    """By the difference of two decodes."""
+    tokenizer = read_tokenizer(path)
+    feed = tokenizer.detokenizer(tokenizer.encode("prompt"))
+    texts = [feed(token) for token in tokenizer.encode("a😀é", special=False)]
+    assert texts == ["a", "", "", "", "😀", "", "é"]
+
+
+def test_the_mock_takes_it(path: Path) -> None:
+    """In place of the built-in one."""
+    app = create_app(tokenizer=read_tokenizer(path))
+    assert app.tokenizer.eos == 257
+
+
+def test_what_is_no_tokenizer_is_named(path: Path, tmp_path: Path) -> None:
+    """The file and the way out; a configured EOS comes first."""
+    with pytest.raises(TokenizerError, match="No such file"):
+        read_tokenizer(tmp_path / "none.json")
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}")
+    with pytest.raises(TokenizerError, match=r"no tokenizer\.json"):
+        read_tokenizer(wrong)
+    copied = tmp_path / "tokenizer.json"
+    copied.write_text(path.read_text())
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": {"content": "a"}}')
+    assert read_tokenizer(copied).decode([read_tokenizer(copied).eos]) == "a"
+    copied.write_text(path.read_text().replace("</s>", "<end>"))
+    (tmp_path / "tokenizer_config.json").unlink()
+    with pytest.raises(TokenizerError, match="no EOS known"):
+        read_tokenizer(copied)
