@@ -230,6 +230,76 @@ def simulate(
             print(as_text(done), end="")  # noqa: T201 - the command's output
 
 
+@_cli.command()
+def record(
+    cassette: Annotated[Path, typer.Argument(help="File to append exchanges to.")],
+    *,
+    upstream: Annotated[
+        str, typer.Option(envvar="LORAX_MOCK_UPSTREAM", help="Address of the real LoRAX.")
+    ],
+    host: Annotated[str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
+) -> None:
+    """Stand before a real LoRAX and write down every exchange, secrets removed."""
+    from lorax_mock.recorder import RecordApp  # noqa: PLC0415 - see serve
+
+    if not upstream.startswith(("http://", "https://")):
+        _fail(f"--upstream {upstream!r} is no address; it starts with http:// or https://")
+    try:
+        cassette.touch()
+    except OSError as error:
+        _fail(f"{cassette}: {error.strerror}")
+    _serve_plain(RecordApp(upstream, cassette), host, port, f"records {upstream} to {cassette}")
+
+
+@_cli.command()
+def replay(
+    cassette: Annotated[Path, typer.Argument(help="A recorded file.")],
+    *,
+    pace: Annotated[
+        Literal["off", "recorded"], typer.Option(help="At once, or as slowly as it was.")
+    ] = "off",
+    host: Annotated[str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
+) -> None:
+    """Serve recorded exchanges byte for byte."""
+    from lorax_mock.cassette import (  # noqa: PLC0415 - see serve
+        Cassette,
+        CassetteError,
+        read_cassette,
+    )
+    from lorax_mock.recorder import ReplayApp  # noqa: PLC0415 - see serve
+
+    try:
+        exchanges = read_cassette(cassette.read_text("utf-8"))
+    except CassetteError as error:
+        _fail(f"{cassette}: {error}")
+    except OSError as error:
+        _fail(f"{cassette}: {error.strerror}")
+    app = ReplayApp(Cassette(exchanges), paced=pace == "recorded")
+    _serve_plain(app, host, port, f"replays {len(exchanges)} exchanges of {cassette}")
+
+
+def _serve_plain(app: object, host: str, port: int, what: str) -> None:
+    from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see serve
+    from lorax_mock.serving import serve as run  # noqa: PLC0415 - see serve
+
+    try:
+        listener = bind(host, port)
+    except BindError as error:
+        _fail(str(error))
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+    def ready() -> None:
+        print(f"lorax-mock {what} on {url} (Ctrl-C ends it)", flush=True)  # noqa: T201 - the command's output
+
+    run(app, listener, ready)
+
+
 def _fail(line: str) -> NoReturn:
     print(f"lorax-mock: {line}", file=sys.stderr)  # noqa: T201 - the command's output
     raise typer.Exit(2)

@@ -138,6 +138,12 @@ class Exchange:
             }
         )
 
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """The head of an answer whose headers are all somebody else's."""
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *self.extra]}
+        )
+
     async def chunk(self, data: bytes) -> None:
         """One chunk of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
