@@ -34,7 +34,7 @@ from lorax_mock.hashing import Draws
 from lorax_mock.pace import KEEP_ALIVE
 from lorax_mock.replies import encode_error, sse
 
-__all__ = ["KINDS", "Close", "Fault", "FaultError", "Send", "Stall", "mangle", "parse_fault"]
+__all__ = ["KINDS", "Act", "Close", "Fault", "FaultError", "Send", "Stall", "mangle", "parse_fault"]
 
 
 class FaultError(Exception):

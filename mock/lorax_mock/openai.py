@@ -38,6 +38,7 @@ __all__ = [
     "COMPLETION_REQUEST",
     "ChatRequest",
     "CompletionRequest",
+    "Message",
     "Tool",
     "chat_to_native",
     "completion_to_native",
@@ -252,6 +253,7 @@ CHAT_REQUEST: Final = struct(
 
 COMPLETION_REQUEST: Final = struct(
     "CompletionRequest",
+    "Message",
     [
         Field("model", string),
         Field("prompt", string),

@@ -16,7 +16,7 @@ import json
 import re
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
@@ -24,10 +24,23 @@ from typing import IO, Any, Final
 import httpx
 import pytest
 
-__all__ = ["MockServer"]
+__all__ = [
+    "MockServer",
+    "async_openai_client",
+    "lorax_client",
+    "lorax_mock",
+    "lorax_mock_options",
+    "lorax_mock_server",
+    "lorax_proxy",
+    "lorax_proxy_options",
+    "openai_client",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+]
 
 _URL: Final = re.compile(r"https?://[^\s/]+")
-_START_SECONDS: Final = 20.0
+_LOOKS: Final = 2_000
+_BETWEEN_SECONDS: Final = 0.01
 
 
 @dataclass
@@ -139,11 +152,7 @@ def lorax_proxy(lorax_mock_server: MockServer, lorax_proxy_options: list[str]) -
         match = _URL.search(line)
         if match is None:
             pytest.fail(f"lorax-proxy did not tell its address: {line!r}")
-        deadline = time.monotonic() + _START_SECONDS
-        while httpx.get(f"{match[0]}/ready", timeout=5).status_code != 200:
-            if time.monotonic() > deadline:
-                pytest.fail("lorax-proxy did not become ready")
-            time.sleep(0.01)
+        _until_ready(f"{match[0]}/ready")
         yield f"{match[0]}/v1"
 
 
@@ -196,6 +205,15 @@ class _process:  # noqa: N801 - used as a statement, like the functions of conte
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _until_ready(url: str) -> None:
+    between = threading.Event()
+    for _ in range(_LOOKS):
+        if httpx.get(url, timeout=5).status_code == 200:
+            return
+        between.wait(_BETWEEN_SECONDS)
+    pytest.fail(f"{url} did not become ready")
 
 
 def _first_line(process: subprocess.Popen[str], name: str) -> str:

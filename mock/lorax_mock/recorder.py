@@ -5,7 +5,6 @@ recorded bytes in the recorded chunks, at once or at the recorded pace.
 """
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ import httpx
 
 from lorax_mock.axum import JSON, Exchange, Receive, Scope, Send
 from lorax_mock.cassette import Cassette, Exchanged, clean_body, clean_headers
+from lorax_mock.pace import clock
 from lorax_mock.replies import encode_error
 
 __all__ = ["RecordApp", "ReplayApp"]
@@ -45,7 +45,7 @@ class RecordApp:
         if self._client is None:
             # LoRAX answers when it is done: adapter loads take minutes.
             self._client = httpx.AsyncClient(timeout=None)  # noqa: S113 - see above
-        began = time.monotonic()
+        began = clock()
         try:
             async with self._client.stream(
                 exchange.method, self._upstream + path, content=body, headers=headers
@@ -65,7 +65,7 @@ class RecordApp:
         broken = False
         try:
             async for data in answer.aiter_raw():
-                chunks.append(((time.monotonic() - began) * 1000, data))
+                chunks.append(((clock() - began) * 1000, data))
                 await exchange.chunk(data)
         except httpx.HTTPError:
             broken = True
