@@ -253,7 +253,6 @@ CHAT_REQUEST: Final = struct(
 
 COMPLETION_REQUEST: Final = struct(
     "CompletionRequest",
-    "Message",
     [
         Field("model", string),
         Field("prompt", string),
