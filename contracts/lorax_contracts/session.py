@@ -91,6 +91,22 @@ class Session:
         for finding in findings:
             self.found(finding)
 
+    def compare(
+        self, relation: Callable[..., list[Finding]], *exchanges: Exchange, **how: Any
+    ) -> None:
+        """Judges exchanges together, and once more when they disagree.
+
+        Batching makes even greedy answers of real servers differ now and then: what does not show
+        again, on the same requests asked anew, is not the server's promise broken but its nature.
+        """
+        first = relation(*exchanges, **how)
+        if first:
+            again = {one.law for one in relation(*map(self._repeat, exchanges), **how)}
+            self.add(one for one in first if one.law in again)
+
+    def _repeat(self, exchange: Exchange) -> Exchange:
+        return self.ask(exchange.method, "/" + exchange.route.value, exchange.request)
+
     def break_law(self, law_id: str, message: str, exchange: Exchange) -> None:
         """Keeps a finding whose proof is the reply's beginning."""
         seen = exchange.body[:160].decode("utf-8", "backslashreplace").replace("\n", "\\n")

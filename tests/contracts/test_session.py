@@ -1,6 +1,6 @@
 """A session keeps the smallest proof of each law."""
 
-from lorax_contracts.exchange import Finding
+from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.session import Session
 from tests.contracts import samples
 from tests.contracts.inprocess import InProcess
@@ -58,3 +58,18 @@ def _page(asked: Asked) -> Said:
     said = openai(asked)
     said.raw = b"<html>"
     return said
+
+
+def test_what_does_not_show_again_is_not_kept() -> None:
+    """Greedy answers of real servers differ now and then; a promise is broken each time."""
+    run = session()
+    first, second = run.chat("One"), run.chat("Two")
+    shown = iter([["OAI-STREAM-025", "OAI-STREAM-026"], ["OAI-STREAM-026"]])
+
+    def relation(*exchanges: Exchange) -> list[Finding]:
+        assert [one.asked["messages"][0]["content"] for one in exchanges] == ["One", "Two"]
+        return [Finding(law, "x", exchange=exchanges[1]) for law in next(shown)]
+
+    run.compare(relation, first, second)
+    assert [one.law for one in run.findings] == ["OAI-STREAM-026"]
+    run.compare(lambda *_: [], first, second)

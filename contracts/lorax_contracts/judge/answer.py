@@ -12,6 +12,9 @@ from typing import Any
 __all__ = ["Answer", "Call", "Choice", "fold_chunks", "fold_reply", "mapping", "objects"]
 
 
+_REASONING = ("reasoning_content", "reasoning")
+
+
 @dataclass(slots=True)
 class Call:
     """One tool call, or the old form's function call (`id` None)."""
@@ -24,7 +27,10 @@ class Call:
 
 @dataclass(slots=True)
 class Choice:
-    """What one index of an answer says; `content` None when nothing but calls came."""
+    """What one index of an answer says; `content` None when nothing but calls came.
+
+    `reasons` tells that text came beside the content, as servers of reasoning models send it.
+    """
 
     index: int
     content: str | None = None
@@ -33,6 +39,7 @@ class Choice:
     function_call: Call | None = None
     logprobs: Any = None
     refusal: str | None = None
+    reasons: bool = False
 
     @property
     def text(self) -> str:
@@ -90,6 +97,7 @@ def fold_reply(reply: Mapping[str, Any]) -> Answer:
             function_call=_call(old) if isinstance(old, Mapping) else None,
             logprobs=document.get("logprobs"),
             refusal=refusal if isinstance(refusal, str) else None,
+            reasons=any(message.get(key) for key in _REASONING),
         )
     usage = reply.get("usage")
     return Answer(choices, usage if isinstance(usage, Mapping) else None)
@@ -140,6 +148,7 @@ def fold_chunks(chunks: Iterable[Mapping[str, Any]]) -> Answer:
                 choice.content = choice.text + piece
             if isinstance(delta.get("refusal"), str):
                 choice.refusal = (choice.refusal or "") + delta["refusal"]
+            choice.reasons = choice.reasons or any(delta.get(key) for key in _REASONING)
             _fold_calls(choice, objects(delta.get("tool_calls")))
             if isinstance(delta.get("function_call"), Mapping):
                 old = choice.function_call or Call()

@@ -32,12 +32,18 @@ _PLACES: Places = tuple(
 )
 
 
+# The last two are what servers of reasoning models add: a small budget leaves nothing else.
+_INSTEAD = ("tool_calls", "function_call", "refusal", "reasoning_content", "reasoning")
+
+
 def choices_wanted(exchange: Exchange) -> int | None:
-    """The request's n, 1 when absent; None when the request is not known."""
+    """The request's n, 1 when absent; None when the request is not known or asked for no number."""
     if exchange.request is None:
         return None
     n = exchange.asked.get("n")
-    return n if isinstance(n, int) and not isinstance(n, bool) else 1
+    if n is None:
+        return 1
+    return n if isinstance(n, int) and not isinstance(n, bool) and n >= 1 else None
 
 
 def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
@@ -70,7 +76,7 @@ def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
         )
     for place, choice in enumerate(choices):
         message = mapping(choice.get("message"))
-        instead = any(message.get(key) for key in ("tool_calls", "function_call", "refusal"))
+        instead = any(message.get(key) for key in _INSTEAD)
         if message.get("content") is None and not instead:
             report.add(
                 "OAI-CHAT-009",

@@ -182,7 +182,9 @@ def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
         )
     hidden = mapping(usage.get("completion_tokens_details")).get("reasoning_tokens")
     plain = not hidden and not exchange.asked.get("best_of") and not stop_strings(exchange)
-    calls = any(choice.calls or choice.function_call for choice in answer.choices.values())
+    calls = any(
+        choice.calls or choice.function_call or choice.reasons for choice in answer.choices.values()
+    )
     if plain and not calls and spent > _TOKENS_A_BYTE * size + 64 * max(len(answer.choices), 1):
         report.add(
             "OAI-USAGE-003",

@@ -33,7 +33,7 @@ def probe_chat(session: Session) -> Exchange | None:
     session.tell("chat")
     session.chat(max_tokens=16)
     first, second = baseline(session), baseline(session)
-    session.add(relations.two_ids(first, second))
+    session.compare(relations.two_ids, first, second)
     session.chat(PROMPT)
     _budgets(session, first if relations.repeats(first, second) else None)
     _counts(session, first)
@@ -49,12 +49,12 @@ def _budgets(session: Session, long: Exchange | None) -> None:
         for budget in (1, 3):
             short = session.chat(PROMPT, temperature=0, seed=7, **{key: budget})
             if long is not None:
-                session.add(relations.cut_by_budget(short, long))
+                session.compare(relations.cut_by_budget, short, long)
 
 
 def _counts(session: Session, short: Exchange) -> None:
     long = session.chat(_LONG + PROMPT, temperature=0, seed=7, max_tokens=1)
-    session.add(relations.same_prompt_counts(short, long, longer=True))
+    session.compare(relations.same_prompt_counts, short, long, longer=True)
     parts = [{"type": "text", "text": _LONG}, {"type": "text", "text": PROMPT}]
     split = session.chat(
         messages=[{"role": "user", "content": parts}], temperature=0, seed=7, max_tokens=1
@@ -72,7 +72,7 @@ def _choices(session: Session, single: Exchange) -> None:
     law, what = "OAI-ACCEPT-007", "n = 2"
     several = session.chat(PROMPT, n=2, max_tokens=4)
     if accepted(session, law, what, several):
-        session.add(relations.same_prompt_counts(single, several, longer=False))
+        session.compare(relations.same_prompt_counts, single, several, longer=False)
     accepted(session, law, "n = 2 with a seed", session.chat(PROMPT, n=2, seed=7, max_tokens=4))
     streamed = session.chat(PROMPT, n=2, max_tokens=4, stream=True)
     accepted(session, law, "n = 2 streamed", streamed)
@@ -102,9 +102,9 @@ def probe_stops(session: Session, whole: Exchange) -> None:
         for form in (stop, ["\u2603\u2603", stop]):
             stopped = session.chat(PROMPT, stop=form, **same)
             if accepted(session, "OAI-ACCEPT-001", f"stop as a {type(form).__name__}", stopped):
-                session.add(relations.cut_by_stop(stopped, whole, stop))
+                session.compare(relations.cut_by_stop, stopped, whole, stop=stop)
         streamed = session.chat(PROMPT, stop=[stop], stream=True, **same)
-        session.add(relations.cut_by_stop(streamed, whole, stop))
+        session.compare(relations.cut_by_stop, streamed, whole, stop=stop)
 
 
 def probe_accepted(session: Session) -> None:

@@ -55,7 +55,7 @@ def probe_tools(session: Session) -> None:
         streamed = session.chat(_ASK, tools=TOOLS, tool_choice="required", stream=True, **most)
         again = session.chat(_ASK, tools=TOOLS, tool_choice="required", **most)
         if relations.repeats(first, again) and _calls(first) == _calls(again):
-            session.add(relations.same_streamed(first, streamed))
+            session.compare(relations.same_streamed, first, streamed)
         session.chat(_ASK, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, **most)
     named = session.chat(_ASK, tools=TOOLS, tool_choice=_NAMED, **most)
     accepted(session, "OAI-ACCEPT-004", "tool_choice as an object", named)
@@ -123,7 +123,7 @@ def probe_json(session: Session) -> None:
     streamed = session.chat(ask, response_format=wanted, stream=True, **most)
     again = session.chat(ask, response_format=wanted, **most)
     if relations.repeats(plain, again):
-        session.add(relations.same_streamed(plain, streamed))
+        session.compare(relations.same_streamed, plain, streamed)
 
 
 def probe_logprobs(session: Session) -> None:

@@ -74,8 +74,8 @@ def probe_completions(session: Session) -> None:
     streamed = ask(**same, stream=True, stream_options={"include_usage": True})
     repeated = relations.repeats(first, second)
     if repeated:
-        session.add(relations.same_streamed(first, streamed))
-        session.add(relations.cut_by_budget(ask(**{**same, "max_tokens": 2}), first))
+        session.compare(relations.same_streamed, first, streamed)
+        session.compare(relations.cut_by_budget, ask(**{**same, "max_tokens": 2}), first)
     ask(**same, stream=True)
     listed = ask(prompt=["One,", "Two,"], max_tokens=4)
     if listed.status != 200:
@@ -98,7 +98,7 @@ def _stop(session: Session, whole: Exchange | None, same: dict[str, Any]) -> Non
     if whole is not None and len(text) >= 8 and stop.strip():
         request = {"model": session.model, "prompt": "One, two, three,", "stop": stop, **same}
         stopped = session.ask("POST", "/completions", request)
-        session.add(relations.cut_by_stop(stopped, whole, stop))
+        session.compare(relations.cut_by_stop, stopped, whole, stop=stop)
 
 
 def probe_embeddings(session: Session) -> None:

@@ -56,9 +56,9 @@ def probe_generate(session: Session) -> None:
         first = _generate(session, parameters)
         second = _generate(session, parameters)
         streamed = _generate(session, parameters, "/generate_stream")
-        session.add(relations.same_native(first, second))
+        session.compare(relations.same_native, first, second)
         if not relations.same_native(first, second):
-            session.add(relations.same_native(first, streamed))
+            session.compare(relations.same_native, first, streamed)
     _generate(session, {"max_new_tokens": 3, "decoder_input_details": True})
     for path in ("/", "/invocations"):
         _generate(session, {"max_new_tokens": 3, "details": True}, path)

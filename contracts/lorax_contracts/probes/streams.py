@@ -22,11 +22,11 @@ def probe_streams(session: Session, plain: Exchange | None) -> None:
         stream_options={"include_usage": True},
     )
     if plain is not None:
-        session.add(relations.same_streamed(plain, counted))
-    session.add(relations.two_ids(streamed, counted))
+        session.compare(relations.same_streamed, plain, counted)
+    session.compare(relations.two_ids, streamed, counted)
     cut = session.chat(PROMPT, temperature=0, seed=7, max_tokens=3, stream=True)
     if plain is not None:
-        session.add(relations.cut_by_budget(cut, plain))
+        session.compare(relations.cut_by_budget, cut, plain)
     session.chat(PROMPT, stream=True)
     unpaid = session.chat(
         PROMPT, max_tokens=2, stream=True, stream_options={"include_usage": False}

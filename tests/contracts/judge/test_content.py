@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -138,4 +139,17 @@ def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
 def test_without_the_request_nothing_that_was_asked_is_judged() -> None:
     """A recording alone says nothing about stop strings, budgets or the model's name."""
     exchange = replace(samples.golden("chat_plain"), request=None)
+    assert samples.found(exchange) == set()
+
+
+def test_a_reasoning_models_hidden_tokens_are_no_fault() -> None:
+    """They are spent and not shown; with a small budget nothing else comes."""
+
+    def think(document: Any) -> None:
+        document["usage"] = {"prompt_tokens": 11, "completion_tokens": 900, "total_tokens": 911}
+        choice = document["choices"][0]
+        choice["finish_reason"] = "length"
+        choice["message"].update(content=None, reasoning_content="Hm.")
+
+    exchange = samples.edit(samples.golden("chat_plain"), think)
     assert samples.found(exchange) == set()
