@@ -5,6 +5,7 @@ what several choices need. One failure fails them all: the rest is cancelled.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,6 +31,9 @@ from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 __all__ = ["Alone", "Answer", "Interleaved", "Whole", "gather", "generate"]
 
 _T = TypeVar("_T")
+
+_END_WAIT = 0.1
+"""Seconds for the last bytes of a body whose final event is here: they come with it, or next."""
 
 _AHEAD = 4
 """Batches of pieces that one choice may be ahead of the others: bounds what a slow client holds."""
@@ -103,6 +107,7 @@ class Answer:
             while True:
                 data = await self._read()
                 if not data:
+                    self._decoder.finish()
                     return self._choice.finish()
                 events = self._decoder.feed(data)
                 for event in events:
@@ -135,10 +140,16 @@ class Answer:
                 self._reading = None
 
     async def close(self) -> None:
-        """End the request, if it has not ended."""
+        """End the request, if it has not ended; keep its connection, if it has."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
+        if self._choice.ended:
+            # LoRAX is done: only the mark of the body's end can be missing, without which the
+            # connection would be given up
+            with contextlib.suppress(UpstreamError, TimeoutError):
+                async with asyncio.timeout(_END_WAIT):
+                    await self.exchange.read()
         await self.exchange.close()
 
     def _fail(self, error: UpstreamError, cause: Exception | None, pieces: Sequence[Piece]) -> None:

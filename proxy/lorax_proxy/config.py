@@ -11,6 +11,7 @@ leave a server open.
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -290,14 +291,24 @@ def _missing(path: Path) -> dict[str, Any]:
     raise SettingsInvalid(f"{path}: no such configuration file")
 
 
+_KUBERNETES = re.compile(ENV_PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_\w+)")
+"""What Kubernetes puts into every pod beside a Service named lorax-proxy, and a PORT that is an
+address: nobody's settings."""
+
+
 def _environment() -> dict[str, Any]:
     known = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in os.environ:
-        if variable.startswith(ENV_PREFIX) and variable not in {*known, ENV_PREFIX + "CONFIG"}:
+        if not variable.startswith(ENV_PREFIX) or _KUBERNETES.fullmatch(variable):
+            continue
+        if variable not in {*known, ENV_PREFIX + "CONFIG"}:
             near = nearest(variable, known)
             hint = f"; did you mean {near}?" if near else ""
             raise SettingsInvalid(f"{variable}: no such setting in the environment{hint}")
-    return EnvSettingsSource(Settings)()
+    values = EnvSettingsSource(Settings)()
+    if str(values.get("port", "")).startswith("tcp://"):
+        del values["port"]
+    return values
 
 
 def _explain(error: ErrorDetails, origins: Mapping[str, str]) -> str:

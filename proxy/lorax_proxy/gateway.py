@@ -223,7 +223,9 @@ class Gateway:
 
     async def _find(self, document: Mapping[str, Any]) -> Found:
         """What the request's `model` means; needed before its type, for the model's defaults."""
-        source = document.get("adapter_source")
+        # with a merge it is the merged adapters' source, and the model is the base
+        merges = document.get("merged_adapters") is not None
+        source = None if merges else document.get("adapter_source")
         return await self._directory.find(
             _name(document), adapter_source=source if isinstance(source, str) else None
         )

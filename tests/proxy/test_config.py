@@ -64,6 +64,17 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
     assert [origin.name for origin in origins] == list(Settings.model_fields)
 
 
+def test_what_kubernetes_puts_beside_a_service_is_no_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A Service named lorax-proxy gives every pod variables that look like ours."""
+    monkeypatch.setenv("LORAX_PROXY_PORT", "tcp://10.0.0.7:80")
+    monkeypatch.setenv("LORAX_PROXY_PORT_80_TCP_ADDR", "10.0.0.7")
+    monkeypatch.setenv("LORAX_PROXY_SERVICE_HOST", "10.0.0.7")
+    monkeypatch.setenv("LORAX_PROXY_SERVICE_PORT_HTTP", "80")
+    assert load({})[0].port == 8000
+
+
 def test_the_environment_may_name_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`LORAX_PROXY_CONFIG` stands in for the flag, which wins over it."""
     file.write_text("port = 1")

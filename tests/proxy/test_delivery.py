@@ -1,5 +1,6 @@
 """A plan carried out on real sockets: streams, failures, clients that leave, and silences."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Sequence
@@ -67,6 +68,24 @@ def deltas(reply: Reply) -> list[Any]:
 def per_seed(first: Sequence[Step], second: Sequence[Step], base: int = 0) -> Any:
     """A script that answers the request with seed `base` by one stream, the other by another."""
     return lambda request: first if request.json()["parameters"]["seed"] == base else second
+
+
+# the connection to LoRAX
+
+
+async def test_a_stream_that_ended_leaves_its_connection_to_the_next() -> None:
+    """The mark of the body's end may come after the final event: it is waited for, for a moment."""
+
+    def apart(_request: Request) -> list[Step]:
+        hold = Hold()
+        asyncio.get_running_loop().call_later(0.02, hold.gate.set)
+        data = tokens("Hel", "lo") + final("</s>", "eos_token", count=3)
+        return [Send(event_stream() + chunk(data)), hold, Send(LAST_CHUNK)]
+
+    async with ScriptedServer(lorax(stream=apart)) as server, running(server) as proxy:
+        for _ in range(4):
+            assert (await proxy.post(CHAT, chat(stream=True))).complete
+        assert len({each.connection for each in asked(server, "/generate_stream")}) == 1
 
 
 # the shape of a stream

@@ -145,17 +145,19 @@ class Choice:
 
     Attributes:
         finished: Whether the choice is complete; further events are ignored.
+        ended: Whether LoRAX came to its end by itself: its final event is here.
         tokens: How many tokens have arrived.
         logprob: The sum of their log probabilities, by which `best_of` chooses.
     """
 
-    __slots__ = ("_logprobs", "_reader", "_stops", "finished", "logprob", "tokens")
+    __slots__ = ("_logprobs", "_reader", "_stops", "ended", "finished", "logprob", "tokens")
 
     def __init__(self, reading: Reading) -> None:
         self._stops = StopCutter(reading.stops)
         self._reader = None if reading.grammar is None else ToolReader(reading.grammar)
         self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
         self.finished = False
+        self.ended = False
         self.tokens = 0
         self.logprob = 0.0
 
@@ -176,6 +178,7 @@ class Choice:
         details = event.details
         if event.generated_text is None:
             return [] if token.special else self._text(token, None)
+        self.ended = True
         if details is None:
             # asked for in every request, so whoever leaves it out does not speak LoRAX's protocol
             raise UpstreamError(Lost.UNREADABLE)

@@ -18,7 +18,7 @@ from lorax_proxy.wire.lorax import PrefillToken
 from lorax_proxy.wire.openai_replies import ChunkWriter
 from lorax_proxy.wire.openai_requests import CompletionRequest
 
-__all__ = ["CompletionStyle", "plan_completion", "prompt_tokens"]
+__all__ = ["CompletionStyle", "logprobs_document", "plan_completion", "prompt_tokens"]
 
 _DEFAULT_BUDGET = 16
 """OpenAI's default `max_tokens` for completions."""
