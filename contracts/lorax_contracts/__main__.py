@@ -152,7 +152,7 @@ def check(
             requests=requests,
             seconds=seconds,
             patience=min(patience, seconds),
-            reply_seconds=max(patience, min(30.0, seconds)),
+            reply_seconds=min(3 * patience, seconds),
         ),
     )
     with _no_traces(), _progress(requests, shown=not (as_json or junit)) as tell:

@@ -114,6 +114,10 @@ def _usable(exchange: Exchange, host: str) -> None:
         raise CannotRun(f"{where}: the server {what}")
     if exchange.end is End.TOO_LONG:
         raise CannotRun(f"{where}: the reply does not end ({len(exchange.body):,} bytes were read)")
+    if exchange.end is End.LEFT:
+        raise CannotRun(
+            f"{where}: the reply was still coming when its time was up; raise --patience"
+        )
     if exchange.end is End.IDLE and b"[DONE]" not in exchange.body:
         raise CannotRun(f"{where}: the reply began and then nothing more came in time")
 

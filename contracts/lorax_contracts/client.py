@@ -52,7 +52,7 @@ class Bounds:
     requests: int = 300
     seconds: float = 120.0
     patience: float = 20.0
-    reply_seconds: float = 30.0
+    reply_seconds: float = 60.0
     body_bytes: int = 4 * 1024 * 1024
 
 
@@ -283,7 +283,7 @@ class Client:
             status=arriving.status,
             headers=arriving.headers,
             body=b"".join(pieces),
-            end=arriving.end if not thread.is_alive() else End.IDLE,
+            end=arriving.end if not thread.is_alive() else End.LEFT,
             at=int(time.time()),
         )
 

@@ -32,6 +32,7 @@ class End(Enum):
     CUT = "cut"  # reset, or closed in the middle of its framing
     IDLE = "idle"  # nothing more came within the client's patience
     TOO_LONG = "too_long"  # more bytes than the client reads
+    LEFT = "left"  # bytes still came when the client's time for one reply was up
 
 
 class Route(Enum):

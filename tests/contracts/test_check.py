@@ -151,6 +151,12 @@ def _trickles(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"x-slow: yes\r\n")
 
 
+def _drips(connection: socket.socket, over: threading.Event) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+    while not over.wait(0.05):
+        connection.sendall(b" ")
+
+
 def _never_ends(connection: socket.socket, over: threading.Event) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
     while not over.is_set():
@@ -167,6 +173,7 @@ HTML = "HTTP/1.1 200 OK\r\ncontent-type: text/html"
         (_hangs, "sent no reply in time"),
         (_hangs_up, "closed the connection"),
         (_trickles, "sent no reply in time"),
+        (_drips, "still coming"),
         (_never_ends, "does not end"),
         (_says(HTML, b"<html>Sign in</html>"), "a login page"),
         (_says("HTTP/1.1 302 Found\r\nlocation: /login"), "redirects to /login"),
@@ -174,7 +181,18 @@ HTML = "HTTP/1.1 200 OK\r\ncontent-type: text/html"
         (_says("HTTP/1.1 404 Not Found", b"nothing"), "lists no model"),
         (_says("HTTP/1.1 200 OK", b"hello"), "lists no model"),
     ],
-    ids=["hangs", "hangs up", "trickles", "never ends", "html", "redirect", "key", "404", "text"],
+    ids=[
+        "hangs",
+        "hangs up",
+        "trickles",
+        "drips",
+        "never ends",
+        "html",
+        "redirect",
+        "key",
+        "404",
+        "text",
+    ],
 )
 def test_what_cannot_be_judged_is_told_in_one_line_and_in_time(
     handle: Callable[[socket.socket, threading.Event], None], said: str

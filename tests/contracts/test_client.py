@@ -89,7 +89,7 @@ def test_a_silent_and_an_endless_body_end_in_time() -> None:
         while not over.wait(0.1):
             connection.sendall(b"x")
 
-    for handle, end in ((silent, End.IDLE), (flood, End.TOO_LONG), (trickle, End.IDLE)):
+    for handle, end in ((silent, End.IDLE), (flood, End.TOO_LONG), (trickle, End.LEFT)):
         began = time.monotonic()
         with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
             exchange = client.ask("GET", "/")

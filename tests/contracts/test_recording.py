@@ -1,6 +1,8 @@
 """Bare recordings are judged for what is in them, and for nothing else."""
 
 import contextlib
+import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,6 +59,65 @@ def test_what_is_no_recording_is_refused(data: bytes) -> None:
     """A clear line instead of a verdict."""
     with pytest.raises(CannotRead):
         read_recording(data)
+
+
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, 1e300, "", "x", "\ud83d", [], [None], [[]], {}, {"a": []}, "null", 2**70]
+)
+MEMBERS = [
+    "stop",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "max_tokens",
+    "model",
+    "response_format",
+    "seed",
+    "stream",
+    "stream_options",
+    "messages",
+    "prompt",
+    "echo",
+    "input",
+    "encoding_format",
+    "parameters",
+    "inputs",
+    "functions",
+]
+REQUEST = st.dictionaries(st.sampled_from(MEMBERS), VALUES, max_size=3)
+
+
+def _replace(draw: st.DrawFn, document: Any) -> Any:
+    """The document with one value, at any depth, replaced by another."""
+    if draw(st.integers(0, 5)) == 0 or not isinstance(document, dict | list) or not document:
+        return draw(VALUES)
+    if isinstance(document, dict):
+        key = draw(st.sampled_from(sorted(document)))
+        return {**document, key: _replace(draw, document[key])}
+    place = draw(st.integers(0, len(document) - 1))
+    return [*document[:place], _replace(draw, document[place]), *document[place + 1 :]]
+
+
+@st.composite
+def wrong_values(draw: st.DrawFn) -> bytes:
+    """A right body with one value of another type or size."""
+    right = draw(st.sampled_from(RIGHT))
+    if right.body.startswith((b"{", b"[")):
+        return compact(_replace(draw, json.loads(right.body)))
+    events = samples.events(right)
+    place = draw(st.integers(0, len(events) - 1))
+    events[place] = _replace(draw, events[place])
+    return samples.stream_of(events, done=b"[DONE]" in right.body)
+
+
+@pytest.mark.law
+@given(wrong_values(), st.none() | REQUEST)
+def test_any_value_anywhere_is_judged_and_never_raises(data: bytes, request_: Any) -> None:
+    """A server may send anything; a client may have asked anything."""
+    with contextlib.suppress(CannotRead):
+        lint(data, strict=True, request=request_)
 
 
 @pytest.mark.law

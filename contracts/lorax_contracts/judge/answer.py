@@ -75,6 +75,11 @@ def _call(document: Mapping[str, Any]) -> Call:
     )
 
 
+def _word(value: Any) -> Any:
+    """A finish reason that can be looked up, whatever it is."""
+    return value if value is None or isinstance(value, str) else str(value)
+
+
 def _index(document: Mapping[str, Any], default: int) -> int:
     index = document.get("index", default)
     return index if isinstance(index, int) else default
@@ -92,7 +97,7 @@ def fold_reply(reply: Mapping[str, Any]) -> Answer:
         choices[index] = Choice(
             index=index,
             content=content if isinstance(content, str) else None,
-            finish=document.get("finish_reason"),
+            finish=_word(document.get("finish_reason")),
             calls=[_call(call) for call in objects(message.get("tool_calls"))],
             function_call=_call(old) if isinstance(old, Mapping) else None,
             logprobs=document.get("logprobs"),
@@ -158,5 +163,5 @@ def fold_chunks(chunks: Iterable[Mapping[str, Any]]) -> Answer:
                 )
             choice.logprobs = _fold_logprobs(choice.logprobs, document.get("logprobs"))
             if document.get("finish_reason") is not None:
-                choice.finish = document["finish_reason"]
+                choice.finish = _word(document["finish_reason"])
     return Answer(choices, usage)

@@ -147,21 +147,21 @@ def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) 
     )
     if not frames.chunks:
         return
-    finished: set[Any] = set()
+    finished: set[str] = set()
     for place, chunk in enumerate(frames.chunks):
         _fit("openai/completion_chunk", chunk, report, at=f"event {place} ")
         for choice in objects(chunk.get("choices")):
-            index, finish = choice.get("index"), choice.get("finish_reason")
-            if index in finished and (choice.get("text") or finish is not None):
+            place_of, finish = str(choice.get("index")), choice.get("finish_reason")
+            if place_of in finished and (choice.get("text") or finish is not None):
                 report.add("OAI-COMP-005", "more after the finish_reason", seen=choice)
             if finish is not None:
-                finished.add(index)
+                finished.add(place_of)
     _identity(exchange, frames.chunks, report)
     if not whole or frames.failed:
         return
     answer = fold_chunks(frames.chunks)
     for index in answer.choices:
-        if index not in finished:
+        if str(index) not in finished:
             report.add("OAI-COMP-005", f"choice {index} never finished", seen=exchange.body[-160:])
     judge_stream_usage(
         exchange,

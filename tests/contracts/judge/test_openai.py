@@ -130,6 +130,14 @@ def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     assert samples.found(right(), strict=True) <= {"OAI-HTTP-003"}
 
 
+def test_a_slow_reply_is_not_called_broken() -> None:
+    """The client had no more time; what came of it is judged, and its end is not."""
+    for name in ("chat_plain", "chat_stream"):
+        exchange = samples.golden(name)
+        half = replace(exchange, body=exchange.body[:-40], end=End.LEFT)
+        assert samples.found(half) == set()
+
+
 def test_what_never_came_is_not_judged() -> None:
     """Status 0 stands for no reply at all: that is the checker's to report."""
     assert samples.found(replace(samples.golden("chat_plain"), status=0, body=b"")) == set()
