@@ -161,6 +161,8 @@ class Answering:
         done += self.shard.finish()
         done.sort(key=_number)
         self.done.extend(done)
+        self.metrics.batch("prefill")
+        self.metrics.batch("decode", max(len(one.tokens) for one in sequences) - 1)
         return [timing_of(one) for one in done]
 
     async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:

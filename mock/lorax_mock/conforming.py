@@ -32,7 +32,7 @@ from lorax_mock.schema import (
 
 __all__ = ["compose"]
 
-_ATTEMPTS: Final = 8
+_ATTEMPTS: Final = 40
 _MOST_EXTRA_ITEMS: Final = 3
 _PLAIN_STRING: Final = 60
 """Characters of a string without a length rule, at most."""

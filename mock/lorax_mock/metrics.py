@@ -79,9 +79,9 @@ class Metrics:
         self._histograms: dict[str, _Histogram] = {}
         self._summaries: dict[str, _Summary] = {}
 
-    def _count(self, name: str, label: str = "") -> None:
+    def _count(self, name: str, label: str = "", times: int = 1) -> None:
         family = self._counters.setdefault(name, {})
-        family[label] = family.get(label, 0) + 1
+        family[label] = family.get(label, 0) + times
 
     def _observe(self, name: str, bounds: Sequence[float], value: float) -> None:
         histogram = self._histograms.get(name)
@@ -98,11 +98,12 @@ class Metrics:
         self._observe("lorax_request_input_length", self._inputs, input_length)
         self._observe("lorax_request_max_new_tokens", self._tokens, max_new_tokens)
 
-    def batch(self, method: str) -> None:
-        """A forward pass succeeded: `prefill`, `decode`, `embed` or `classify`."""
-        label = f'{{method="{method}"}}'
-        self._count("lorax_batch_inference_count", label)
-        self._count("lorax_batch_inference_success", label)
+    def batch(self, method: str, times: int = 1) -> None:
+        """Forward passes that succeeded: `prefill`, `decode`, `embed` or `classify`."""
+        if times:
+            label = f'{{method="{method}"}}'
+            self._count("lorax_batch_inference_count", label, times)
+            self._count("lorax_batch_inference_success", label, times)
 
     def answered(self, sequence: Generated, timing: Timing) -> None:
         """A request was answered."""

@@ -75,6 +75,7 @@ class _Encoder:
                 raise LoraxRefusal(
                     500, "embedding_failure", "Embedding Failure", "embedding_failure"
                 )
+            self._app.metrics.batch("embed")
             return [encode_embedding(embedding(text, "", settings.seed)) for text in texts]
 
     async def embed(self, exchange: Exchange) -> None:
@@ -106,6 +107,7 @@ class _Encoder:
                     "Classification Failure",
                     "classification_failure",
                 )
+            self._app.metrics.batch("classify")
             seed = self._app.settings.seed
             return [encode_entities(entities(text, seed)) for text in texts]
 

@@ -77,3 +77,11 @@ def test_syntax_is_400_and_types_are_422(body: bytes, status: int, start: str) -
         parse(body, TOKENIZE_REQUEST)
     assert caught.value.status == status
     assert caught.value.text.startswith(start)
+
+
+async def test_only_a_disconnect_is_leaving() -> None:
+    """A server may repeat the end of the body before it tells of one."""
+    messages = [_part(b""), _part(b""), {"type": "http.disconnect"}, _part(b"never read")]
+    exchange = _exchange(messages)
+    await exchange.left()
+    assert (await exchange.receive())["body"] == b"never read"

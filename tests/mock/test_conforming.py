@@ -42,6 +42,43 @@ def test_strings_use_the_personas_words() -> None:
     assert "acme/pirate" in compose(schema, Draws(b"", "test"), _words)
 
 
+@pytest.mark.law
+@given(st.binary(max_size=4))
+def test_what_the_grammar_allows_and_the_schema_does_not_is_drawn_anew(key: bytes) -> None:
+    """Two branches at once, items that should differ."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "one": {"oneOf": [{"type": "integer"}, {"type": "number"}]},
+            "two": {
+                "type": "array",
+                "items": {"enum": [1, 2, 3]},
+                "minItems": 2,
+                "maxItems": 2,
+                "uniqueItems": True,
+            },
+        },
+        "required": ["one", "two"],
+    }
+    text = compose(schema, Draws(key, "test"), _words)
+    Draft202012Validator(schema).validate(json.loads(text))
+
+
+@pytest.mark.law
+@given(st.binary(max_size=4))
+def test_bounds_are_kept_by_the_first_draw(key: bytes) -> None:
+    """Members in a row are no JSON, so nothing is drawn anew for them."""
+    schema = {
+        "allOf": [
+            {"type": "integer", "exclusiveMinimum": 4, "exclusiveMaximum": 6},
+            {"type": "integer", "minimum": 7, "maximum": 7},
+            {"type": "integer", "multipleOf": 5, "minimum": 11, "maximum": 19},
+            {"type": "number", "minimum": 0.5, "maximum": 0.5},
+        ]
+    }
+    assert compose(schema, Draws(key, "test"), _words) == "57150.5"
+
+
 def test_the_default_schema_gives_a_flat_object() -> None:
     """LoRAX's default names a list of types, from which objects are left out."""
     values = json.loads(compose(DEFAULT_SCHEMA, Draws(b"", "test"), _words))

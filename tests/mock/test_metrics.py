@@ -15,6 +15,8 @@ def _busy() -> Metrics:
     metrics.failed("validation")
     metrics.failed("validation")
     metrics.batch("prefill")
+    metrics.batch("decode", 3)
+    metrics.batch("embed", 0)
     token = Token(1, "a", -0.1, special=False)
     metrics.answered(Generated("a", FinishReason.LENGTH, 3, None, (), [token]), Timing(0, 0, 1, 1))
     return metrics
@@ -32,6 +34,8 @@ def test_the_text_has_types_and_no_help() -> None:
     assert "# HELP" not in text
     assert 'lorax_request_failure{err="validation"} 2\n' in text
     assert 'lorax_batch_inference_count{method="prefill"} 1\n' in text
+    assert 'lorax_batch_inference_success{method="decode"} 3\n' in text
+    assert "embed" not in text
     assert "# TYPE lorax_request_duration histogram\n" in text
     assert 'lorax_request_duration_bucket{le="0.00015"} 0\n' in text
     assert 'lorax_request_duration_bucket{le="+Inf"} 1\nlorax_request_duration_sum 0.001\n' in text
