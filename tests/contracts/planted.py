@@ -630,7 +630,7 @@ def _empty_calls(one: Any) -> None:
 
 
 LORAX_ID = "LoRAX router/src/lib.rs:1420"
-ADAPTER = "LoRAX router/src/server.rs:405: the base model's name whatever adapter answered"
+ADAPTER = "LoRAX router/src/server.rs:400-406: the base model's name whatever adapter answered"
 CHUNK = "LoRAX router/src/lib.rs:1460-1463"
 
 DEVIATIONS: tuple[Deviation, ...] = (
@@ -695,7 +695,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "tool_choice object refused",
         "OAI-ACCEPT-004",
-        "LoRAX router/src/lib.rs:889; " + GH + "huggingface/text-generation-inference/pull/2645",
+        "LoRAX router/src/lib.rs:888-893; "
+        + GH
+        + "huggingface/text-generation-inference/pull/2645",
         ask=refuse(lambda d: isinstance(d.get("tool_choice"), dict)),
     ),
     Deviation(
@@ -743,7 +745,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "streamed tool calls come as content",
         "OAI-TOOL-003",
-        "LoRAX router/src/server.rs:466; "
+        "LoRAX router/src/server.rs:284-288; "
         + GH
         + "huggingface/text-generation-inference/issues/2794",
         say=_as_content,
@@ -751,7 +753,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "n refused in streams",
         "OAI-ACCEPT-007",
-        "LoRAX router/src/server.rs:1031-1036",
+        "LoRAX router/src/server.rs:1031-1036: an error event",
         ask=refuse(lambda d: d.get("stream") and (d.get("n") or 1) != 1),
     ),
     Deviation(
@@ -779,19 +781,19 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "an unknown model is 424",
         "OAI-ERR-005",
-        "LoRAX router/src/server.rs:1739",
+        "LoRAX router/src/server.rs:1737-1739",
         say=_unknown_as(424),
     ),
     Deviation(
         "EOS spelled out at the budget",
         "OAI-TEXT-001",
-        "LoRAX router/src/lib.rs:1460-1477; server/lorax_server/utils/tokens.py:190",
+        "LoRAX router/src/lib.rs:1460-1477; server/lorax_server/utils/tokens.py:191-197",
         say=_leak_end,
     ),
     Deviation(
         "tool results refused",
         "OAI-ACCEPT-006",
-        "LoRAX router/src/lib.rs:599-650",
+        "LoRAX router/src/lib.rs:599-650: tool_calls and tool_call_id are dropped; others refuse them",
         ask=refuse(
             lambda d: any(
                 one.get("role") == "tool"
@@ -1134,7 +1136,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "tool_choice none ignored",
         "OAI-TOOL-003",
-        GH + "huggingface/text-generation-inference/issues/2549",
+        "OpenAPI document 2.3.0, ChatCompletionToolChoiceOption",
         ask=_ignore_none,
     ),
     Deviation(
