@@ -36,6 +36,9 @@ __all__ = ["Answering", "Encode", "EncodeEvent"]
 _FAIRNESS: Final = 64
 """Events after which an unpaced stream lets others have the loop."""
 
+_OCCURRENCES: Final = 100_000
+"""Sampled requests whose repetitions are counted; then counting starts anew."""
+
 _DONE: Final = 2_000
 """Finished jobs that the schedule shows."""
 
@@ -128,6 +131,8 @@ class Answering:
         elif parameters.seed is not None:
             seeds = [parameters.seed]
         else:
+            if len(self._occurrences) >= _OCCURRENCES:
+                self._occurrences.clear()
             first = self._occurrences.get(key, 0)
             self._occurrences[key] = first + count
             seeds = [server_seed(key, valid, first + place) for place in range(count)]

@@ -229,6 +229,8 @@ class Sampler:
     def sample(self, draws: Draws, readable: str) -> str:
         """A matching text: `readable` or its first words when they match, else letters."""
         words = readable[:_LONGEST_TRIED].split(" ")
+        if len(readable) > _LONGEST_TRIED and len(words) > 1:
+            words.pop()  # a word that the limit cut in two
         if self._regex is not None:
             for candidate in (" ".join(words), words[0]):
                 if self._regex.fullmatch(candidate):

@@ -37,6 +37,8 @@ def test_samples_match(pattern: str, key: bytes) -> None:
 def test_readable_words_are_used_when_they_match() -> None:
     """A pattern for any string gets words, not letters at random."""
     assert Sampler("[^0-9]*").sample(Draws(b"", "test"), "plain words") == "plain words"
+    long = "these words are more than are ever tried"
+    assert Sampler(".*").sample(Draws(b"", "test"), long) == "these words are more"
     assert Sampler("\\w*").sample(Draws(b"", "test"), "plain words") == "plain"
 
 
