@@ -12,6 +12,7 @@ how transcripts are regenerated (`python -m tests.contracts.regenerate`).
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -117,10 +118,9 @@ class Upstream:
             handler.wfile.write(reply.body)
             return
         try:
-            for event in reply.body.split(b"\n\n"):
-                if event:
-                    piece = event + b"\n\n"
-                    handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            # Event by event, and a last one that no empty line ends stays unended.
+            for piece in re.findall(rb".*?\n\n|.+\Z", reply.body, re.DOTALL):
+                handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             if reply.end is End.CUT:
                 handler.close_connection = True
                 handler.connection.shutdown(socket.SHUT_WR)
