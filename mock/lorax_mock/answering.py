@@ -118,7 +118,7 @@ class Answering:
         valid = validate(request, self.settings.limits, self.tokenizer)
         if self.settings.kind != "generate":
             raise generation("Server error: This model does not support text generation")
-        self.metrics.validated(len(valid.prompt), valid.max_new_tokens)
+        self.metrics.validated(valid.input_length, valid.max_new_tokens)
         token = asked.exchange.download_token(parameters.api_token)
         try:
             identity, persona = self.catalogue.open(parameters, token)

@@ -38,6 +38,9 @@ class Valid:
     prompt: tuple[int, ...]
     """Token ids after `truncate`: what the shard sees and reports."""
 
+    input_length: int
+    """Tokens that the router counted, before `truncate`."""
+
     max_new_tokens: int
     samples: bool
     schema: Any
@@ -95,6 +98,7 @@ def validate(request: GenerateRequest, limits: Limits, tokenizer: Tokenizer) -> 
     return Valid(
         request,
         tuple(kept),
+        len(tokens),
         budget,
         samples(parameters),
         None if chosen_format is None else chosen_format.schema,

@@ -92,6 +92,7 @@ def test_truncate_keeps_the_end_but_does_not_rescue_a_long_prompt() -> None:
     """The shard sees the last tokens; the router has counted all of them."""
     valid = validate(_request({"inputs": "one two three", "truncate": 2}), Limits(), builtin())
     assert builtin().decode(valid.prompt) == " two three"
+    assert valid.input_length == 4
     assert "5002" in _refusal({"inputs": _LONG, "truncate": 5}).message
 
 
