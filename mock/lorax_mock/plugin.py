@@ -19,10 +19,12 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-import httpx
 import pytest
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "MockServer",
@@ -50,7 +52,7 @@ class MockServer:
     url: str
     model_id: str
     adapters: list[str]
-    _http: httpx.Client = field(repr=False)
+    _http: "httpx.Client" = field(repr=False)
 
     def script(self, script: str | dict[str, Any]) -> None:
         """Rules from now on; raises ValueError with the line and key of a mistake."""
@@ -100,6 +102,8 @@ def pytest_runtest_makereport(
     report = yield
     server = getattr(item, "funcargs", {}).get("lorax_mock")
     if report.when == "call" and report.failed and isinstance(server, MockServer):
+        import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+
         try:
             lines = [json.dumps(entry, ensure_ascii=False) for entry in server.journal]
         except httpx.HTTPError as error:
@@ -117,6 +121,8 @@ def lorax_mock_options() -> list[str]:
 @pytest.fixture(scope="session")
 def lorax_mock_server(lorax_mock_options: list[str]) -> Iterator[MockServer]:
     """The mock of this worker; tests ask for `lorax_mock`."""
+    import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+
     command = ["-m", "lorax_mock", "serve", "--port=0", "--announce=json", "--exit-with-parent"]
     with _process([*command, *lorax_mock_options]) as process:
         told = json.loads(_first_line(process, "lorax-mock"))
@@ -208,6 +214,8 @@ class _process:  # noqa: N801 - used as a statement, like the functions of conte
 
 
 def _until_ready(url: str) -> None:
+    import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+
     between = threading.Event()
     for _ in range(_LOOKS):
         if httpx.get(url, timeout=5).status_code == 200:
