@@ -3,6 +3,14 @@
 Exit codes: 0 nothing found, 1 a law is broken, 2 it could not be judged.
 """
 
+import signal
+
+# Ctrl-C while the imports below take their time ends the program, not in a traceback of theirs;
+# who started us in the background, with the signal ignored, keeps it so.
+_EARLY = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if _EARLY:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import sys
 from collections.abc import Callable, Generator
@@ -198,6 +206,9 @@ def _progress(most: int, *, shown: bool) -> Generator[Callable[[str, int], None]
 
 def main() -> None:
     """The console script."""
+    if _EARLY:
+        # From here on Ctrl-C is an exception again: what was opened is closed.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except ContractsError as error:
