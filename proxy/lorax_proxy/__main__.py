@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
+from pydantic import BaseModel
 
 from lorax_proxy.config import Settings, load
 from lorax_proxy.errors import ProxyError, SettingsInvalid
@@ -166,6 +167,11 @@ def _run(settings: Settings, announce: Callable[[str], None]) -> None:
 
 
 def _shown(value: object) -> str:
+    """A value as it would stand in JSON, without what is at its default."""
+    if isinstance(value, BaseModel):
+        return value.model_dump_json(exclude_defaults=True)
+    if isinstance(value, list):
+        return "[" + ", ".join(_shown(each) for each in value) + "]"
     return "-" if value is None else str(value)
 
 

@@ -96,6 +96,7 @@ def test_config_prints_values_and_where_they_came_from(tmp_path: Path) -> None:
     assert "s3cret" not in done.stdout
     assert "****" in lines["api_key"]
     assert "/x/[bold]/y" in lines["chat_template"]
+    assert lines["upstream"].split()[1] == '[{"url":"http://lorax:3000"}]'
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
