@@ -287,7 +287,7 @@ def _unsigned(value: int | None, bits: int) -> int | None:
 
 
 def response_format_of(asked: ChatRequest) -> ResponseFormat | None:
-    """What a chat's `response_format` constrains to; `text` to nothing (router/src/lib.rs:730)."""
+    """What a chat's `response_format` constrains to; `text` to nothing (router/src/lib.rs:755)."""
     chosen = asked.response_format
     if chosen is None or chosen.kind == "text":
         return None

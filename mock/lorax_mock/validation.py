@@ -2,7 +2,7 @@
 
 The first check that fails decides (router/src/validation.rs:194-424). Checks that LoRAX makes
 before it takes a concurrency permit are separate, because a full server answers 429 between them:
-`check_before_permit` (router/src/infer.rs, router/src/server.rs:1041), then `validate`.
+`check_before_permit` (router/src/infer.rs, router/src/server.rs:1032), then `validate`.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """LoRAX's native wire as values: what a request may hold, and what a reply is made of.
 
 Requests are read by `serde` into the records below, field for field and in the order of the
-router's structs (router/src/lib.rs:87-345): the order matters, because arrays are read as fields.
+router's structs (router/src/lib.rs:82-363): the order matters, because arrays are read as fields.
 `replies` turns results into bytes.
 """
 
@@ -66,7 +66,7 @@ DEFAULT_SCHEMA: Final[dict[str, Any]] = {
     "title": "ArbitraryJsonModel",
     "type": "object",
 }
-"""What `response_format` means without a `schema` key (router/src/lib.rs:487)."""
+"""What `response_format` means without a `schema` key (router/src/lib.rs:545)."""
 
 
 class MergedAdapters(msgspec.Struct, frozen=True):
