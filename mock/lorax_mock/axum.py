@@ -95,6 +95,10 @@ class Exchange:
             raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
         return await self.raw_body(limit)
 
+    async def hand_over(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        """Let another ASGI application answer: for what LoRAX has no wire for."""
+        await app(self.scope, self.receive, self._send)
+
     async def raw_body(self, limit: int) -> bytes:
         """The body, whatever it is; raises FrameworkRefusal (413), or ClientLeft."""
         body: bytes = b""

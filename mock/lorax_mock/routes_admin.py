@@ -5,6 +5,7 @@ are shown whole.
 
     GET    /_mock/adapters      what is known, what loads, what is loaded
     GET    /_mock/journal       what came and what left; ?wait until open requests have ended
+    GET    /_mock/journal/follow  each request as server-sent events, once it has ended
     DELETE /_mock/journal       forget it
     PUT    /_mock/script        a script, YAML or JSON; it replaces the session's
     DELETE /_mock/script        no script
@@ -14,7 +15,7 @@ are shown whole.
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -23,7 +24,7 @@ from lorax_mock.adapters import Catalogue
 from lorax_mock.axum import JSON, Exchange
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.faults import KINDS
-from lorax_mock.journal import Journal
+from lorax_mock.journal import Entry, Journal
 from lorax_mock.pace import until
 from lorax_mock.rulebook import Rulebook
 from lorax_mock.schedule import as_json, as_svg
@@ -35,6 +36,9 @@ __all__ = ["admin_routes"]
 
 _SETTLE_SECONDS: Final = 5.0
 """How long `?wait` waits for open requests to end."""
+
+_FOLLOW_SECONDS: Final = 60.0
+"""How long one wait for the next entry lasts before it is begun anew."""
 
 _SCRIPT_BYTES: Final = 4_000_000
 
@@ -67,6 +71,36 @@ class _Admin:
         if b"wait" in exchange.scope["query_string"]:
             await until(lambda: self._app.journal.settled, _SETTLE_SECONDS)
         await exchange.reply(200, self._app.journal.as_json(_session(exchange)), [JSON])
+
+    async def follow(self, exchange: Exchange) -> None:
+        """For people who watch: the entries that are there, then each as it ends."""
+        # imported here: nobody who does not watch should wait for it at start-up
+        from sse_starlette import EventSourceResponse  # noqa: PLC0415 - see above
+
+        await exchange.hand_over(EventSourceResponse(self._ended(_session(exchange))))
+
+    async def _ended(self, session: str) -> AsyncGenerator[dict[str, str]]:
+        journal = self._app.journal
+        told: set[int] = set()
+
+        def new() -> list[Entry]:
+            return [
+                entry
+                for entry in journal.entries
+                if entry.outcome != "open"
+                and entry.number not in told
+                and (not session or entry.session == session)
+            ]
+
+        while True:
+            for entry in new():
+                told.add(entry.number)
+                shown = msgspec.json.encode(entry.shown()).decode()
+                yield {"event": "request", "id": str(entry.number), "data": shown}
+            # numbers only grow: what the journal has dropped cannot come again
+            oldest = journal.entries[0].number if journal.entries else 0
+            told = {number for number in told if number >= oldest}
+            await until(lambda: bool(new()), _FOLLOW_SECONDS)
 
     async def forget_journal(self, exchange: Exchange) -> None:
         self._app.journal.clear(_session(exchange))
@@ -111,6 +145,7 @@ def admin_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitabl
     return {
         "/_mock/adapters": {"GET": admin.adapters},
         "/_mock/journal": {"GET": admin.journal, "DELETE": admin.forget_journal},
+        "/_mock/journal/follow": {"GET": admin.follow},
         "/_mock/script": {"PUT": admin.script, "DELETE": admin.forget_script},
         "/_mock/schedule": {"GET": admin.schedule},
         "/_mock/schedule.svg": {"GET": admin.picture},

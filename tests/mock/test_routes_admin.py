@@ -1,7 +1,9 @@
 """The mock's own routes."""
 
+import json
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.mock.conftest import Running
@@ -51,3 +53,19 @@ def test_a_session_comes_and_goes(mock: Running) -> None:
 def test_faults_are_listed(mock: Running, kind: str) -> None:
     """Every kind by name."""
     assert kind in mock.http.get("/_mock/faults").json()["faults"]
+
+
+def test_the_journal_can_be_followed(mock: Running) -> None:
+    """A watcher gets what is there, then each request as it ends, and no other session's."""
+    mine = {"x-lorax-mock-session": "followed"}
+    body = {"inputs": "one", "parameters": {"max_new_tokens": 2}}
+    mock.http.post("/generate", json=body, headers=mine)
+    with mock.http.stream("GET", "/_mock/journal/follow", headers=mine) as reply:
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        told = (json.loads(line[6:]) for line in reply.iter_lines() if line.startswith("data: "))
+        assert next(told)["inputs"] == "one"
+        with httpx.Client(base_url=mock.url, timeout=10) as other:
+            other.post("/generate", json=body)
+            other.post("/generate", json={**body, "inputs": "two"}, headers=mine)
+        entry = next(told)
+    assert (entry["inputs"], entry["tokens"], entry["session"]) == ("two", 2, "followed")
