@@ -27,7 +27,7 @@ _ENVIRONMENT: Home = ("proxy/lorax_proxy/config.py",)
 _FILES: Home = (
     "proxy/lorax_proxy/template_files.py",
     "mock/lorax_mock/__main__.py",
-    "mock/lorax_mock/script_files.py",
+    "mock/lorax_mock/script_file.py",
     "mock/lorax_mock/recorder.py",
     "contracts/lorax_contracts/loader.py",
     "contracts/lorax_contracts/__main__.py",
