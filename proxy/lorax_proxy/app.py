@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from lorax_proxy.catalogue import Directory
-from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.failures import ApiError, Lost
 from lorax_proxy.core.parsing import nearest
@@ -65,6 +65,7 @@ def create_app(
             upstream.url,
             connect_timeout=settings.connect_timeout,
             connect_retries=settings.connect_retries,
+            token=token_of(upstream),
         )
 
     opener = open_transport or transport

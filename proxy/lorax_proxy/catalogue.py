@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorax_proxy.config import ModelSettings, Settings, adapter_token
+from lorax_proxy.config import ModelSettings, Settings, token_of
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.request import PreparedTemplate
@@ -202,7 +202,7 @@ class Directory:
 def _model(settings: ModelSettings, default_upstream: str) -> Model:
     return Model(
         name=settings.name,
-        target=_target(settings, adapter_token(settings)),
+        target=_target(settings, token_of(settings)),
         upstream=settings.upstream or default_upstream,
         defaults=dict[str, Any](settings.defaults),
         stop=tuple(settings.stop),

@@ -45,9 +45,9 @@ __all__ = [
     "Origin",
     "Settings",
     "UpstreamSettings",
-    "adapter_token",
     "is_loopback",
     "load",
+    "token_of",
 ]
 
 ENV_PREFIX = "LORAX_PROXY_"
@@ -242,18 +242,19 @@ def load(
     )
 
 
-def adapter_token(model: ModelSettings) -> str | None:
-    """The download token of a model's adapter, from the variable that the settings name.
+def token_of(section: ModelSettings | UpstreamSettings) -> str | None:
+    """A model's download token or an upstream's own, from the variable that the settings name.
 
     Raises:
         SettingsInvalid: When that variable is not set.
     """
-    if model.token_env is None:
+    if section.token_env is None:
         return None
-    token = os.environ.get(model.token_env)
+    token = os.environ.get(section.token_env)
     if not token:
+        kind = "model" if isinstance(section, ModelSettings) else "upstream"
         raise SettingsInvalid(
-            f"model {model.name!r}: token_env names {model.token_env}, which is not set"
+            f"{kind} {section.name!r}: token_env names {section.token_env}, which is not set"
         )
     return token
 

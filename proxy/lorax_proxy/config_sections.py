@@ -35,6 +35,9 @@ class UpstreamSettings(_Closed):
     """What models call it."""
     kind: Literal["generate", "embed"] = "generate"
     """What it does: one LoRAX server cannot do both (router/src/infer.rs:1051)."""
+    token_env: str | None = None
+    """The variable with a token for a gateway in front of it, sent as `Authorization: Bearer`. LoRAX
+    itself asks for none, and would take it for an adapter's (router/src/server.rs:675)."""
     adds_bos: bool = True
     """Whether /generate puts BOS before a prompt; used only where /tokenize cannot tell."""
     text_only: bool | None = None

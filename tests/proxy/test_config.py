@@ -9,9 +9,10 @@ from pydantic import SecretStr, ValidationError
 from lorax_proxy.config import (
     ModelSettings,
     Settings,
-    adapter_token,
+    UpstreamSettings,
     is_loopback,
     load,
+    token_of,
 )
 from lorax_proxy.errors import SettingsInvalid
 
@@ -289,10 +290,15 @@ def test_an_adapter_s_token_comes_from_its_variable(monkeypatch: pytest.MonkeyPa
     """The file names the variable, so that no token stands in a file."""
     model = ModelSettings(name="a", adapter="x", token_env="HUB_TOKEN_OF_A")
     with pytest.raises(SettingsInvalid, match="HUB_TOKEN_OF_A, which is not set"):
-        adapter_token(model)
+        token_of(model)
     monkeypatch.setenv("HUB_TOKEN_OF_A", "")
     with pytest.raises(SettingsInvalid, match="which is not set"):
-        adapter_token(model)
+        token_of(model)
     monkeypatch.setenv("HUB_TOKEN_OF_A", "hf_x")
-    assert adapter_token(model) == "hf_x"
-    assert adapter_token(ModelSettings(name="a")) is None
+    assert token_of(model) == "hf_x"
+    assert token_of(ModelSettings(name="a")) is None
+    gateway = UpstreamSettings(url="http://g", token_env="HUB_TOKEN_OF_A")
+    assert token_of(gateway) == "hf_x"
+    monkeypatch.delenv("HUB_TOKEN_OF_A")
+    with pytest.raises(SettingsInvalid, match="upstream 'default': token_env names"):
+        token_of(gateway)

@@ -19,17 +19,17 @@ How it works:
 """
 
 import asyncio
-import base64
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import httptools
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
+from lorax_proxy.upstream.transport import PAUSE
 
 __all__ = ["DirectExchange", "DirectTransport"]
 
@@ -46,13 +46,23 @@ _HIGH_WATER = 256 * 1024
 class DirectTransport:
     """A pool of connections to one server (`upstream.transport.Transport`)."""
 
-    def __init__(self, url: str, *, connect_timeout: float, connect_retries: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout: float,
+        connect_retries: int,
+        token: str | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """Prepare; nothing is connected yet.
 
         Args:
-            url: The server's address, `http` or `https`, with user and path if it has them.
+            url: The server's address, `http` or `https`, with a path if it has one.
             connect_timeout: Seconds for a TCP (and TLS) connection.
             connect_retries: How often a failed connect is tried again.
+            token: What to send as `Authorization: Bearer`.
+            pause: How to wait between two connects.
         """
         parts = urlsplit(url)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
@@ -61,6 +71,7 @@ class DirectTransport:
         self._base = parts.path.rstrip("/")
         self._connect_timeout = connect_timeout
         self._connect_retries = connect_retries
+        self._pause = pause
         self._idle: list[_Connection] = []
         self._closed = False
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -71,9 +82,8 @@ class DirectTransport:
             "accept-encoding: identity",
             "user-agent: lorax-proxy",
         ]
-        if parts.username is not None:
-            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            lines.append(f"authorization: Basic {base64.b64encode(credentials.encode()).decode()}")
+        if token is not None:
+            lines.append(f"authorization: Bearer {token}")
         self._common = ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
     async def send(
@@ -152,6 +162,7 @@ class DirectTransport:
             except UpstreamError:
                 if not left:
                     raise
+                await self._pause(PAUSE * (self._connect_retries - left))
                 left -= 1
 
     async def _connect(self) -> "_Connection":

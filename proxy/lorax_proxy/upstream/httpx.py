@@ -14,6 +14,7 @@ import httpx
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
+from lorax_proxy.upstream.transport import PAUSE
 
 __all__ = ["FAILURES", "HttpxExchange", "HttpxTransport", "translate"]
 
@@ -37,9 +38,6 @@ FAILURES: Sequence[tuple[type[Exception], Lost]] = (
 )
 """Every exception that httpx raises while a request is under way; a test walks its class tree."""
 
-_PAUSE = 0.25
-"""Seconds before the second connect that is tried again, and so much more before each further one.
-The first follows at once: a lost packet needs no patience, a server that restarts a little."""
 
 _CAUGHT = tuple({foreign for foreign, _ in FAILURES})
 
@@ -61,6 +59,7 @@ class HttpxTransport:
         *,
         connect_timeout: float,
         connect_retries: int,
+        token: str | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Open nothing yet.
@@ -69,6 +68,7 @@ class HttpxTransport:
             url: The server's address.
             connect_timeout: Seconds for one connection.
             connect_retries: How often a failed connect is tried again.
+            token: What to send as `Authorization: Bearer`.
             pause: How to wait between two connects.
         """
         self._pause = pause
@@ -79,7 +79,11 @@ class HttpxTransport:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             trust_env=False,
             follow_redirects=False,
-            headers={"accept-encoding": "identity", "user-agent": "lorax-proxy"},
+            headers={
+                "accept-encoding": "identity",
+                "user-agent": "lorax-proxy",
+                **({} if token is None else {"authorization": f"Bearer {token}"}),
+            },
         )
 
     async def send(
@@ -107,7 +111,7 @@ class HttpxTransport:
             except _CAUGHT as error:
                 lost = translate(error)
                 if lost in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT) and connects_left:
-                    await self._pause(_PAUSE * (self._connect_retries - connects_left))
+                    await self._pause(PAUSE * (self._connect_retries - connects_left))
                     connects_left -= 1
                 elif lost is Lost.CUT and fresh.reused and stale_left:
                     stale_left -= 1

@@ -10,7 +10,11 @@ from typing import Protocol
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
 
-__all__ = ["Exchange", "Transport", "read_all"]
+__all__ = ["PAUSE", "Exchange", "Transport", "read_all"]
+
+PAUSE = 0.25
+"""Seconds before the second connect that is tried again, and so much more before each further one.
+The first follows at once: a lost packet needs no patience, a server that restarts a little."""
 
 _MAX_ANSWER = 256 * 1024 * 1024
 """Bytes of a whole answer. With 20 alternatives a token takes some 2 KB, and the longest contexts

@@ -125,6 +125,35 @@ async def test_the_request_is_the_references() -> None:
     assert {name: text for name, text in ours.headers.items() if name != "host"} == same
 
 
+@pytest.mark.parametrize("make", [DirectTransport, HttpxTransport])
+async def test_a_gateways_token_is_sent(make: type[DirectTransport | HttpxTransport]) -> None:
+    """As `Authorization: Bearer`, by both clients."""
+    async with ScriptedServer(in_order([Send(json_answer({}))])) as server:
+        transport = make(server.url, connect_timeout=5.0, connect_retries=0, token="t0ken")
+        exchange = await transport.send("GET", "/info", silence=SILENCE)
+        await read_all(exchange)
+        await exchange.close()
+        await transport.aclose()
+        assert server.requests[0].headers["authorization"] == "Bearer t0ken"
+
+
+async def test_connects_are_spaced_out() -> None:
+    """As the reference spaces them: a server that restarts is given a moment."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with refusing_port() as port:
+        transport = DirectTransport(
+            f"http://127.0.0.1:{port}", connect_timeout=5.0, connect_retries=3, pause=pause
+        )
+        with pytest.raises(UpstreamError):
+            await transport.send("GET", "/info", silence=SILENCE)
+        await transport.aclose()
+    assert pauses == [0.0, 0.25, 0.5]
+
+
 async def test_a_connection_is_kept_when_its_answer_was_read() -> None:
     """Requests one after another share a connection; a body that was not read costs it."""
     steps: list[Step] = [Send(json_answer({"n": 1}))]
