@@ -107,7 +107,8 @@ def _without_secrets(value: Any) -> Any:
 def read_cassette(text: str) -> list[Exchanged]:
     """The exchanges of a file; raises CassetteError."""
     out: list[Exchanged] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # not `splitlines`: JSON may hold U+0085 and its like raw inside a string
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

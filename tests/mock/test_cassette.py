@@ -1,7 +1,7 @@
 """Recordings as text."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lorax_mock.cassette import (
@@ -19,6 +19,7 @@ def _one(body: bytes = b"{}", answer: bytes = b"x") -> Exchanged:
 
 
 @pytest.mark.law
+@example(b"\xc2\x85\xe2\x80\xa8", [])
 @given(st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=9))))
 def test_an_exchange_reads_back_as_it_was(body: bytes, chunks: list[tuple[int, bytes]]) -> None:
     """Any bytes, also those that are no text."""
