@@ -29,7 +29,7 @@ from lorax_proxy.core.template_families import family_of
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
-from lorax_proxy.template_files import load_template
+from lorax_proxy.template_files import load_special_tokens, load_template
 
 __all__ = ["Directory", "Found"]
 
@@ -186,7 +186,14 @@ class Directory:
 
     def _load(self, name: str) -> PreparedTemplate:
         """A template, tried in a child process first if it is a stranger's."""
-        return PreparedTemplate.of(load_template(name), self._settings.special_tokens)
+        settings = self._settings
+        tokens = None
+        if settings.tokenizer is not None and name == settings.chat_template:
+            # the template is from elsewhere; the model and its special tokens are the folder's
+            tokens = load_special_tokens(settings.tokenizer)
+        return PreparedTemplate.of(
+            load_template(name, special_tokens=tokens), settings.special_tokens
+        )
 
     def listed(self) -> list[str]:
         """The public model names, base models first."""

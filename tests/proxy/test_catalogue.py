@@ -59,6 +59,23 @@ async def test_a_tokenizers_folder_brings_its_template(tmp_path: Path) -> None:
         assert await prompt_of(proxy, server, "") == "FOLDER hi"
 
 
+async def test_a_template_from_elsewhere_gets_the_tokenizers_special_tokens(
+    tmp_path: Path,
+) -> None:
+    """With both settings, the template is the one and the tokens are the other's."""
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<EOT>"}')
+    template = tmp_path / "other.jinja"
+    template.write_text("{{ messages[0].content }}{{ eos_token }}")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<MINE>"}')
+    async with (
+        scripted() as server,
+        running(server, tokenizer=folder, chat_template=str(template)) as proxy,
+    ):
+        assert await prompt_of(proxy, server, "") == "hi<MINE>"
+
+
 async def test_no_template_is_ever_guessed() -> None:
     """A base model of no known family: chat says which setting is missing, completions work."""
     async with scripted(model_id="someone/their-own-7b") as server, running(server) as proxy:
