@@ -132,6 +132,7 @@ class Gateway:
         answer_id = f"chatcmpl-{self._new_id()}"
         style = ChatStyle(
             answer_id,
+            tools=plan.reading.grammar is not None,
             legacy=request.functions is not None,
             logprobs=plan.reading.logprobs is not None,
         )

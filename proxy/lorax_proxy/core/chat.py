@@ -6,6 +6,10 @@ CreateChatCompletionResponse and ChatCompletionTokenLogprob of OpenAI's publishe
 The shape of a stream, for each choice: one chunk with the role and empty content, one chunk a
 delta, one chunk with an empty delta and the finish reason. A tool call opens with its id, type,
 name and empty arguments, then its argument fragments follow, which concatenate to JSON.
+
+Where the model may call tools the role comes with null content, as in OpenAI's streams of calls;
+empty content follows once the model has begun a text instead. So chunks add up to the whole answer,
+whose content is null when there are only calls, before anybody knows which it will be.
 """
 
 from collections.abc import Sequence
@@ -25,11 +29,13 @@ class ChatStyle:
 
     Attributes:
         answer_id: The answer's id, from which tool call ids derive.
+        tools: Whether the model may call tools.
         legacy: Whether the client sent `functions`: its one call is a `function_call`.
         logprobs: Whether log probabilities were asked for.
     """
 
     answer_id: str
+    tools: bool = False
     legacy: bool = False
     logprobs: bool = False
 
@@ -56,10 +62,11 @@ class ChatStyle:
 
     def opening(self, writer: ChunkWriter, index: int) -> bytes:
         """A choice's first chunk: the role, and no text yet."""
+        content = None if self.tools else ""
         return writer.choice(
             {
                 "index": index,
-                "delta": {"role": "assistant", "content": "", "refusal": None},
+                "delta": {"role": "assistant", "content": content, "refusal": None},
                 "logprobs": None,
                 "finish_reason": None,
             }
@@ -104,7 +111,7 @@ class ChatStyle:
 
     def folded(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         """A whole choice: what its chunks add up to."""
-        text = "".join(piece.text for piece in pieces if isinstance(piece, Text))
+        texts = [piece.text for piece in pieces if isinstance(piece, Text)]
         calls = [piece.name for piece in pieces if isinstance(piece, CallStarted)]
         arguments = ["" for _ in calls]
         for piece in pieces:
@@ -116,7 +123,7 @@ class ChatStyle:
         message: dict[str, Any] = {
             "role": "assistant",
             # OpenAI answers null, not empty text, where there are only calls
-            "content": text if text or not calls else None,
+            "content": "".join(texts) if texts or not self.tools else None,
             "refusal": None,
         }
         if functions and self.legacy:

@@ -86,7 +86,10 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The next visible text, and the tokens that it completes."""
+    """The next visible text, and the tokens that it completes.
+
+    Under a tool grammar the first one is empty: the answer is a text, and no call will come.
+    """
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -208,12 +211,14 @@ class Choice:
             return self._visible(text, details)
         pieces: list[Piece] = []
         for delta in self._reader.feed(text):
-            if isinstance(delta, TextDelta):
+            if not isinstance(delta, TextDelta):
+                pieces.append(delta)
+            elif not delta.text:
+                pieces.append(Text(""))
+            else:
                 pieces += self._visible(delta.text, details)
                 if self.finished:
                     break
-            else:
-                pieces.append(delta)
         return pieces
 
     def _visible(self, text: str, details: StreamDetails | None) -> list[Piece]:

@@ -65,7 +65,7 @@ class ToolGrammar:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More of the text; never empty."""
+    """More of the text. The first is empty: it says that the document is a text and no call."""
 
     text: str
 
@@ -190,6 +190,8 @@ class ToolReader:
             case _At.START | _At.AFTER_CALL | _At.END | _At.MALFORMED:
                 if text[at] not in WHITESPACE:
                     self._at = self._after(text[at])
+                    if self._at is _At.TEXT:
+                        deltas.append(TextDelta(""))
                 return at + 1
             case _:  # pragma: no cover - the enumeration is closed
                 assert_never(self._at)

@@ -38,7 +38,7 @@ def chunks(pieces: Sequence[Piece], style: ChatStyle, index: int = 0) -> list[di
 
 def fold(documents: Sequence[dict[str, Any]], *, logprobs: bool) -> dict[str, Any]:
     """The choice that a client's own code puts together from its chunks."""
-    content = ""
+    content: str | None = None
     tokens: list[Any] = []
     calls: list[dict[str, Any]] = []
     legacy: dict[str, str] | None = None
@@ -48,7 +48,8 @@ def fold(documents: Sequence[dict[str, Any]], *, logprobs: bool) -> dict[str, An
         (choice,) = document["choices"]
         delta = choice["delta"]
         roles += [delta["role"]] if "role" in delta else []
-        content += delta.get("content") or ""
+        if delta.get("content") is not None:
+            content = (content or "") + delta["content"]
         tokens += (choice["logprobs"] or {"content": []})["content"]
         reasons += [choice["finish_reason"]] if choice["finish_reason"] else []
         for call in delta.get("tool_calls", ()):
@@ -64,7 +65,7 @@ def fold(documents: Sequence[dict[str, Any]], *, logprobs: bool) -> dict[str, An
     assert documents[-1]["choices"][0]["delta"] == {}
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": content if content or not (calls or legacy) else None,
+        "content": content,
         "refusal": None,
     }
     if calls:
@@ -122,7 +123,7 @@ def test_folded_calls_are_the_whole_answer(
     pieces = run(
         stream([*tokens, Token("</s>", special=True)], "eos_token"), Reading(grammar=GRAMMAR)
     )
-    whole = judged(pieces, ChatStyle("chatcmpl-7f3a", legacy=legacy))
+    whole = judged(pieces, ChatStyle("chatcmpl-7f3a", tools=True, legacy=legacy))
     assert whole["message"]["content"] is None
     if legacy:
         name, arguments = expected[0]
@@ -144,7 +145,7 @@ def test_text_instead_of_calls(document: tuple[str, str], data: st.DataObject) -
     pieces = run(
         stream([*tokens, Token("</s>", special=True)], "eos_token"), Reading(grammar=GRAMMAR)
     )
-    whole = judged(pieces, ChatStyle("chatcmpl-7f3a"))
+    whole = judged(pieces, ChatStyle("chatcmpl-7f3a", tools=True))
     assert whole["message"] == {"role": "assistant", "content": text, "refusal": None}
     assert whole["finish_reason"] == "stop"
 
@@ -170,18 +171,27 @@ def test_call_ids_are_unique_over_answers_choices_and_calls() -> None:
     assert all(each.startswith("call_") for each in ids)
 
 
-def test_the_opening_chunk_carries_the_role_and_no_text() -> None:
-    """The first chunk of a choice, before anything was generated."""
-    style = ChatStyle("x")
+@pytest.mark.parametrize(("tools", "content"), [(False, ""), (True, None)])
+def test_the_opening_chunk_carries_the_role_and_no_text(tools: bool, content: str | None) -> None:
+    """The first chunk of a choice: null content where a call may come, as the whole answer has."""
+    style = ChatStyle("x", tools=tools)
     (document,) = chunks([], style, 3)
     assert document["choices"] == [
         {
             "index": 3,
-            "delta": {"role": "assistant", "content": "", "refusal": None},
+            "delta": {"role": "assistant", "content": content, "refusal": None},
             "logprobs": None,
             "finish_reason": None,
         }
     ]
+
+
+def test_a_budget_that_ends_before_anything_was_chosen_leaves_null() -> None:
+    """Neither a text nor a call: the stream has said no content, and so does the whole answer."""
+    pieces = run(stream([" "], "length"), Reading(grammar=GRAMMAR))
+    whole = judged(pieces, ChatStyle("x-1", tools=True))
+    assert whole["message"] == {"role": "assistant", "content": None, "refusal": None}
+    assert whole["finish_reason"] == "length"
 
 
 def test_a_tool_call_opens_with_id_type_name_and_empty_arguments() -> None:
