@@ -1,42 +1,32 @@
 """A plan carried out: ask LoRAX, and answer whole or as a stream.
 
-Everything that decides is in `core`. This module's own subject is what only a shell can know: which
-adapters have answered before, when a client leaves, and how long to wait.
+Everything that decides is in `core`; how a request ends whose client leaves is in `leaving`.
 
 - *Status*: LoRAX says 200 before it has looked at a stream's request (router/src/server.rs:930), so
   ours waits for its first event, up to `status_wait`. After that a comment keeps the connection
   alive, and failures travel in band.
-- *Cold adapters*: a client that leaves while an adapter's first load fails kills LoRAX
-  (router/src/loader.rs:293). So an adapter that has not produced a token yet is asked through
-  `/generate_stream`, whose headers come at once, and when its client leaves, the request is kept
-  until its first event (`on_cold_cancel`), bounded in number and time.
+- *Cold adapters*: an adapter that has not produced a token yet is asked through
+  `/generate_stream`, so that a request whose client has left need be kept to its first event alone.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from lorax_proxy.answers import Alone, Answer, Interleaved, Whole, gather, generate
+from lorax_proxy.answers import Alone, Answer, Interleaved, Whole, gather
+from lorax_proxy.asked import Asked, Headers
 from lorax_proxy.config import Settings
-from lorax_proxy.core import failures
 from lorax_proxy.core.failures import Lost
-from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.stream import Finished, Piece, Text
-from lorax_proxy.core.style import Style
 from lorax_proxy.core.text_completion import prompt_tokens
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.heartbeat import Heartbeat
-from lorax_proxy.readiness import Upstream
+from lorax_proxy.leaving import Leaving, never_begun
 from lorax_proxy.surface import Client
 from lorax_proxy.wire.lorax import GenerateRequest
-from lorax_proxy.wire.openai_replies import ChunkWriter, Identity, Usage, completion
+from lorax_proxy.wire.openai_replies import ChunkWriter, Usage, completion
 from lorax_proxy.wire.sse import DONE
 
-__all__ = ["Asked", "Delivery", "tell_failure"]
-
-Headers = Sequence[tuple[str, str]]
+__all__ = ["Delivery"]
 
 _STREAM_HEADERS = (
     ("content-type", "text/event-stream; charset=utf-8"),
@@ -67,57 +57,12 @@ _TIMING = frozenset(
 `x-adapter-*` are not: they tell what a public name hides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request, understood: everything that is needed to carry it out and to answer.
-
-    Attributes:
-        adapters: The LoRAX adapter ids that it loads.
-        bos: What `/generate` puts before a prompt, for prompts that are echoed with logprobs.
-        headers: Headers that the answer has besides the usual.
-    """
-
-    plan: Plan
-    upstream: Upstream
-    adapters: tuple[str, ...]
-    bos: str | None
-    identity: Identity
-    style: Style
-    stream: bool
-    usage_asked: bool
-    headers: Headers
-
-    def failed(self, failure: failures.Failure) -> failures.ApiError:
-        """What the client is told of a failure."""
-        return tell_failure(
-            failure,
-            self.upstream,
-            model=self.identity.model,
-            has_adapter=bool(self.adapters),
-            prompt_param=self.style.prompt_param,
-        )
-
-
-def tell_failure(
-    failure: failures.Failure,
-    upstream: Upstream,
-    *,
-    model: str,
-    has_adapter: bool,
-    prompt_param: str,
-) -> failures.ApiError:
-    """What a client is told of a failure; after a lost connection the upstream is asked anew."""
-    if failure in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT, Lost.CUT):
-        upstream.lost()
-    return failures.answer(failure, model=model, has_adapter=has_adapter, prompt_param=prompt_param)
-
-
 class Delivery:
     """Carries plans out."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._drains: set[asyncio.Task[None]] = set()
+        self._leaving = Leaving(settings)
 
     async def deliver(self, client: Client, asked: Asked) -> None:
         """Ask LoRAX and answer the client, whatever happens but its leaving."""
@@ -134,9 +79,7 @@ class Delivery:
 
     async def aclose(self) -> None:
         """Let go of every request that nobody waits for any more."""
-        for task in self._drains:
-            task.cancel()
-        await asyncio.gather(*self._drains, return_exceptions=True)
+        await self._leaving.aclose()
 
     async def _whole(self, client: Client, asked: Asked) -> None:
         """Answer with one JSON document."""
@@ -182,9 +125,9 @@ class Delivery:
     async def _one(self, asked: Asked, request: GenerateRequest) -> Whole:
         """One LoRAX request and its whole answer."""
         plan = asked.plan
-        if plan.score or (not plan.token_stream and self._is_warm(asked)):
-            return await self._generate(asked, request)
-        answer = await self._open(asked, request)
+        if plan.score or (not plan.token_stream and self._leaving.is_warm(asked)):
+            return await self._leaving.generate(asked, request)
+        answer = await self._leaving.open(asked, request)
         try:
             source = Alone(answer)
             batch = await self._first(asked, [answer], source)
@@ -196,7 +139,7 @@ class Delivery:
                 pieces, answer.exchange.headers, mean_logprob=answer.logprob / answer.tokens
             )
         finally:
-            await self._let_go(asked, answer)
+            await self._leaving.let_go(asked, answer)
 
     async def _stream(self, client: Client, asked: Asked) -> None:
         """Answer with a stream of chunks."""
@@ -224,7 +167,7 @@ class Delivery:
 
         async def open_one(index: int, request: GenerateRequest) -> None:
             # kept by name, so that it is let go even if another one fails meanwhile
-            opened[index] = await self._open(asked, request)
+            opened[index] = await self._leaving.open(asked, request)
 
         try:
             await gather([open_one(index, each) for index, each in enumerate(plan.requests)])
@@ -251,7 +194,7 @@ class Delivery:
                     await source.close()
         finally:
             for answer in opened.values():
-                await self._let_go(asked, answer)
+                await self._leaving.let_go(asked, answer)
         await self._end_stream(client, asked, writer, [ends[index] for index in range(count)])
 
     async def _stream_whole(self, client: Client, asked: Asked, writer: ChunkWriter) -> None:
@@ -295,112 +238,9 @@ class Delivery:
         except UpstreamError as error:
             if any(answer.begun for answer in answers):
                 raise
-            raise _never_begun(error) from error
-        self._answered(asked, answers)
+            raise never_begun(error) from error
+        self._leaving.answered(asked, answers)
         return batch
-
-    def _answered(self, asked: Asked, answers: Sequence[Answer]) -> None:
-        if any(answer.tokens for answer in answers):
-            asked.upstream.warm.add(asked.adapters)
-
-    def _is_warm(self, asked: Asked) -> bool:
-        return not asked.adapters or asked.adapters in asked.upstream.warm
-
-    async def _open(self, asked: Asked, request: GenerateRequest) -> Answer:
-        """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
-        opening = asyncio.create_task(
-            Answer.open(
-                asked.upstream.transport,
-                request,
-                asked.plan.reading,
-                silence=self._settings.idle_timeout,
-            )
-        )
-        try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            if self._must_stay(asked):
-                self._background(self._drain_later(asked, opening))
-            else:
-                opening.cancel()
-                (answer,) = await asyncio.gather(opening, return_exceptions=True)
-                if isinstance(answer, Answer):
-                    await answer.close()
-            raise
-        except UpstreamError as error:
-            raise _never_begun(error) from error
-
-    async def _generate(self, asked: Asked, request: GenerateRequest) -> Whole:
-        """One `/generate` request; if its client leaves meanwhile, it is let go as its rule says.
-
-        Cold adapters come here for their prompt's logprobs alone, which streams do not tell.
-        """
-        asking = asyncio.create_task(
-            generate(
-                asked.upstream.transport,
-                request,
-                asked.plan.reading,
-                silence=self._settings.first_event_timeout,
-            )
-        )
-        try:
-            whole = await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            if self._must_stay(asked):
-                self._background(self._outlast(asked, asking))
-            else:
-                asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
-            raise
-        except UpstreamError as error:
-            raise _never_begun(error) from error
-        asked.upstream.warm.add(asked.adapters)
-        return whole
-
-    def _must_stay(self, asked: Asked) -> bool:
-        """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
-        return (
-            not self._is_warm(asked)
-            and self._settings.on_cold_cancel == "drain"
-            and len(self._drains) < self._settings.max_drains
-        )
-
-    async def _outlast(self, asked: Asked, asking: "asyncio.Task[Whole]") -> None:
-        """Wait for the end of a request that nobody waits for."""
-        with contextlib.suppress(UpstreamError, TimeoutError):
-            async with asyncio.timeout(self._settings.first_event_timeout):
-                await asking
-            asked.upstream.warm.add(asked.adapters)
-
-    async def _drain_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
-        try:
-            answer = await opening
-        except UpstreamError:
-            return
-        await self._drain(asked, answer)
-
-    async def _let_go(self, asked: Asked, answer: Answer) -> None:
-        """End one request: at once, unless that could kill LoRAX."""
-        if not answer.begun and not answer.failed and self._must_stay(asked):
-            self._background(self._drain(asked, answer))
-        else:
-            await answer.close()
-
-    async def _drain(self, asked: Asked, answer: Answer) -> None:
-        """Wait for the first event of a request that nobody waits for, then end it."""
-        try:
-            async with asyncio.timeout(self._settings.first_event_timeout):
-                await answer.pieces()
-            self._answered(asked, [answer])
-        except (UpstreamError, TimeoutError):
-            pass
-        finally:
-            await answer.close()
-
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._drains.add(task)
-        task.add_done_callback(self._drains.discard)
 
     async def _usage(self, asked: Asked, ends: Sequence[Finished]) -> Usage:
         """The counts of an answer: each prompt once, the tokens of every try."""
@@ -426,13 +266,6 @@ def _record(client: Client, asked: Asked, ends: Sequence[Finished], usage: Usage
     if usage is not None:
         record.prompt_tokens = usage.prompt_tokens
         record.completion_tokens = usage.completion_tokens
-
-
-def _never_begun(error: UpstreamError) -> UpstreamError:
-    """Silence before the first event is a failure of its own."""
-    if error.failure is Lost.IDLE_TIMEOUT:
-        return UpstreamError(Lost.FIRST_EVENT_TIMEOUT)
-    return error
 
 
 def _timing(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lorax_proxy.answers import gather
+from lorax_proxy.asked import Asked, tell_failure
 from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
@@ -27,7 +28,7 @@ from lorax_proxy.core.routing import Base, Kind, Merge
 from lorax_proxy.core.style import Style
 from lorax_proxy.core.templates import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion
-from lorax_proxy.delivery import Asked, Delivery, tell_failure
+from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import Client, until_gone

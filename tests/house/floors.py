@@ -24,11 +24,13 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
         "shell",
         (
             "answers",
+            "asked",
             "catalogue",
             "delivery",
             "demo",
             "gateway",
             "heartbeat",
+            "leaving",
             "readiness",
             "serving",
             "surface",

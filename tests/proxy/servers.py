@@ -229,6 +229,16 @@ class ScriptedServer:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
         return self.requests[count - 1]
 
+    def asked(self, path: str) -> list[Request]:
+        """The requests for a path that have arrived, in order."""
+        return [each for each in self.requests if each.path == path]
+
+    async def until_asked(self, path: str, count: int = 1) -> Request:
+        """Wait until a path was asked for `count` times; return the last of those requests."""
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(lambda: len(self.asked(path)) >= count)
+        return self.asked(path)[count - 1]
+
     async def client_left(self, connection: int = 0) -> None:
         """Wait until the client has closed the connection with that number."""
         async with asyncio.timeout(PATIENCE), self._changed:

@@ -1,4 +1,4 @@
-"""A plan carried out on real sockets: streams, failures, clients that leave, and silences."""
+"""A plan carried out on real sockets: streams, failures, slow clients, and silences."""
 
 import asyncio
 import json
@@ -51,11 +51,6 @@ def text(prompt: str | list[str] = "Once", **parameters: object) -> dict[str, An
     return {"model": "", "prompt": prompt, **parameters}
 
 
-def asked(server: ScriptedServer, path: str) -> list[Request]:
-    """The requests for a path."""
-    return [each for each in server.requests if each.path == path]
-
-
 def deltas(reply: Reply) -> list[Any]:
     """Each chunk's delta or text, with its choice's index."""
     return [
@@ -85,7 +80,7 @@ async def test_a_stream_that_ended_leaves_its_connection_to_the_next() -> None:
     async with ScriptedServer(lorax(stream=apart)) as server, running(server) as proxy:
         for _ in range(4):
             assert (await proxy.post(CHAT, chat(stream=True))).complete
-        assert len({each.connection for each in asked(server, "/generate_stream")}) == 1
+        assert len({each.connection for each in server.asked("/generate_stream")}) == 1
 
 
 # the shape of a stream
@@ -191,7 +186,7 @@ async def test_choices_are_first_seen_in_order(path: str, body: dict[str, Any]) 
         rest = await connection.until(b"[DONE]")
     assert begun.index(b'"index":0') < begun.index(b'"index":1')
     assert b"late" in rest
-    seeds = {each.json()["parameters"]["seed"] for each in asked(server, "/generate_stream")}
+    seeds = {each.json()["parameters"]["seed"] for each in server.asked("/generate_stream")}
     assert seeds == {5, 6}
 
 
@@ -345,10 +340,10 @@ async def test_one_failing_choice_fails_all_and_the_other_is_left() -> None:
     async with ScriptedServer(script) as server, running(server) as proxy:
         body = chat(stream=True, n=2, seed=0, temperature=0.9)
         connection = await proxy.open("POST", CHAT, body)
-        await until_asked(server, "/generate_stream", 2)
+        await server.until_asked("/generate_stream", 2)
         hold.gate.set()
         assert (await connection.reply()).status == 429
-        (other,) = [r for r in asked(server, "/generate_stream") if r.json()["parameters"]["seed"]]
+        (other,) = [r for r in server.asked("/generate_stream") if r.json()["parameters"]["seed"]]
         await server.client_left(other.connection)
 
 
@@ -361,7 +356,7 @@ async def test_one_refused_choice_closes_the_one_that_is_open() -> None:
     async with ScriptedServer(script) as server, running(server) as proxy:
         connection = await proxy.open("POST", CHAT, chat(stream=True, n=2, seed=0, temperature=0.9))
         await server.next_request(5)
-        requests = asked(server, "/generate_stream")
+        requests = server.asked("/generate_stream")
         (other,) = [each for each in requests if each.json()["parameters"]["seed"]]
         # its headers were read by the time that another request was answered behind it
         assert (await proxy.get("/ready")).status == 200
@@ -379,10 +374,10 @@ async def test_a_failing_try_of_a_whole_answer_cancels_the_others() -> None:
         running(server) as proxy,
     ):
         connection = await proxy.open("POST", CHAT, chat(n=2, seed=0, temperature=0.9))
-        await until_asked(server, "/generate", 2)
+        await server.until_asked("/generate", 2)
         hold.gate.set()
         assert (await connection.reply()).status == 429
-        (other,) = [r for r in asked(server, "/generate") if r.json()["parameters"]["seed"]]
+        (other,) = [r for r in server.asked("/generate") if r.json()["parameters"]["seed"]]
         await server.client_left(other.connection)
 
 
@@ -513,9 +508,9 @@ async def test_a_stop_string_cuts_the_text_and_ends_the_upstream() -> None:
     async with ScriptedServer(lorax(stream=stream)) as server, running(server) as proxy:
         body = chat(stream=True, stop=["two"], stream_options={"include_usage": True})
         reply = await proxy.post(CHAT, body)
-        (request,) = asked(server, "/generate_stream")
+        (request,) = server.asked("/generate_stream")
         await server.client_left(request.connection)
-        counted = asked(server, "/tokenize")[-1].json()["inputs"]
+        counted = server.asked("/tokenize")[-1].json()["inputs"]
     assert "".join(delta.get("content", "") for _, delta in deltas(reply)) == "one "
     assert reply.chunks[-2]["choices"][0]["finish_reason"] == "stop"
     # three tokens until the match; the prompt's characters and a BOS, as the server counts
@@ -531,9 +526,9 @@ async def test_a_whole_answer_with_a_stop_string_is_folded_from_a_stream() -> No
     stream: list[Step] = [Send(event_stream() + chunk(tokens("a", "b", "STOP", "c"))), Stall()]
     async with ScriptedServer(lorax(stream=stream)) as server, running(server) as proxy:
         reply = await proxy.post(CHAT, chat(stop="STOP"))
-        (request,) = asked(server, "/generate_stream")
+        (request,) = server.asked("/generate_stream")
         await server.client_left(request.connection)
-    assert not asked(server, "/generate")
+    assert not server.asked("/generate")
     assert reply.json()["choices"][0]["message"]["content"] == "ab"
     assert reply.json()["choices"][0]["finish_reason"] == "stop"
     assert request.json()["parameters"]["stop"] == ["STOP"]
@@ -544,7 +539,7 @@ async def test_a_whole_answer_without_one_is_asked_for_whole() -> None:
     script = lorax(generate=[Send(json_answer(generation("Hi")))])
     async with ScriptedServer(script) as server, running(server) as proxy:
         reply = await proxy.post(CHAT, chat())
-    (request,) = asked(server, "/generate")
+    (request,) = server.asked("/generate")
     assert request.json()["parameters"]["details"] is True
     assert reply.json()["choices"][0]["message"]["content"] == "Hi"
 
@@ -563,70 +558,7 @@ async def test_prompt_tokens_that_cannot_be_counted_are_no_bug_of_ours() -> None
     assert reply.status == 502
 
 
-# leaving
-
-
-async def until_asked(server: ScriptedServer, path: str, count: int = 1) -> Request:
-    """Wait until a path was asked for `count` times."""
-    number = 1
-    while True:
-        await server.next_request(number)
-        if len(found := asked(server, path)) >= count:
-            return found[count - 1]
-        number = len(server.requests) + 1
-
-
-STREAMS: list[tuple[str, list[Step]]] = [
-    ("no headers", [Stall()]),
-    ("no event", [Send(event_stream()), Stall()]),
-    ("comments", [Send(event_stream() + chunk(b":\n\n")), Stall()]),
-    ("a token", [Send(event_stream() + chunk(tokens("a"))), Stall()]),
-]
-
-
-@pytest.mark.parametrize("steps", [s for _, s in STREAMS], ids=[n for n, _ in STREAMS])
-@pytest.mark.parametrize("extra", [{"stream": True}, {"stop": "x"}], ids=["stream", "folded"])
-async def test_a_client_that_leaves_the_base_model_ends_its_request(
-    steps: Sequence[Step], extra: dict[str, Any]
-) -> None:
-    """Before the headers, before the first event, in a silence: LoRAX is left at once."""
-    async with ScriptedServer(lorax(stream=steps)) as server, running(server) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(**extra))
-        request = await until_asked(server, "/generate_stream")
-        if "stream" in extra and steps is STREAMS[-1][1]:
-            await connection.until(b'"a"')
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-async def test_a_client_that_leaves_a_whole_answer_ends_its_request() -> None:
-    """Also while /generate has not said a word."""
-    async with ScriptedServer(lorax(generate=[Stall()])) as server, running(server) as proxy:
-        connection = await proxy.open("POST", CHAT, chat())
-        request = await until_asked(server, "/generate")
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-@pytest.mark.parametrize("stream", [True, False])
-async def test_a_client_that_leaves_ends_every_choice(*, stream: bool) -> None:
-    """n=2: both LoRAX requests are ended, though one has begun and one has not."""
-    begun: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Stall()]
-    script = lorax(stream=per_seed(begun, [Stall()]), generate=[Stall()])
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        body = chat(n=2, seed=0, temperature=0.9, stream=stream)
-        connection = await proxy.open("POST", CHAT, body)
-        path = "/generate_stream" if stream else "/generate"
-        await until_asked(server, path, 2)
-        connection.leave()
-        for each in asked(server, path):
-            await server.client_left(each.connection)
-
-
-async def all_gone(proxy: Proxy) -> None:
-    """Wait until the proxy answers nobody but us: it has noticed who left."""
-    while b"lorax_proxy_active_requests 1.0" not in (await proxy.get("/metrics")).body:
-        pass
+# slow clients and silent upstreams
 
 
 async def standstill(server: ScriptedServer, proxy: Proxy) -> int:
@@ -634,169 +566,13 @@ async def standstill(server: ScriptedServer, proxy: Proxy) -> int:
 
     Each of them takes the event loop, which all parties share, through several rounds.
     """
-    await until_asked(server, "/generate_stream")
+    await server.until_asked("/generate_stream")
     still, taken = 0, -1
     while still < 50:
         assert (await proxy.get("/health")).status == 200
         still = still + 1 if server.sent == taken else 0
         taken = server.sent
     return taken
-
-
-async def warmed(proxy: Proxy) -> None:
-    """Let the adapter produce a token."""
-    reply = await proxy.post(CHAT, chat(model=COLD, stream=True))
-    assert reply.events[-1] == "[DONE]"
-
-
-async def test_a_warm_adapter_is_left_at_once() -> None:
-    """It has produced a token on this upstream: leaving is safe, and saves the GPU."""
-    script = lorax(stream=in_order(ended("a"), [Send(event_stream()), Stall()]))
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        await warmed(proxy)
-        connection = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        request = await until_asked(server, "/generate_stream", 2)
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-async def test_a_cold_adapters_request_outlives_its_client_until_its_first_event() -> None:
-    """Leaving during a failing first load kills LoRAX: the request stays, then it is closed."""
-    hold = Hold()
-    stream: list[Step] = [Send(event_stream()), hold, Send(chunk(tokens("a"))), Stall()]
-    async with ScriptedServer(lorax(stream=stream)) as server, running(server) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        request = await until_asked(server, "/generate_stream")
-        connection.leave()
-        await all_gone(proxy)
-        before = server.sent
-        hold.gate.set()
-        await server.client_left(request.connection)
-        # the script got to its token: nobody had left before
-        assert server.sent == before + len(chunk(tokens("a")))
-
-
-async def test_a_cold_request_outlives_its_client_even_without_headers() -> None:
-    """The client leaves before LoRAX's headers came: the rule is the same."""
-    hold = Hold()
-    stream: list[Step] = [hold, Send(event_stream() + chunk(tokens("a"))), Stall()]
-    async with ScriptedServer(lorax(stream=stream)) as server, running(server) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(model=COLD))
-        request = await until_asked(server, "/generate_stream")
-        connection.leave()
-        await all_gone(proxy)
-        before = server.sent
-        hold.gate.set()
-        await server.client_left(request.connection)
-        assert server.sent > before
-
-
-async def test_a_drained_token_warms_its_adapter() -> None:
-    """What the drain saw counts: the next client of the adapter is let go at once."""
-    hold = Hold()
-    first: list[Step] = [Send(event_stream()), hold, Send(chunk(tokens("a"))), Stall()]
-    script = lorax(stream=first, generate=[Stall()])
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(model=COLD))
-        request = await until_asked(server, "/generate_stream")
-        connection.leave()
-        await all_gone(proxy)
-        hold.gate.set()
-        await server.client_left(request.connection)
-        connection = await proxy.open("POST", CHAT, chat(model=COLD))
-        # warm now, so it is asked for whole
-        request = await until_asked(server, "/generate")
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-async def test_a_cold_prompt_that_is_scored_outlives_its_client() -> None:
-    """Only /generate scores a prompt, and its connection must not break during a load either."""
-    hold = Hold()
-    # the proxy closes this connection when it has read the answer, or when it gives up
-    scored = json_answer(generation("a"), connection="close")
-    script = lorax(
-        generate=in_order([hold, Send(scored), Stall()], [Send(json_answer(generation("b")))])
-    )
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        body = {"model": COLD, "prompt": "x", "echo": True, "logprobs": 1}
-        connection = await proxy.open("POST", TEXT, body)
-        request = await until_asked(server, "/generate")
-        connection.leave()
-        await all_gone(proxy)
-        before = server.sent
-        hold.gate.set()
-        await server.client_left(request.connection)
-        assert server.sent == before + len(scored)
-        # it answered, so it is warm: the next one is asked for whole
-        assert (await proxy.post(CHAT, chat(model=COLD))).status == 200
-
-
-@pytest.mark.parametrize(
-    "settings", [{"on_cold_cancel": "close"}, {"max_drains": 0}], ids=["close", "no room"]
-)
-async def test_the_cold_rule_can_be_switched_off(settings: dict[str, Any]) -> None:
-    """on_cold_cancel=close, or no room for one more: left at once."""
-    script = lorax(stream=[Send(event_stream()), Stall()])
-    async with ScriptedServer(script) as server, running(server, **settings) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        request = await until_asked(server, "/generate_stream")
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-async def test_the_requests_that_stay_are_bounded() -> None:
-    """With room for one, the second client that leaves takes its LoRAX request along."""
-    hold = Hold()
-    stays: list[Step] = [Send(event_stream()), hold, Send(chunk(tokens("a"))), Stall()]
-    script = lorax(stream=in_order(stays, [Send(event_stream()), Stall()]))
-    async with ScriptedServer(script) as server, running(server, max_drains=1) as proxy:
-        first = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        kept = await until_asked(server, "/generate_stream")
-        first.leave()
-        await all_gone(proxy)
-        second = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        closed = await until_asked(server, "/generate_stream", 2)
-        second.leave()
-        await server.client_left(closed.connection)
-        before = server.sent
-        hold.gate.set()
-        await server.client_left(kept.connection)
-        assert server.sent == before + len(chunk(tokens("a")))
-
-
-async def test_a_request_that_stays_is_bounded_in_time() -> None:
-    """An adapter that never answers is given up after first_event_timeout."""
-    script = lorax(stream=[Send(event_stream()), Stall()])
-    async with ScriptedServer(script) as server, running(server, first_event_timeout=0.2) as proxy:
-        connection = await proxy.open("POST", CHAT, chat(model=COLD, stream=True))
-        request = await until_asked(server, "/generate_stream")
-        connection.leave()
-        await server.client_left(request.connection)
-
-
-async def test_a_lost_connection_makes_adapters_cold_again() -> None:
-    """A LoRAX that was lost may have restarted: its adapters are loaded anew, and must be waited for."""
-    broken: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Fin()]
-    hold = Hold()
-    stays: list[Step] = [Send(event_stream()), hold, Send(chunk(tokens("a"))), Stall()]
-    script = lorax(stream=in_order(ended("a"), broken, stays))
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        await warmed(proxy)
-        reply = await proxy.post(CHAT, chat(model=COLD, stream=True))
-        assert reply.chunks[-1]["error"]["code"] == "upstream_incomplete"
-        # not streamed, and yet asked through the stream, as cold adapters are
-        connection = await proxy.open("POST", CHAT, chat(model=COLD))
-        request = await until_asked(server, "/generate_stream", 3)
-        connection.leave()
-        await all_gone(proxy)
-        before = server.sent
-        hold.gate.set()
-        await server.client_left(request.connection)
-        assert server.sent > before
-
-
-# slow clients and silent upstreams
 
 
 async def test_a_slow_client_holds_the_upstream_back() -> None:
@@ -813,7 +589,7 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
         taken = await standstill(server, proxy)
         assert 2**16 < taken < 8 * 2**20
         connection.leave()
-        await server.client_left(asked(server, "/generate_stream")[0].connection)
+        await server.client_left(server.asked("/generate_stream")[0].connection)
 
 
 async def test_a_slow_client_of_two_choices_holds_both_back() -> None:

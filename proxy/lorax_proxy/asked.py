@@ -1,0 +1,60 @@
+"""One request, understood: what it takes to carry it out, and to tell its client what failed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorax_proxy.core import failures
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.plan import Plan
+from lorax_proxy.core.style import Style
+from lorax_proxy.readiness import Upstream
+from lorax_proxy.wire.openai_replies import Identity
+
+__all__ = ["Asked", "Headers", "tell_failure"]
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, understood: everything that is needed to carry it out and to answer.
+
+    Attributes:
+        adapters: The LoRAX adapter ids that it loads.
+        bos: What `/generate` puts before a prompt, for prompts that are echoed with logprobs.
+        headers: Headers that the answer has besides the usual.
+    """
+
+    plan: Plan
+    upstream: Upstream
+    adapters: tuple[str, ...]
+    bos: str | None
+    identity: Identity
+    style: Style
+    stream: bool
+    usage_asked: bool
+    headers: Headers
+
+    def failed(self, failure: failures.Failure) -> failures.ApiError:
+        """What the client is told of a failure."""
+        return tell_failure(
+            failure,
+            self.upstream,
+            model=self.identity.model,
+            has_adapter=bool(self.adapters),
+            prompt_param=self.style.prompt_param,
+        )
+
+
+def tell_failure(
+    failure: failures.Failure,
+    upstream: Upstream,
+    *,
+    model: str,
+    has_adapter: bool,
+    prompt_param: str,
+) -> failures.ApiError:
+    """What a client is told of a failure; after a lost connection the upstream is asked anew."""
+    if failure in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT, Lost.CUT):
+        upstream.lost()
+    return failures.answer(failure, model=model, has_adapter=has_adapter, prompt_param=prompt_param)

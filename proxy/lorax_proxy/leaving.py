@@ -1,0 +1,147 @@
+"""Requests to LoRAX that outlive nobody: how each is ended when its client leaves.
+
+A client that leaves ends its request at once, so that the GPU stops. There is one exception: while
+an adapter's first load fails, a request that goes away kills LoRAX (router/src/loader.rs:293). So
+until an adapter has produced a token, a request for it that loses its client is kept until its
+first event (`on_cold_cancel`), bounded in number (`max_drains`) and time (`first_event_timeout`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from lorax_proxy.answers import Answer, Whole, generate
+from lorax_proxy.asked import Asked
+from lorax_proxy.config import Settings
+from lorax_proxy.core.failures import Lost
+from lorax_proxy.errors import UpstreamError
+from lorax_proxy.wire.lorax import GenerateRequest
+
+__all__ = ["Leaving", "never_begun"]
+
+
+class Leaving:
+    """Sends requests to LoRAX, and ends them as their rule says."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._drains: set[asyncio.Task[None]] = set()
+
+    async def aclose(self) -> None:
+        """Let go of every request that nobody waits for any more."""
+        for task in self._drains:
+            task.cancel()
+        await asyncio.gather(*self._drains, return_exceptions=True)
+
+    def answered(self, asked: Asked, answers: Sequence[Answer]) -> None:
+        """Take note of a first event: its adapter is warm once it has produced a token."""
+        if any(answer.tokens for answer in answers):
+            asked.upstream.warm.add(asked.adapters)
+
+    def is_warm(self, asked: Asked) -> bool:
+        """Whether the adapters have answered before on this upstream; the base model always has."""
+        return not asked.adapters or asked.adapters in asked.upstream.warm
+
+    async def open(self, asked: Asked, request: GenerateRequest) -> Answer:
+        """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
+        opening = asyncio.create_task(
+            Answer.open(
+                asked.upstream.transport,
+                request,
+                asked.plan.reading,
+                silence=self._settings.idle_timeout,
+            )
+        )
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if self._must_stay(asked):
+                self._background(self._drain_later(asked, opening))
+            else:
+                opening.cancel()
+                (answer,) = await asyncio.gather(opening, return_exceptions=True)
+                if isinstance(answer, Answer):
+                    await answer.close()
+            raise
+        except UpstreamError as error:
+            raise never_begun(error) from error
+
+    async def generate(self, asked: Asked, request: GenerateRequest) -> Whole:
+        """One `/generate` request; if its client leaves meanwhile, it is let go as its rule says.
+
+        Cold adapters come here for their prompt's logprobs alone, which streams do not tell.
+        """
+        asking = asyncio.create_task(
+            generate(
+                asked.upstream.transport,
+                request,
+                asked.plan.reading,
+                silence=self._settings.first_event_timeout,
+            )
+        )
+        try:
+            whole = await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            if self._must_stay(asked):
+                self._background(self._outlast(asked, asking))
+            else:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+            raise
+        except UpstreamError as error:
+            raise never_begun(error) from error
+        asked.upstream.warm.add(asked.adapters)
+        return whole
+
+    def _must_stay(self, asked: Asked) -> bool:
+        """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
+        return (
+            not self.is_warm(asked)
+            and self._settings.on_cold_cancel == "drain"
+            and len(self._drains) < self._settings.max_drains
+        )
+
+    async def _outlast(self, asked: Asked, asking: "asyncio.Task[Whole]") -> None:
+        """Wait for the end of a request that nobody waits for."""
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                await asking
+            asked.upstream.warm.add(asked.adapters)
+
+    async def _drain_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
+        try:
+            answer = await opening
+        except UpstreamError:
+            return
+        await self._drain(asked, answer)
+
+    async def let_go(self, asked: Asked, answer: Answer) -> None:
+        """End one request: at once, unless that could kill LoRAX."""
+        if not answer.begun and not answer.failed and self._must_stay(asked):
+            self._background(self._drain(asked, answer))
+        else:
+            await answer.close()
+
+    async def _drain(self, asked: Asked, answer: Answer) -> None:
+        """Wait for the first event of a request that nobody waits for, then end it."""
+        try:
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                await answer.pieces()
+            self.answered(asked, [answer])
+        except (UpstreamError, TimeoutError):
+            pass
+        finally:
+            await answer.close()
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+
+def never_begun(error: UpstreamError) -> UpstreamError:
+    """Silence before the first event is a failure of its own."""
+    if error.failure is Lost.IDLE_TIMEOUT:
+        return UpstreamError(Lost.FIRST_EVENT_TIMEOUT)
+    return error
