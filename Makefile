@@ -55,11 +55,12 @@ $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 	@$(call install,$(VENV)) --require-hashes -r requirements/test.txt
 	@touch $@
 
-# A judge's environment holds the judge and, for suites that import it, the project on top.
+# A judge's environment holds the judge and, for suites that import it, the project on top. Its lock
+# is all there is to install: *.excludes name what is left out of it.
 .venv-judge-%/judge.stamp: requirements/judges/%.txt requirements/build.txt pyproject.toml | python
 	@echo "making .venv-judge-$* from requirements/judges/$*.txt (once) ..."
 	@$(call environment,.venv-judge-$*)
-	@$(call install,.venv-judge-$*) --require-hashes -r requirements/build.txt -r requirements/judges/$*.txt
+	@$(call install,.venv-judge-$*) --no-deps --require-hashes -r requirements/build.txt -r requirements/judges/$*.txt
 	@$(call install,.venv-judge-$*) --no-deps --no-build-isolation --editable .
 	@touch $@
 
