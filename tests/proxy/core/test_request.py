@@ -1,33 +1,26 @@
 """A chat request as a plan: what LoRAX is asked for, word by word, or why it is not asked."""
 
-from datetime import UTC, datetime
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.plan import Facts, Plan
-from lorax_proxy.core.request import PreparedTemplate, plan_chat
+from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Adapter, Base, Merge, Model, Route, Target
-from lorax_proxy.core.templates import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import GenerateParameters, MergedAdapters
 from lorax_proxy.wire.openai_requests import ChatRequest
+from tests.proxy.core.planning import FACTS, NOW, TEMPLATE
 from tests.strategies import chat_requests
 
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-TEMPLATE = PreparedTemplate.of(
-    ChatTemplate.compile(
-        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
-        "{% if add_generation_prompt %}[assistant]{% endif %}",
-        "test",
-        SpecialTokens(bos_token="<s>", spellings=frozenset({"<s>"})),
-    ),
-    "split",
-)
-FACTS = Facts("base/one", "fp", max_stop_sequences=2, bos="<s>", text_only=True)
 MESSAGES = [{"role": "user", "content": "hi"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
@@ -278,3 +271,60 @@ def test_every_published_request_is_planned_or_refused(document: dict[str, Any])
         assert sent.max_new_tokens != 0
         assert len(sent.stop) <= FACTS.max_stop_sequences
         assert sent.temperature != 0
+
+
+def _tool(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": name, "parameters": {"type": "object", **schema}},
+    }
+
+
+_KEYWORDS = {
+    "type": st.sampled_from(["object", "string", "integer", ["string", "null"]]),
+    "enum": st.lists(st.text("abc", max_size=3), min_size=1, max_size=4, unique=True),
+    "properties": st.dictionaries(
+        st.text("abc", min_size=1, max_size=2),
+        st.sampled_from([{"type": "string"}, {"$ref": "#/$defs/d"}, {"format": "email"}]),
+        max_size=4,
+    ),
+    "required": st.lists(st.sampled_from("abc"), max_size=3, unique=True),
+    "oddities": st.just(1),
+    "$defs": st.just({"d": {"anyOf": [{"type": "number"}, {"type": "null"}]}}),
+}
+_many_tools = st.lists(
+    st.builds(
+        _tool,
+        st.text("abcdefgh", min_size=1, max_size=4),
+        st.fixed_dictionaries({}, optional=_KEYWORDS),
+    ),
+    min_size=1,
+    max_size=6,
+    unique_by=lambda tool: str(tool["function"]["name"]),
+)
+
+
+@pytest.mark.slow
+def test_the_hash_seed_changes_no_byte() -> None:
+    """Processes that order their sets differently send LoRAX the same bytes, refusals included."""
+    documents: list[dict[str, Any]] = []
+
+    @settings(max_examples=80)
+    @given(chat_requests, _many_tools)
+    def draw(document: dict[str, Any], tools: list[dict[str, Any]]) -> None:
+        documents.extend((document, {"model": "", "messages": MESSAGES, "tools": tools}))
+
+    draw()
+    one, other = (
+        subprocess.run(
+            [sys.executable, "-m", "tests.proxy.core.planning"],
+            input="\n".join(map(json.dumps, documents)),
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    )
+    assert one == other
+    assert len(one.splitlines()) == len(documents)
