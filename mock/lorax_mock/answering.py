@@ -296,7 +296,6 @@ class Answering:
         exchange, entry = asked.exchange, asked.entry
         costs = asked.costs(self.settings.costs)
         watch = Watch(exchange)
-        entry.outcome = "fault"
         for place, act in enumerate(acts):
             match act:
                 case Send(data):
@@ -308,6 +307,7 @@ class Answering:
                     await watch.stall(seconds)
                 case Close(reset=reset):
                     await breathe()
+                    entry.outcome = "fault"
                     exchange.abort(reset=reset)
                     return False
                 case _:
@@ -315,6 +315,7 @@ class Answering:
             if watch.gone and place < len(acts) - 1:
                 entry.left(place)
                 return False
+        entry.outcome = "fault"
         return True
 
 

@@ -155,11 +155,19 @@ class Exchange:
     def abort(self, *, reset: bool) -> None:
         """End the connection in the middle of whatever it was doing: RST, or FIN after what was sent.
 
-        ASGI has no word for it, so this reaches for the server's transport.
+        ASGI has no word for it, so this reaches for the server's transport; in process there is none,
+        and `cut` (see `inprocess`) does it.
         """
-        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
+        server = getattr(self._send, "__self__", None)
+        cut = getattr(server, "cut", None)
+        if cut is not None:
+            cut(reset=reset)
+            return
+        transport = getattr(server, "transport", None)
         if transport is None:
-            raise RuntimeError("this server's connections cannot be cut; serve with uvicorn")
+            raise RuntimeError(
+                "this server's connections cannot be cut; serve with uvicorn, or use LocalMock"
+            )
         if not reset:
             transport.close()
             return

@@ -10,6 +10,11 @@
 One mock process, and one proxy, for each worker of a run; scripts, faults and journal are each test's own,
 because the mock is reset before it. A failing test shows the journal. Everything talks over real sockets to
 real processes started by their commands, so what passes here is what a user's program would see.
+
+    def test_in_process(lorax_mock_app):
+        with lorax_mock_app.client() as http: ...
+
+`lorax_mock_app` is a mock without process and socket, each test's own.
 """
 
 import json
@@ -18,21 +23,25 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
-from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lorax_mock.testing import MockServer
+
 if TYPE_CHECKING:
-    import httpx
+    from lorax_mock.inprocess import LocalMock
+    from lorax_mock.settings import Settings
 
 __all__ = [
     "MockServer",
     "async_openai_client",
     "lorax_client",
     "lorax_mock",
+    "lorax_mock_app",
     "lorax_mock_options",
     "lorax_mock_server",
+    "lorax_mock_settings",
     "lorax_proxy",
     "lorax_proxy_options",
     "openai_client",
@@ -43,47 +52,6 @@ __all__ = [
 _URL: Final = re.compile(r"https?://[^\s/]+")
 _LOOKS: Final = 2_000
 _BETWEEN_SECONDS: Final = 0.01
-
-
-@dataclass
-class MockServer:
-    """A running mock."""
-
-    url: str
-    model_id: str
-    adapters: list[str]
-    _http: "httpx.Client" = field(repr=False)
-
-    def script(self, script: str | dict[str, Any]) -> None:
-        """Rules from now on; raises ValueError with the line and key of a mistake."""
-        text = script if isinstance(script, str) else json.dumps(script)
-        reply = self._http.put("/_mock/script", content=text)
-        if reply.status_code != 200:
-            raise ValueError(reply.json()["error"])
-
-    def faults(self, *ids: str) -> None:
-        """One fault a request, in order; then the mock answers as it always does."""
-        self.script({"rules": [{"name": "faults", "sequence": [{"fault": one} for one in ids]}]})
-
-    @property
-    def journal(self) -> list[dict[str, Any]]:
-        """What came and what left, once nothing is being answered any more."""
-        entries: list[dict[str, Any]] = self._told()["entries"]
-        return entries
-
-    @property
-    def manners(self) -> list[str]:
-        """What clients should not have done."""
-        found: list[str] = self._told()["manners"]
-        return found
-
-    def _told(self) -> dict[str, Any]:
-        told: dict[str, Any] = self._http.get("/_mock/journal?wait=1").json()
-        return told
-
-    def reset(self) -> None:
-        """No rules, no journal."""
-        self._http.post("/_mock/reset").raise_for_status()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -100,16 +68,23 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the journal of a mock under a test that failed."""
     report = yield
-    server = getattr(item, "funcargs", {}).get("lorax_mock")
-    if report.when == "call" and report.failed and isinstance(server, MockServer):
-        import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
-
-        try:
-            lines = [json.dumps(entry, ensure_ascii=False) for entry in server.journal]
-        except httpx.HTTPError as error:
-            lines = [f"the mock does not answer: {error!r}"]
-        report.sections.append(("lorax-mock journal", "\n".join(lines) or "no request came"))
+    if report.when == "call" and report.failed:
+        used = getattr(item, "funcargs", {})
+        for name in ("lorax_mock", "lorax_mock_app"):
+            server = used.get(name)
+            if isinstance(server, MockServer):
+                report.sections.append((f"{name} journal".replace("_", "-"), _journal(server)))
     return report
+
+
+def _journal(server: MockServer) -> str:
+    import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+
+    try:
+        lines = [json.dumps(entry, ensure_ascii=False) for entry in server.journal]
+    except httpx.HTTPError as error:
+        lines = [f"the mock does not answer: {error!r}"]
+    return "\n".join(lines) or "no request came"
 
 
 @pytest.fixture(scope="session")
@@ -134,13 +109,35 @@ def lorax_mock_server(lorax_mock_options: list[str]) -> Iterator[MockServer]:
 def lorax_mock(lorax_mock_server: MockServer, request: pytest.FixtureRequest) -> MockServer:
     """A mock that nobody has used yet, with the script and faults that the test's markers name."""
     lorax_mock_server.reset()
+    _obey_markers(lorax_mock_server, request)
+    return lorax_mock_server
+
+
+def _obey_markers(mock: MockServer, request: pytest.FixtureRequest) -> None:
     script = request.node.get_closest_marker("lorax_script")
     faults = request.node.get_closest_marker("lorax_fault")
     if script is not None:
-        lorax_mock_server.script(script.args[0])
+        mock.script(script.args[0])
     if faults is not None:
-        lorax_mock_server.faults(*faults.args)
-    return lorax_mock_server
+        mock.faults(*faults.args)
+
+
+@pytest.fixture
+def lorax_mock_settings() -> "Settings | None":
+    """Settings of `lorax_mock_app`; override it to have others."""
+    return None
+
+
+@pytest.fixture
+def lorax_mock_app(
+    lorax_mock_settings: "Settings | None", request: pytest.FixtureRequest
+) -> "Iterator[LocalMock]":
+    """A mock in this process, this test's own: `client()`, `async_client()`, `transport()`, `app`."""
+    from lorax_mock.inprocess import LocalMock  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+
+    with LocalMock(lorax_mock_settings) as mock:
+        _obey_markers(mock, request)
+        yield mock
 
 
 @pytest.fixture(scope="session")

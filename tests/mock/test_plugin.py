@@ -1,6 +1,7 @@
 """The pytest plugin, in a pytest run of its own."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -51,6 +52,20 @@ def test_a_wrong_script_is_a_value_error(lorax_mock):
 def test_lorax_client_is_skipped_where_it_is_not_installed(lorax_client):
     assert lorax_client.generate("x").generated_text
 
+@pytest.mark.lorax_fault("overload")
+def test_in_process(lorax_mock_app):
+    assert type(lorax_mock_app.app).__name__ == "MockApp"
+    with lorax_mock_app.client() as http:
+        assert [http.post("/generate", json={"inputs": "a"}).status_code for _ in "ab"] == [429, 200]
+
+def test_in_process_starts_anew(lorax_mock_app):
+    assert lorax_mock_app.journal == []
+
+def test_that_fails_in_process_shows_the_journal(lorax_mock_app):
+    with lorax_mock_app.client() as http:
+        http.post("/generate", json={"inputs": "in process"})
+    assert False
+
 def test_that_fails_shows_the_journal(lorax_mock, openai_client):
     ask(openai_client)
     assert not lorax_mock.manners and False
@@ -59,8 +74,15 @@ def test_that_fails_shows_the_journal(lorax_mock, openai_client):
 
 @pytest.mark.slow
 def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
-    """Two workers, each with its own mock and proxy; one test fails on purpose."""
+    """Two workers, each with its own mock and proxy; two tests fail on purpose.
+
+    The examples of docs/mock.md run with them.
+    """
     (tmp_path / "test_road.py").write_text(_TESTS)
+    docs = Path(__file__).parents[2] / "docs" / "mock.md"
+    examples = re.findall(r"```python\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
+    for number, example in enumerate(examples):
+        (tmp_path / f"test_docs_{number}.py").write_text(example)
     (tmp_path / "conftest.py").write_text(
         "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
     )
@@ -79,7 +101,10 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     said = ended.stdout
-    assert "1 failed" in said, said + ended.stderr
-    assert "6 passed" in said or "7 passed" in said, said
+    assert "2 failed" in said, said + ended.stderr
+    here = 8 + 1 + 4  # of them one skips without lorax-client; and four of docs/mock.md
+    assert f"{here - 1} passed" in said or f"{here} passed" in said, said
     assert "lorax-mock journal" in said
+    assert "lorax-mock-app journal" in said
+    assert '"inputs": "in process"' in said
     assert '"outcome": "eos_token"' in said
