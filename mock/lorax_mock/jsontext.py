@@ -1,12 +1,10 @@
 """JSON text as serde_json reads it: positions, numbers, strings, and the faults it finds.
 
 Faults found by looking ahead count the byte looked at, faults found by consuming count the bytes
-consumed (serde_json 1.0.132, src/de.rs and src/read.rs). Strings and numbers are recognised by
-regular expressions; only a text that one of them turns down is walked byte by byte, to find out where
-and why.
+consumed (serde_json 1.0.132, src/de.rs and src/read.rs). Strings are recognised by a
+regular expression; only one that it turns down is walked byte by byte, to find out where and why.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -14,15 +12,13 @@ from typing import Final
 import msgspec
 
 from lorax_mock.floats import spell_f64
+from lorax_mock.jsonnumbers import BrokenNumber, read_number, skip_number
 
 __all__ = ["ESCAPES", "STRING", "Fault", "Reader", "number_seen"]
 
 _SPACE = re.compile(rb"[ \n\t\r]*")
 STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
-_NUMBER = re.compile(rb"(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DEPTH_LIMIT: Final = 128
-_U64: Final = 2**64 - 1
-_I64_MIN: Final = -(2**63)
 
 ESCAPES: Final[Mapping[int, bytes]] = {
     0x22: b'"',
@@ -44,17 +40,23 @@ class Fault(Exception):
         self.text = text
         self.syntax = syntax
         self.at = at
-        self.path: list[str | int] = []
+        self.path: list[str | int | None] = []
+        """From the inside out; None is an object's key that could not be read."""
+
         self.where = ""
 
     def __str__(self) -> str:
+        if all(segment is None for segment in self.path):
+            return f"{self.text}{self.where}"
         path = ""
+        separator = ""
         for segment in reversed(self.path):
             if isinstance(segment, int):
                 path += f"[{segment}]"
             else:
-                path += f".{segment}" if path else segment
-        return f"{path}: {self.text}{self.where}" if path else f"{self.text}{self.where}"
+                path += separator + ("?" if segment is None else segment)
+            separator = "."
+        return f"{path}: {self.text}{self.where}"
 
 
 class Reader:
@@ -176,46 +178,18 @@ class Reader:
 
     def number(self) -> int | float:
         """A number whose first byte is next: int within 64 bits, float for all others."""
-        negative = self.data[self.at] == 0x2D
-        if negative:
-            self.at += 1
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a value")
-        match = _NUMBER.match(self.data, self.at)
-        if not match:
-            self.at += 1
-            raise self.here("invalid number")
-        self.at = match.end()
-        self._check_number_end(match)
-        value: int | float
-        if match[1] is None and match[2] is None:
-            value = -int(match[0]) if negative else int(match[0])
-            if value == 0 and negative:
-                return -0.0
-            if _I64_MIN <= value <= _U64:
-                return value
-            return float(value)
-        value = float(match[0])
-        if math.isinf(value):
-            raise self.here("number out of range")
-        return -value if negative else value
+        try:
+            value, self.at = read_number(self.data, self.at)
+        except BrokenNumber as broken:
+            raise Fault(broken.text, syntax=True, at=broken.at) from None
+        return value
 
-    def _check_number_end(self, match: re.Match[bytes]) -> None:
-        following = self.data[self.at] if self.at < len(self.data) else -1
-        if match[0] == b"0" and 0x30 <= following <= 0x39:
-            raise self.ahead("invalid number")
-        if following == 0x2E and match[1] is None and match[2] is None:
-            self.at += 1
-            at_end = self.at >= len(self.data)
-            raise self.ahead("EOF while parsing a value" if at_end else "invalid number")
-        if following >= 0 and following in b"eE" and match[2] is None:
-            self.at += 1
-            if self.at < len(self.data) and self.data[self.at] in b"+-":
-                self.at += 1
-            if self.at >= len(self.data):
-                raise self.here("EOF while parsing a value")
-            self.at += 1
-            raise self.here("invalid number")
+    def skip_number(self) -> None:
+        """Past a number whose first byte is next."""
+        try:
+            self.at = skip_number(self.data, self.at)
+        except BrokenNumber as broken:
+            raise Fault(broken.text, syntax=True, at=broken.at) from None
 
     def unexpected(self, expected: str) -> Fault:
         """`invalid type` for whatever comes next, which scalars consume and brackets do not."""
@@ -254,7 +228,15 @@ class Reader:
         else:
             raise self.ahead("expected `:`")
 
-    def another_key(self, *, first: bool) -> bool:
+    def key(self, *, first: bool) -> str | None:
+        """An object's next key; None when the object is over."""
+        try:
+            return self.text() if self._another_key(first=first) else None
+        except Fault as fault:
+            fault.path.append(None)
+            raise
+
+    def _another_key(self, *, first: bool) -> bool:
         """Whether an object goes on; positions the reader on the key's quote."""
         byte = self.peek()
         if byte == 0x7D:

@@ -157,30 +157,36 @@ def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Kind:
         byte = _need(reader)
         if byte == 0x7B:
             reader.enter()
-            if reader.peek() != 0x22:
-                raise reader.ahead("key must be a string")
-            name = pick(reader)
+            if _need(reader) != 0x22:
+                raise reader.unexpected("variant identifier")
+            spelled, name = pick(reader)
             reader.colon()
-            if reader.peek() != 0x6E:
-                raise reader.unexpected("unit")
-            reader.at += 1
-            reader.literal(b"ull")
-            if reader.peek() != 0x7D:
-                raise reader.here("expected value")
+            try:
+                if _need(reader) != 0x6E:
+                    raise reader.unexpected("unit")
+                reader.at += 1
+                reader.literal(b"ull")
+            except Fault as fault:
+                fault.path.append(spelled)
+                raise
+            closing = reader.peek()
+            if closing != 0x7D:
+                at_end = closing == -1
+                raise reader.here("EOF while parsing an object" if at_end else "expected value")
             reader.at += 1
             reader.depth += 1
             return name
         if byte != 0x22:
             raise reader.ahead("expected value")
-        return pick(reader)
+        return pick(reader)[1]
 
-    def pick(reader: Reader) -> Any:
+    def pick(reader: Reader) -> tuple[str, Any]:
         name = reader.text()
         if name not in variants:
             listed = ", ".join(f"`{variant}`" for variant in shown)
             one_of = f"one of {listed}" if len(shown) > 2 else " or ".join(listed.split(", "))
             raise Fault(f"unknown variant `{name}`, expected {one_of}", syntax=False, at=reader.at)
-        return variants[name]
+        return name, variants[name]
 
     return read_enum
 
@@ -207,13 +213,10 @@ def json_value(reader: Reader) -> Any:
         raise reader.ahead("expected value")
     reader.enter()
     out: dict[str, Any] = {}
-    first = True
     try:
-        while reader.another_key(first=first):
-            first = False
-            key = reader.text()
+        while (key := reader.key(first=not out)) is not None:
+            reader.colon()
             try:
-                reader.colon()
                 out[key] = json_value(reader)
             except Fault as fault:
                 fault.path.append(key)
@@ -233,13 +236,10 @@ def mapping(inner: Kind) -> Kind:
             raise reader.unexpected("a map")
         reader.enter()
         out: dict[str, Any] = {}
-        first = True
         try:
-            while reader.another_key(first=first):
-                first = False
-                key = reader.text()
+            while (key := reader.key(first=not out)) is not None:
+                reader.colon()
                 try:
-                    reader.colon()
                     out[key] = inner(reader)
                 except Fault as fault:
                     fault.path.append(key)
@@ -323,13 +323,12 @@ def struct(
         values = blank.copy()
         seen = 0
         first = True
-        while reader.another_key(first=first):
+        while (key := reader.key(first=first)) is not None:
             first = False
-            key = reader.text()
             known = index.get(key)
             if known is None:
+                reader.colon()
                 try:
-                    reader.colon()
                     skip(reader)
                 except Fault as fault:
                     fault.path.append(key)
@@ -339,8 +338,8 @@ def struct(
             if seen >> number & 1:
                 raise Fault(f"duplicate field `{key}`", syntax=False)
             seen |= 1 << number
+            reader.colon()
             try:
-                reader.colon()
                 values[number] = read_value(reader)
             except Fault as fault:
                 fault.path.append(key)

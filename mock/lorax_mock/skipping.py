@@ -19,7 +19,7 @@ def skip(reader: Reader) -> None:
         if byte == 0x22:
             _skip_text(reader)
         elif byte in b"-0123456789":
-            reader.number()
+            reader.skip_number()
         elif byte in b"ntf":
             reader.at += 1
             reader.literal({0x6E: b"ull", 0x74: b"rue", 0x66: b"alse"}[byte])
@@ -82,6 +82,9 @@ def _careful_skip(reader: Reader) -> None:
         if reader.at >= len(reader.data):
             raise reader.here("EOF while parsing a string")
         byte = reader.data[reader.at]
+        if byte < 0x20:
+            # Unlike in a string that is wanted, the byte itself is not counted.
+            raise reader.here("control character (\\u0000-\\u001F) found while parsing a string")
         reader.at += 1
         if byte == 0x22:
             return
@@ -94,5 +97,3 @@ def _careful_skip(reader: Reader) -> None:
                 reader.hex4()
             elif letter not in ESCAPES:
                 raise reader.here("invalid escape")
-        elif byte < 0x20:
-            raise reader.here("control character (\\u0000-\\u001F) found while parsing a string")

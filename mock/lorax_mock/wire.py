@@ -163,8 +163,8 @@ RESPONSE_FORMAT_KINDS: Final[tuple[dict[str, str], list[str]]] = (
         "JsonSchema": "json_schema",
         "json_schema": "json_schema",
     },
-    # A refusal lists the variants by their own names, not by the aliases that people use.
-    ["Text", "JsonObject", "JsonSchema"],
+    # A refusal lists each variant's own name and then its alias (serde_derive 1.0.215).
+    ["Text", "text", "JsonObject", "json_object", "JsonSchema", "json_schema"],
 )
 
 RESPONSE_FORMAT: Final = struct(

@@ -1,16 +1,23 @@
 """Bodies against the texts that serde_json and serde_path_to_error give."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lorax_mock.openai import CHAT_REQUEST, COMPLETION_REQUEST
 from lorax_mock.serde import Fault, read
 from lorax_mock.wire import (
+    CLASSIFY_BATCH_REQUEST,
+    CLASSIFY_REQUEST,
+    COMPAT_EMBED_REQUEST,
     COMPAT_GENERATE_REQUEST,
     DEFAULT_SCHEMA,
+    EMBED_REQUEST,
     GENERATE_REQUEST,
+    TOKENIZE_REQUEST,
     GenerateParameters,
     GenerateRequest,
 )
@@ -66,7 +73,7 @@ _REFUSED = [
         '{"inputs":"a","parameters":{"response_format":{"type":"regex"}}}',
         False,
         ("parameters.response_format.type: unknown variant `regex`, expected one of `Text`, "
-        "`JsonObject`, `JsonSchema` at line 1 column 61"),
+        "`text`, `JsonObject`, `json_object`, `JsonSchema`, `json_schema` at line 1 column 61"),
     ),
     ('{"inputs":"a","inputs":"b"}', False, "duplicate field `inputs` at line 1 column 22"),
     ("[]", False, "invalid length 0, expected struct GenerateRequest with 2 elements at line 1 column 2"),
@@ -77,11 +84,13 @@ _REFUSED = [
     ('{"inputs":"\\udc00x"}', True, "inputs: lone leading surrogate in hex escape at line 1 column 17"),
     ('{"inputs":"\\q"}', True, "inputs: invalid escape at line 1 column 13"),
     ('{"inputs":"abc', True, "inputs: EOF while parsing a string at line 1 column 14"),
-    ('{"inputs" "a"}', True, "inputs: expected `:` at line 1 column 11"),
+    ('{"inputs" "a"}', True, "expected `:` at line 1 column 11"),
     ('{"inputs":"a" "b"}', True, "expected `,` or `}` at line 1 column 15"),
     ('{"inputs":"a","x":[1,2}', True, "x: expected `,` or `]` at line 1 column 23"),
     ('{"inputs":"a","x":tru}', True, "x: expected ident at line 1 column 22"),
     ("{1:2}", True, "key must be a string at line 1 column 2"),
+    ('{"parameters":{1:2}}', True, "parameters.?: key must be a string at line 1 column 16"),
+    ('{"parameters":{"stop"', True, "parameters: EOF while parsing an object at line 1 column 21"),
     ('{"inputs":"a","parameters":{"seed":18446744073709551616}}', False,
      "parameters.seed: invalid type: floating point `1.8446744073709552e19`, expected u64 at line 1 column 55"),
     ('{"inputs":"a","parameters":{"temperature":1e999}}', True,
@@ -97,6 +106,46 @@ def test_a_bad_body_is_refused_in_serdes_words(body: str, *, syntax: bool, text:
     with pytest.raises(Fault) as caught:
         read(body.encode(), GENERATE_REQUEST)
     assert (caught.value.syntax, str(caught.value)) == (syntax, text)
+
+
+def _answered_by_serde() -> dict[str, list[tuple[str, int, str]]]:
+    rows = json.loads(Path(__file__).with_name("serde_refusals.json").read_text("utf-8"))
+    found: dict[str, list[tuple[str, int, str]]] = {}
+    for struct, body, status, text in rows:
+        found.setdefault(struct, []).append((body, status, text))
+    return found
+
+
+_ANSWERED = _answered_by_serde()
+_STRUCTS = {
+    "GenerateRequest": GENERATE_REQUEST,
+    "CompatGenerateRequest": COMPAT_GENERATE_REQUEST,
+    "TokenizeRequest": TOKENIZE_REQUEST,
+    "EmbedRequest": EMBED_REQUEST,
+    "CompatEmbedRequest": COMPAT_EMBED_REQUEST,
+    "ClassifyRequest": CLASSIFY_REQUEST,
+    "BatchClassifyRequest": CLASSIFY_BATCH_REQUEST,
+    "ChatCompletionRequest": CHAT_REQUEST,
+    "CompletionRequest": COMPLETION_REQUEST,
+}
+
+
+@pytest.mark.parametrize("struct", _STRUCTS)
+def test_serde_itself_answered_so(struct: str) -> None:
+    """What serde 1.0.215, serde_json 1.0.132 and serde_path_to_error 0.1.16 said of LoRAX's structs."""
+    differs: list[tuple[str, str, str]] = []
+    for body, status, text in _ANSWERED[struct]:
+        with pytest.raises(Fault) as caught:
+            read(body.encode(), _STRUCTS[struct])
+        said = f"{400 if caught.value.syntax else 422} {caught.value}"
+        if said != f"{status} {text}":
+            differs.append((body, f"{status} {text}", said))
+    assert differs == []
+
+
+def test_every_struct_was_asked() -> None:
+    """No request of LoRAX's is left to guessing."""
+    assert set(_ANSWERED) == set(_STRUCTS)
 
 
 def test_invalid_utf8_is_a_syntax_fault() -> None:

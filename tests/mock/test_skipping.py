@@ -39,3 +39,10 @@ def test_what_is_not_json_is_still_found(body: bytes, text: str) -> None:
     with pytest.raises(Fault) as caught:
         skip(Reader(body))
     assert caught.value.text == text
+
+
+def test_a_control_character_in_a_skipped_text_is_not_counted() -> None:
+    """In a text that is wanted it would be."""
+    with pytest.raises(Fault) as caught:
+        skip(Reader(b'"a\n"'))
+    assert caught.value.at == 2
