@@ -15,9 +15,7 @@ from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
 from lorax_proxy.wire.lorax import (
-    Event,
     GenerateRequest,
-    Generation,
     PrefillToken,
     StreamDetails,
     Unreadable,
@@ -200,30 +198,13 @@ async def generate(
         raise UpstreamError(Lost.UNREADABLE) from error
     finally:
         await exchange.close()
-    choice = Choice(reading)
-    pieces = _pieces(generation, choice)
-    return Whole(
-        pieces,
-        exchange.headers,
-        generation.details.prefill,
-        choice.logprob / max(choice.tokens, 1),
-    )
-
-
-def _pieces(generation: Generation, choice: Choice) -> list[Piece]:
-    """A whole answer's pieces, through the machine that streams go through.
-
-    `generated_text` is not read: it is empty when generation ended inside a character, and keeps
-    stop strings (server/lorax_server/models/model.py:195).
-    """
+    # `generated_text` is not read: it is empty when generation ended inside a character, and keeps
+    # stop strings (server/lorax_server/models/model.py:195)
     details = generation.details
     end = StreamDetails(details.finish_reason, details.generated_tokens, details.prompt_tokens)
-    pieces: list[Piece] = []
-    for token in details.tokens[:-1]:
-        pieces += choice.feed(Event(token=token))
-    for token in details.tokens[-1:]:
-        pieces += choice.feed(Event(token=token, generated_text="", details=end))
-    return pieces + choice.finish()
+    choice = Choice(reading)
+    pieces = choice.feed_all(details.tokens, end)
+    return Whole(pieces, exchange.headers, details.prefill, choice.logprob / choice.tokens)
 
 
 class Interleaved:

@@ -143,7 +143,7 @@ async def test_a_whole_answer_goes_through_the_machine_of_streams() -> None:
         [json.dumps({**generation("a", "b"), "generated_text": "x"}).encode()]
     )
     whole = await generate(MemoryTransport(lambda _: exchange), REQUEST, Reading(), silence=1)
-    assert whole.pieces == [Text("a"), Text("b"), Finished("stop", 3, 7)]
+    assert whole.pieces == [Text("ab"), Finished("stop", 3, 7)]
     assert whole.end == Finished("stop", 3, 7)
     assert whole.mean_logprob == -0.5
     assert exchange.closed

@@ -22,6 +22,7 @@ Pieces carry no identity and no index: the shell adds those, so equal events giv
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -153,9 +154,20 @@ class Choice:
         logprob: The sum of their log probabilities, by which `best_of` chooses.
     """
 
-    __slots__ = ("_logprobs", "_reader", "_stops", "ended", "finished", "logprob", "tokens")
+    __slots__ = (
+        "_by_token",
+        "_logprobs",
+        "_reader",
+        "_stops",
+        "ended",
+        "finished",
+        "logprob",
+        "tokens",
+    )
 
     def __init__(self, reading: Reading) -> None:
+        # where a token ends shows in logprobs, and in the usage of a text that we cut: nowhere else
+        self._by_token = bool(reading.stops) or reading.logprobs is not None
         self._stops = StopCutter(reading.stops)
         self._reader = None if reading.grammar is None else ToolReader(reading.grammar)
         self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
@@ -185,10 +197,26 @@ class Choice:
         if details is None:
             # asked for in every request, so whoever leaves it out does not speak LoRAX's protocol
             raise UpstreamError(Lost.UNREADABLE)
-        # the end token's spelling is not text, even where its tokenizer does not call it special
-        ended_by_token = token.special or details.finish_reason == "eos_token"
-        pieces = [] if ended_by_token else self._text(token, details)
+        pieces = [] if _ends_unseen(token, details) else self._text(token, details)
         return pieces + self._end(details)
+
+    def feed_all(self, tokens: Sequence[Token], details: StreamDetails) -> list[Piece]:
+        """Take a whole answer: what `feed` makes of its tokens one by one, in as few pieces as can be.
+
+        Raises:
+            UpstreamError: When there is no token, or no end that the tool grammar allows.
+        """
+        if not tokens:
+            raise UpstreamError(Lost.CUT)
+        if self._by_token:
+            pieces = [piece for token in tokens[:-1] for piece in self.feed(Event(token))]
+            return pieces + self.feed(Event(tokens[-1], "", details))
+        self.ended = True
+        self.tokens = len(tokens)
+        self.logprob = sum([NO_LOGPROB if t.logprob is None else t.logprob for t in tokens])
+        seen = tokens[:-1] if _ends_unseen(tokens[-1], details) else tokens
+        text = "".join([token.text for token in seen if not token.special])
+        return self._read(text, details) + self._end(details)
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended.
@@ -202,9 +230,11 @@ class Choice:
 
     def _text(self, token: Token, details: StreamDetails | None) -> list[Piece]:
         """One visible token, through tool reader and stop cutter."""
-        text = token.text
         if self._logprobs is not None:
             self._logprobs.push(token)
+        return self._read(token.text, details)
+
+    def _read(self, text: str, details: StreamDetails | None) -> list[Piece]:
         if not text:
             return []
         if self._reader is None:
@@ -262,3 +292,8 @@ class Choice:
         self.finished = True
         pieces.append(Finished(reason, details.generated_tokens, details.prompt_tokens or None))
         return pieces
+
+
+def _ends_unseen(last: Token, details: StreamDetails) -> bool:
+    """Whether the last token is no text: the end token's spelling, special to its tokenizer or not."""
+    return last.special or details.finish_reason == "eos_token"

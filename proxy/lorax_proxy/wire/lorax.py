@@ -6,6 +6,9 @@ nothing to it is `Unreadable`, never another exception.
 
 Floats are 32-bit on LoRAX's side (router/src/lib.rs:168-299), so `as_f32` is how the proxy looks at
 a number before it decides anything about it: 1e-50 is a temperature of zero there.
+
+What arrives by the hundred (tokens, events) cannot be part of a cycle and is kept out of the garbage
+collector's sight (`gc=False`).
 """
 
 import struct
@@ -110,14 +113,14 @@ class GenerateRequest(msgspec.Struct, frozen=True):
     parameters: GenerateParameters
 
 
-class Alternative(msgspec.Struct, frozen=True):
+class Alternative(msgspec.Struct, frozen=True, gc=False):
     """One of the `return_k_alternatives` most likely tokens; NaN and infinities arrive as null."""
 
     text: str
     logprob: float | None = None
 
 
-class Token(msgspec.Struct, frozen=True):
+class Token(msgspec.Struct, frozen=True, gc=False):
     """One generated token; `text` is empty while a character is incomplete."""
 
     text: str
@@ -126,14 +129,14 @@ class Token(msgspec.Struct, frozen=True):
     alternative_tokens: tuple[Alternative, ...] | None = None
 
 
-class PrefillToken(msgspec.Struct, frozen=True):
+class PrefillToken(msgspec.Struct, frozen=True, gc=False):
     """One token of the prompt; the first has no logprob."""
 
     text: str
     logprob: float | None = None
 
 
-class StreamDetails(msgspec.Struct, frozen=True):
+class StreamDetails(msgspec.Struct, frozen=True, gc=False):
     """The `details` of the final event, sent when the request asked for them."""
 
     finish_reason: FinishReason
@@ -141,7 +144,7 @@ class StreamDetails(msgspec.Struct, frozen=True):
     prompt_tokens: Count = 0
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event of `/generate_stream`: a token, or an error with HTTP status 200.
 
     The final event is the one whose `generated_text` is not null (router/src/server.rs:1110).

@@ -1,5 +1,6 @@
 """Special tokens in a client's text: split, refused or allowed, wherever they stand."""
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -114,10 +115,16 @@ def test_what_spells_nothing_is_untouched(value: Any, known: tuple[str, ...], po
     """Under every policy; and where something is spelled, refusing refuses."""
     special = SpecialText(known, policy)
     if not [t for t in texts_of(value) for s in special.spellings if s in t]:
-        assert special.guard(value, "x") == value
+        assert special.guard(value, "x") is value
     elif policy == "refuse":
         with pytest.raises(SpecialTextFound):
             special.guard(value, "x")
+
+
+def test_any_mapping_and_sequence_is_looked_into() -> None:
+    """Tuples and read-only mappings hold texts too."""
+    value = MappingProxyType({"a": ("b", MappingProxyType({"c": "<s>"}))})
+    assert SpecialText(("<s>",), "split").guard(value, "x") == {"a": ["b", {"c": "< s>"}]}
 
 
 @pytest.mark.law

@@ -40,6 +40,16 @@ REASONS: tuple[FinishReason, ...] = ("length", "eos_token", "stop_sequence")
 GRAMMAR = ToolGrammar({}, Form(frozenset({"f", "get"}), text=True, parallel=True))
 
 
+TEXT_DOCUMENTS = [('"plain"', "plain"), ('"q\\"\\n\\u00e9\\ud83d\\ude00"', 'q"\né😀'), ('""', "")]
+CALL_DOCUMENTS = [
+    ('[{"name": "f", "arguments": {}}]', [("f", "{}")]),
+    (
+        '[{"name":"get","arguments":{"a":"]}\\"","b":[1,{"c":null}]}},{"name":"f","arguments":{ }}]',
+        [("get", '{"a":"]}\\"","b":[1,{"c":null}]}'), ("f", "{ }")],
+    ),
+]
+
+
 def decoded(stream: EventStream) -> list[Event]:
     """The stream's events as the proxy reads them."""
     return [decode_event(json.dumps(document).encode()) for document in stream.events]
@@ -174,6 +184,49 @@ def test_asking_for_logprobs_changes_no_text(events: EventStream, stops: list[st
 
 
 @pytest.mark.law
+@given(
+    event_streams(
+        visible=small_texts
+        | st.sampled_from([raw for raw, _ in (*TEXT_DOCUMENTS, *CALL_DOCUMENTS)]),
+        alternatives=2,
+    ),
+    st.just(()) | st.just(()) | stop_lists.map(tuple),
+    st.none() | st.none() | st.integers(0, 2),
+    st.booleans(),
+)
+def test_a_whole_answer_is_its_events_one_by_one(
+    events: EventStream, stops: tuple[str, ...], most: int | None, constrained: bool
+) -> None:
+    """Text, calls, logprobs, counts, reason and failure: taken at once or event by event."""
+    reading = Reading(stops, most, GRAMMAR if constrained else None)
+    one, other = Choice(reading), Choice(reading)
+    fed = decoded(events)
+    details = fed[-1].details
+    assert details is not None
+    tokens = [event.token for event in fed if event.token is not None]
+    try:
+        expected = [piece for event in fed for piece in one.feed(event)]
+    except UpstreamError as error:
+        with pytest.raises(UpstreamError) as caught:
+            other.feed_all(tokens, details)
+        assert caught.value.failure == error.failure  # noqa: PT017 - either outcome may be right
+        return
+    pieces = other.feed_all(tokens, details)
+    assert written(pieces) == written(expected)
+    assert calls(pieces) == calls(expected)
+    assert logprobs(pieces) == logprobs(expected)
+    assert end(pieces) == end(expected)
+    assert (other.tokens, other.logprob, other.ended) == (one.tokens, one.logprob, one.ended)
+
+
+def test_a_whole_answer_without_tokens_is_cut() -> None:
+    """LoRAX generates at least one token, so an answer with none is none."""
+    with pytest.raises(UpstreamError) as caught:
+        Choice(Reading()).feed_all([], StreamDetails("length", 0, 3))
+    assert caught.value.failure is Lost.CUT
+
+
+@pytest.mark.law
 @given(event_streams(), stop_lists)
 def test_usage_counts_what_lorax_generated(events: EventStream, stops: list[str]) -> None:
     """LoRAX's own count at its end, the end token included; what had come at our own stop."""
@@ -236,16 +289,6 @@ def test_any_events_give_pieces_or_our_own_error(documents: list[Any], reading: 
         assert not any(isinstance(piece, Finished) for piece in pieces)
         return
     end(pieces)
-
-
-TEXT_DOCUMENTS = [('"plain"', "plain"), ('"q\\"\\n\\u00e9\\ud83d\\ude00"', 'q"\né😀'), ('""', "")]
-CALL_DOCUMENTS = [
-    ('[{"name": "f", "arguments": {}}]', [("f", "{}")]),
-    (
-        '[{"name":"get","arguments":{"a":"]}\\"","b":[1,{"c":null}]}},{"name":"f","arguments":{ }}]',
-        [("get", '{"a":"]}\\"","b":[1,{"c":null}]}'), ("f", "{ }")],
-    ),
-]
 
 
 @pytest.mark.law
