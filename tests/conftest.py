@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("dev", max_examples=100, deadline=None)
 # CI draws the same examples every time: a failure there is a failure here.
@@ -14,6 +14,17 @@ settings.register_profile(
     max_examples=100_000,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+# `make mutants` asks thousands of times whether a test fails: alike each time, and not at which
+# smallest example.
+settings.register_profile(
+    "mutants",
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 

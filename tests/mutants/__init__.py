@@ -1,0 +1,1 @@
+"""Mutation testing: does some test fail when the code is wrong? `make mutants`, docs/mutants.md."""

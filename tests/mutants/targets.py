@@ -1,0 +1,54 @@
+"""What is mutated, and which tests must notice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.house.tree import ROOT
+from tests.mutants.making import Source
+
+__all__ = ["TARGETS", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A module's path, its own tests, and those of what stands on it.
+
+    The first test file is the module's mirror: a mutant that it does not kill by itself is a hint
+    that behaviour is tested far from where it lives.
+    """
+
+    path: str
+    tests: tuple[str, ...]
+
+    @property
+    def module(self) -> str:
+        """The dotted name: `proxy/lorax_proxy/core/stops.py` is `lorax_proxy.core.stops`."""
+        return ".".join(self.path.removesuffix(".py").split("/")[1:])
+
+    def source(self) -> Source:
+        """Its source, mutants and all."""
+        return Source(ROOT / self.path, self.module)
+
+
+def _core(name: str, *more: str) -> Target:
+    tests = tuple(f"tests/proxy/core/test_{each}.py" for each in (name, *more))
+    return Target(f"proxy/lorax_proxy/core/{name}.py", tests)
+
+
+TARGETS: Final[Sequence[Target]] = (
+    _core("stops"),
+    _core("stream", "chat"),
+    _core("json_text", "tool_reader"),
+    _core("tool_reader", "stream"),
+    _core("tools"),
+    _core("failures"),
+    _core("routing"),
+    _core("constraints"),
+    _core("chat"),
+    Target("mock/lorax_mock/engine.py", ("tests/mock/test_engine.py",)),
+    Target(
+        "mock/lorax_mock/chances.py", ("tests/mock/test_chances.py", "tests/mock/test_engine.py")
+    ),
+)
+"""The parts of the core whose faults would reach clients as wrong answers, and the mock's engine."""
