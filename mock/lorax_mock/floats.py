@@ -1,7 +1,7 @@
 """Rust's shortest spelling of floats, which is what a LoRAX reply carries.
 
 serde_json prints floats with ryu: the fewest digits that read back as the same number of the same
-width, plain notation between 1e-5 and 1e13 (f32) or 1e16 (f64), always with a fraction or an
+width, plain notation between 1e-6 and 1e13 (f32) or 1e-5 and 1e16 (f64), always with a fraction or an
 exponent, and `null` for what JSON cannot say. Python prints only f64, with other thresholds.
 """
 
@@ -10,8 +10,9 @@ import struct
 
 __all__ = ["f32", "spell_f32", "spell_f64"]
 
-_F32_PLAIN_LIMIT = 13
-_F64_PLAIN_LIMIT = 16
+_F32_PLAIN = range(-5, 14)
+_F64_PLAIN = range(-4, 17)
+"""Places of the decimal point, counted from the first digit, that need no exponent."""
 
 
 def f32(value: float) -> float:
@@ -30,7 +31,7 @@ def spell_f32(value: float) -> str:
     for precision in range(9):
         text = f"{single:.{precision}e}"
         if f32(float(text)) == single:
-            return _plain(text, _F32_PLAIN_LIMIT)
+            return _plain(text, _F32_PLAIN)
     raise AssertionError(value)  # nine significant digits always tell two f32 apart
 
 
@@ -42,12 +43,12 @@ def spell_f64(value: float) -> str:
     for precision in range(17):
         text = f"{value:.{precision}e}"
         if float(text) == value:
-            return _plain(text, _F64_PLAIN_LIMIT)
+            return _plain(text, _F64_PLAIN)
     return digits
 
 
-def _plain(scientific: str, limit: int) -> str:
-    """`d.ddde±xx` in ryu's layout; `limit` is the largest exponent written without `e`."""
+def _plain(scientific: str, plain: range) -> str:
+    """`d.ddde±xx` in ryu's layout."""
     mantissa, _, power = scientific.partition("e")
     sign = "-" if mantissa.startswith("-") else ""
     digits = mantissa.lstrip("-").replace(".", "")
@@ -55,11 +56,11 @@ def _plain(scientific: str, limit: int) -> str:
     point = int(power) + 1  # digits before the decimal point
     if digits == "0":
         return f"{sign}0.0"
-    if len(digits) <= point <= limit:
+    if point in plain and len(digits) <= point:
         return f"{sign}{digits}{'0' * (point - len(digits))}.0"
-    if 0 < point <= limit and point < len(digits):
+    if point in plain and 0 < point < len(digits):
         return f"{sign}{digits[:point]}.{digits[point:]}"
-    if -5 < point <= 0:
+    if point in plain and point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
     fraction = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{fraction}e{point - 1}"

@@ -19,6 +19,9 @@ from lorax_mock.floats import f32, spell_f32, spell_f64
         (1e-7, "1e-7"),
         (1.5e-7, "1.5e-7"),
         (0.00001, "0.00001"),
+        (5.9115346e-6, "0.0000059115346"),
+        (1e-6, "0.000001"),
+        (9.9e-7, "9.9e-7"),
         (-12.0, "-12.0"),
         (1.2, "1.2"),
         (1e13, "1e13"),
@@ -39,6 +42,8 @@ def test_doubles_have_their_own_threshold() -> None:
     assert spell_f64(1e15) == "1000000000000000.0"
     assert spell_f64(1e20) == "1e20"
     assert spell_f64(0.1) == "0.1"
+    assert spell_f64(1e-5) == "0.00001"
+    assert spell_f64(9e-6) == "9e-6"
 
 
 @pytest.mark.law
