@@ -111,7 +111,7 @@ def main(
     for text in open_ends:
         _OUT.print(text, markup=False)
     if scores:
-        _OUT.print(_table(scores))
+        _OUT.print(_table(scores), width=120, crop=False)
     raise typer.Exit(1 if open_ends else 0)
 
 
@@ -192,7 +192,7 @@ def _table(scores: Sequence[_Score]) -> Table:
         "but argued",
         "CPU",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     total = _Score("all")
     for score in scores:
         table.add_row(*score.cells)
