@@ -15,7 +15,9 @@ __all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
 TESTED_ELSEWHERE: Mapping[str, str] = {
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat and test_text_completion test both who keep it",
+    "proxy/lorax_proxy/core/template_instruments.py": "test_template_language tries it through templates",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
+    "proxy/lorax_proxy/upstream/connection.py": "test_direct tries it through its transport",
 }
 """Modules without a test file of their own, and where and why they are tested instead."""
 

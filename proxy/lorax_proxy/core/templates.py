@@ -26,11 +26,8 @@ from typing import Any, Self
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
 from lorax_proxy.core.template_budget import BudgetExhausted, Limits, Meter, metering
-from lorax_proxy.core.template_language import (
-    RaisedByTemplate,
-    TemplateEnvironment,
-    instrument,
-)
+from lorax_proxy.core.template_instruments import instrument
+from lorax_proxy.core.template_language import RaisedByTemplate, TemplateEnvironment
 from lorax_proxy.errors import ProxyError
 
 __all__ = [
