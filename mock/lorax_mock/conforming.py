@@ -7,14 +7,15 @@ few times; if none conforms the grammar has the last word, as it does in a real 
 
 import json
 import math
+import re
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, assert_never
 
 from lorax_mock.errors import generation
-from lorax_mock.hashing import Draws
-from lorax_mock.patterns import PatternError
-from lorax_mock.schema import (
+from lorax_mock.expression import PatternError
+from lorax_mock.grammar import (
     ArrayOf,
     Choice,
     Concatenation,
@@ -24,16 +25,20 @@ from lorax_mock.schema import (
     Number,
     Pattern,
     Record,
-    SchemaError,
+    Repeat,
     Text,
-    Tuple,
-    compile_schema,
 )
+from lorax_mock.hashing import Draws
+from lorax_mock.patterns import Sampler
+from lorax_mock.schema import SchemaError, compile_schema
 
 __all__ = ["compose"]
 
 _ATTEMPTS: Final = 40
 _MOST_EXTRA_ITEMS: Final = 3
+_OFTEN: Final = 192
+"""Of 256: how often an optional property is there."""
+
 _PLAIN_STRING: Final = 60
 """Characters of a string without a length rule, at most."""
 
@@ -68,10 +73,15 @@ def _conforms(schema: Any, text: str) -> bool:
 
     try:
         validator = Draft202012Validator(schema, registry=Registry())
-        return bool(validator.is_valid(json.loads(text)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's opinion of somebody's pattern
+            return bool(validator.is_valid(json.loads(text)))
     except json.JSONDecodeError:
         return False
-    except (Malformed, Unresolvable, ValueError, TypeError, AttributeError, RecursionError):
+    except (
+        *(Malformed, Unresolvable, ValueError, TypeError, AttributeError, LookupError),
+        *(RecursionError, re.error),
+    ):
         return True  # a schema that no validator can apply has nothing to say
 
 
@@ -88,31 +98,33 @@ class _Writer:
                 return text
             case Text(low, high):
                 return f'"{self._string(low, high)}"'
-            case Pattern(sampler):
-                return f'"{sampler.sample(self._draws, _plain(self._words()))}"'
+            case Pattern(sampler, like):
+                readable = (like,) if like is not None else self._readable()
+                return sampler.sample(self._draws, *readable)
             case Number():
                 return self._number(node)
             case Choice(options):
-                return self.write(options[self._draws.below(len(options))]) if options else ""
+                return self.write(options[self._draws.below(len(options))])
             case Concatenation(parts):
                 return "".join(map(self.write, parts))
-            case Record(properties):
-                members = [
-                    f'"{name}": {self.write(value)}'
-                    for name, required, value in properties
-                    if required or self._draws.byte() < 192
+            case Repeat(part, low, high):
+                times = self._count(low, 1 if high is None and low == 0 else high)
+                return "".join(self.write(part) for _ in range(times))
+            case Record(members):
+                written = [
+                    self.write(member)
+                    for required, member in members
+                    if required or self._draws.byte() < _OFTEN
                 ]
-                return "{" + ", ".join(members) + "}"
+                return "{" + ", ".join(written) + "}"
             case MapOf(value, low, high):
-                members = [
+                written = [
                     f'"{self._name(place)}": {self.write(value)}'
                     for place in range(self._count(low, high))
                 ]
-                return "{" + ", ".join(members) + "}"
+                return "{" + ", ".join(written) + "}"
             case ArrayOf(item, low, high):
                 return f"[{', '.join(self.write(item) for _ in range(self._count(low, high)))}]"
-            case Tuple(items):
-                return f"[{', '.join(map(self.write, items))}]"
             case _:
                 assert_never(node)
 
@@ -134,11 +146,27 @@ class _Writer:
         # A cut may leave a space at the end; a space it stays if the length is due.
         return text.rstrip() if len(text.rstrip()) >= low else text
 
+    def _readable(self) -> tuple[str, ...]:
+        """What a pattern may be written as, if it matches."""
+        return tuple(f'"{text}"' for text in Sampler.shortened(_plain(self._words())))
+
+    def _digits(self, bounds: tuple[int, int | None]) -> str:
+        low, high = bounds
+        count = low + self._draws.below((low + 2 if high is None else high) - low + 1)
+        return "".join(str(self._draws.byte() % 10) for _ in range(count))
+
+    def _spelled_number(self, node: Number) -> str:
+        """A number whose digits are counted."""
+        low, high = (1, 2) if node.digits is None else node.digits
+        first = str(1 + self._draws.byte() % 9)
+        text = first + self._digits((max(low - 1, 0), None if high is None else max(high - 1, 0)))
+        if node.fraction is None or node.whole:
+            return text
+        return f"{text}.{self._digits(node.fraction)}"
+
     def _number(self, node: Number) -> str:
-        if node.digits is not None:
-            digits = node.digits[0] + self._draws.below(node.digits[1] - node.digits[0] + 1)
-            rest = "".join(str(self._draws.byte() % 10) for _ in range(digits - 1))
-            return f"{1 + self._draws.byte() % 9}{rest}"
+        if node.digits is not None or node.fraction is not None:
+            return self._spelled_number(node)
         low, high = _interval(node)
         if node.step:
             first, last = math.ceil(low / node.step), math.floor(high / node.step)

@@ -1,12 +1,18 @@
 """A JSON schema as LoRAX's grammar compiler understands it: one keyword decides, the rest is lost.
 
-LoRAX hands the schema to outlines 0.1.1, which turns it into a regular expression by looking for
-keywords in a fixed order and taking the first (server/lorax_server/utils/logits_process.py:532,
-outlines/fsm/json_schema.py). Here the same walk gives a small tree instead, and the same faults,
-whose texts reach clients as 424. Consequences that look wrong and are right:
+LoRAX's image installs outlines 0.1.1 (server/requirements.txt:88, Dockerfile:229). Its own Python spells
+the schema as a regular expression, looking for keywords in a fixed order and taking the first
+(server/lorax_server/utils/logits_process.py:571, outlines/fsm/json_schema.py); interegular parses that,
+and outlines-core 0.1.14 makes it an automaton over tokens. Here the same walk gives a small tree
+instead, and the same faults, whose texts reach clients as 424: the walk's come before the parser's,
+and those before the automaton's. Consequences that look wrong and are right:
 
 * `properties` beats `type`; properties come in schema order; those not in `required` may be absent.
+* With nothing required the names are not escaped: they are patterns, and `$` in one is a fault.
+* `{}` and a pattern's `|` are alternations without parentheses, so they take in what stands beside
+  them: a required property of the schema `{}` gives `{"a": true` or a bare `null` (see `grammar.join`).
 * `allOf` with several members writes them one after the other, which is not JSON.
+* An array without `items` is never empty; more `minItems` than `maxItems` is a fault of the automaton.
 * A nested `true` is a fault: the walk asks whether a keyword is *in* it.
 * Every branch is compiled, so a fault in a branch that is never taken is still a fault.
 
@@ -14,114 +20,53 @@ Bounds that the grammar does not know (minimum, multipleOf, uniqueItems) are kep
 same: a text may obey more than it must, and clients validate what they get.
 """
 
+import contextlib
 import json
-from dataclasses import dataclass
+import re
 from typing import Any, Final
-from urllib.parse import unquote
 
-from lorax_mock.patterns import PatternError, Sampler
+from lorax_mock.expression import PatternError
+from lorax_mock.grammar import (
+    ArrayOf,
+    Choice,
+    Literal,
+    MapOf,
+    Node,
+    Number,
+    Open,
+    Pattern,
+    Record,
+    Spelled,
+    Text,
+    any_of,
+    closed,
+    join,
+    map_of_open,
+    pruned,
+    record_of_open,
+    separated,
+)
+from lorax_mock.patterns import NOTHING, alternatives
 
-__all__ = [
-    "ArrayOf",
-    "Choice",
-    "Concatenation",
-    "Literal",
-    "MapOf",
-    "Node",
-    "Number",
-    "Pattern",
-    "Record",
-    "SchemaError",
-    "Text",
-    "Tuple",
-    "compile_schema",
-]
+__all__ = ["SchemaError", "compile_schema"]
 
 
 class SchemaError(Exception):
     """The compiler raises; the text is Python's `str` of its exception."""
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """Fixed text."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string of `low` to `high` characters."""
-
-    low: int = 0
-    high: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """A string whose raw content matches."""
-
-    sampler: Sampler
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number; the bounds are wishes, `digits` (least and most) is grammar."""
-
-    whole: bool
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-    digits: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several."""
-
-    options: "tuple[Node, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Concatenation:
-    """All of several, without anything between."""
-
-    parts: "tuple[Node, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An object of known properties: name, whether required, value."""
-
-    properties: "tuple[tuple[str, bool, Node], ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class MapOf:
-    """An object of any names."""
-
-    value: "Node"
-    low: int
-    high: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayOf:
-    """An array of alike items."""
-
-    item: "Node"
-    low: int
-    high: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tuple:
-    """An array of given items."""
-
-    items: "tuple[Node, ...]"
-
-
-Node = Literal | Text | Pattern | Number | Choice | Concatenation | Record | MapOf | ArrayOf | Tuple
+_KEYWORDS: Final = (
+    "properties",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "prefixItems",
+    "enum",
+    "const",
+    "$ref",
+    "type",
+)
+"""In the order of the walk."""
 
 _FORMATS: Final = {
     "date-time": (
@@ -136,15 +81,38 @@ _FORMATS: Final = {
 
 _DEEPEST: Final = 150
 _MOST_NODES: Final = 100_000
+_TOO_DEEP: Final = "maximum recursion depth exceeded while calling a Python object"
+"""Where exactly Python notices varies, and with it the end of the text."""
+
+_SCALARS_OF_MAPS: Final = ("string", "number", "boolean", "null")
 _SCALARS: Final = ("boolean", "null", "number", "integer", "string")
 _OBJECT_DEPTH: Final = 2
+_DIGIT_KEYWORDS: Final = ("Integer", "Fraction", "Exponent")
+_EMPTY_ARRAY: Final = Literal("[]")
+_EMPTY_OBJECT: Final = Literal("{}")
+_NAME_IS_TEXT: Final = re.compile(r"[^\\.^$*+?{}\[\]()|]*")
+_BOUNDS: Final = re.compile(r"[0-9]*,[0-9]*", re.ASCII)
 
 
 def compile_schema(schema: Any) -> Node:
     """The grammar of a schema; raises SchemaError with the compiler's words."""
     if isinstance(schema, (str, int, float, list)) and not isinstance(schema, bool):
         raise SchemaError(f"'{_python_name(schema)}' object has no attribute 'get'")
-    return _Compiler(schema).node(schema, 0)
+    compiler = _Compiler(schema)
+    try:
+        node = closed(compiler.node(schema, 0))
+    except RecursionError:
+        raise SchemaError(_TOO_DEEP) from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The walk stumbled over a value of the wrong type, as Python's own words tell.
+        raise SchemaError(f"{error}") from None
+    for faults in (compiler.unreadable, compiler.impossible):
+        if faults:
+            raise SchemaError(faults[0])
+    possible = pruned(node)
+    if possible is None:
+        raise SchemaError(NOTHING)
+    return possible
 
 
 def _python_name(value: Any) -> str:
@@ -157,35 +125,54 @@ class _Compiler:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._nodes = 0
+        self._resolver: Any = None
+        self.unreadable: list[str] = []
+        """Faults that the parser of the expression finds, once all of it is spelled."""
 
-    def node(self, instance: Any, depth: int) -> Node:
+        self.impossible: list[str] = []
+        """Faults of the automaton, once all of it is parsed."""
+
+        self._resolve_start()
+
+    def _resolve_start(self) -> None:
+        if isinstance(self._root, dict) and not isinstance(self._root.get("$id", ""), str):
+            name = _python_name(self._root["$id"])
+            if name != "NoneType":
+                raise SchemaError(f"'{name}' object has no attribute 'rstrip'")
+
+    def node(self, instance: Any, depth: int) -> Spelled:
         self._nodes += 1
         if depth > _DEEPEST or self._nodes > _MOST_NODES:
-            raise SchemaError("maximum recursion depth exceeded")
-        if instance is None or isinstance(instance, (bool, int, float)):
+            raise SchemaError(_TOO_DEEP)
+        if isinstance(instance, dict):
+            return self._from_keywords(instance, depth + 1)
+        if not isinstance(instance, (str, list)):
             name = _python_name(instance)
             raise SchemaError(f"argument of type '{name}' is not iterable")
-        if not isinstance(instance, dict):
-            raise SchemaError(_untranslatable(instance))
-        return self._from_keywords(instance, depth + 1)
+        if any(keyword in instance for keyword in _KEYWORDS):
+            if isinstance(instance, str):
+                raise SchemaError("string indices must be integers")
+            raise SchemaError("list indices must be integers or slices, not str")
+        raise SchemaError(_untranslatable(instance))
 
-    def _all(self, instances: Any, depth: int) -> tuple[Node, ...]:
-        return tuple(self.node(instance, depth) for instance in instances)
+    def _all(self, instances: Any, depth: int) -> list[Spelled]:
+        return [self.node(instance, depth) for instance in instances]
 
-    def _from_keywords(self, instance: dict[str, Any], depth: int) -> Node:
+    def _from_keywords(self, instance: dict[str, Any], depth: int) -> Spelled:
         if not instance:
-            return self._anything(_OBJECT_DEPTH, with_integer=True)
+            kinds = (*_SCALARS, "array", "object")
+            return Open(tuple(closed(self._typed({"type": kind}, depth)) for kind in kinds))
         if "properties" in instance:
             return self._record(instance, depth)
         if "allOf" in instance:
-            return Concatenation(self._all(instance["allOf"], depth))
+            return closed(join(Literal(""), *self._all(instance["allOf"], depth)))
         for keyword in ("anyOf", "oneOf"):
             if keyword in instance:
-                return Choice(self._all(instance[keyword], depth))
+                return any_of(self._all(instance[keyword], depth))
         if "prefixItems" in instance:
-            return Tuple(self._all(instance["prefixItems"], depth))
+            return separated("[", self._all(instance["prefixItems"], depth), "]")
         if "enum" in instance:
-            return Choice(tuple(_constant(value, "enum") for value in instance["enum"]))
+            return any_of(_constant(value, "enum") for value in instance["enum"])
         if "const" in instance:
             return _constant(instance["const"], "const")
         if "$ref" in instance:
@@ -195,32 +182,64 @@ class _Compiler:
         raise SchemaError(_untranslatable(instance))
 
     def _resolve(self, reference: str) -> Any:
-        if not reference.startswith("#"):
-            raise SchemaError(reference)
-        found = self._root
-        for part in unquote(reference[1:]).split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            try:
-                found = found[int(key)] if isinstance(found, list) else found[key]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise SchemaError(f"{reference[1:]!r} does not exist within {self._root}") from None
-        return found
+        # Imported here: most runs never see a schema, and start-up is counted in milliseconds.
+        from referencing import Registry  # noqa: PLC0415 - see above
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - see above
+        from referencing.jsonschema import DRAFT202012  # noqa: PLC0415 - see above
 
-    def _record(self, instance: dict[str, Any], depth: int) -> Node:
+        if self._resolver is None:
+            resource = DRAFT202012.create_resource(self._root)
+            # The resolver starts at "", so `$id` hides the schema from its own references.
+            self._resolver = Registry().with_resource(resource.id() or "", resource).resolver()
+        try:
+            return self._resolver.lookup(reference).contents
+        except Unresolvable as error:
+            raise SchemaError(f"{error}") from None
+
+    def _record(self, instance: dict[str, Any], depth: int) -> Spelled:
+        properties = instance["properties"]
         required = instance.get("required", [])
-        return Record(
-            tuple(
-                (name, name in required, self.node(value, depth))
-                for name, value in instance["properties"].items()
+        needed = [name in required for name in properties]
+        spelled = [
+            join(
+                Literal(f'"{name}"') if any(needed) else self._name(name),
+                Literal(": "),
+                self.node(value, depth),
             )
+            for name, value in properties.items()
+        ]
+        members = [one for one in spelled if not isinstance(one, Open)]
+        if len(members) == len(spelled):
+            return Record(tuple(zip(needed, members, strict=True)))
+        return record_of_open(needed, spelled)
+
+    def _name(self, name: str) -> Spelled:
+        """An unescaped name: a pattern."""
+        written = f'"{name}"'
+        return (
+            Literal(written) if _NAME_IS_TEXT.fullmatch(name) else self._pattern(written, written)
         )
 
-    def _typed(self, instance: dict[str, Any], depth: int) -> Node:
+    def _pattern(self, pattern: str, like: str | None = None) -> Spelled:
+        """A pattern and its quotes, as what it is outside all parentheses."""
+        try:
+            samplers = alternatives(pattern)
+            for sampler in samplers:
+                sampler.check()
+        except PatternError as error:
+            (self.impossible if error.late else self.unreadable).append(f"{error}")
+            return Literal("")
+        options = tuple(Pattern(sampler, like) for sampler in samplers)
+        return options[0] if len(options) == 1 else Open(options)
+
+    def _typed(self, instance: dict[str, Any], depth: int) -> Spelled:
         match instance["type"]:
             case "string":
-                return _string(instance)
-            case "number" | "integer" as kind:
-                return _number(instance, whole=kind == "integer")
+                return self._string(instance)
+            case "number":
+                return self._number(instance)
+            case "integer":
+                return self._integer(instance)
             case "boolean":
                 return Choice((Literal("true"), Literal("false")))
             case "null":
@@ -231,37 +250,115 @@ class _Compiler:
                 return self._object(instance, depth)
             case list() as kinds:
                 # A list of types leaves objects out: the walk would not know their shape.
-                return Choice(
-                    tuple(self.node({"type": kind}, depth) for kind in kinds if kind != "object")
+                return any_of(
+                    self.node({"type": kind}, depth) for kind in kinds if kind != "object"
                 )
             case _:
                 raise SchemaError(_untranslatable(instance))
 
+    def _string(self, instance: dict[str, Any]) -> Spelled:
+        if "maxLength" in instance or "minLength" in instance:
+            least, most = instance.get("minLength", ""), instance.get("maxLength", "")
+            low, high = self._bounds(least, most)
+            return Text(low, high)
+        if "pattern" in instance:
+            pattern = instance["pattern"]
+            if pattern[0] == "^" and pattern[-1] == "$":
+                pattern = pattern[1:-1]
+            return closed(self._pattern(f'"{pattern}"'))
+        if "format" in instance:
+            wanted = instance["format"]
+            if not isinstance(wanted, str) or wanted not in _FORMATS:
+                raise SchemaError(f"Format {wanted} is not supported by Outlines")
+            return self._pattern(f'"{_FORMATS[wanted]}"')
+        return Text()
+
+    def _bounds(self, least: Any, most: Any) -> tuple[int, int | None]:
+        """`{least,most}` as it stands in the expression, whatever the two are."""
+        # A value of a wrong type is a TypeError; a text that is no number stays to be looked at below.
+        with contextlib.suppress(ValueError):
+            _ = int(most), int(least)
+        if not _BOUNDS.fullmatch(f"{least},{most}"):
+            self.unreadable.append("")
+            return 0, None
+        low, high = int(least or 0), None if most == "" else int(most)
+        self._check_range(low, high)
+        return low, high
+
+    def _check_range(self, low: int, high: int | None) -> None:
+        if high is not None and high < low:
+            self.impossible.append(f"Can't multiply an FSM by {high - low}")
+
+    def _digits(
+        self, instance: dict[str, Any], part: str, start: int
+    ) -> tuple[int, int | None] | None:
+        """How many digits `minDigits` and `maxDigits` of a part allow; None when they say nothing."""
+        least, most = instance.get(f"minDigits{part}"), instance.get(f"maxDigits{part}")
+        low = None if least is None else int(least) - start
+        high = None if most is None else int(most) - start
+        if low is None and high is None:
+            return None
+        if low is not None and high is not None and high < low:
+            raise SchemaError("max bound must be greater than or equal to min bound")
+        if min(low or 0, high or 0) < 0:
+            self.unreadable.append("")  # a minus sign inside braces
+            return None
+        return (low or 0) + start, None if high is None else high + start
+
+    def _integer(self, instance: dict[str, Any]) -> Node:
+        return _wished(instance, whole=True, digits=self._digits(instance, "", 1))
+
+    def _number(self, instance: dict[str, Any]) -> Node:
+        digits, fraction, _ = (
+            self._digits(instance, part, 1 if part == "Integer" else 0) for part in _DIGIT_KEYWORDS
+        )
+        return _wished(instance, whole=False, digits=digits, fraction=fraction)
+
     def _array(self, instance: dict[str, Any], depth: int) -> Node:
-        low, high = _counts(instance, "minItems", "maxItems")
+        counts = self._counts(instance, "minItems", "maxItems")
+        if counts is None:
+            return _EMPTY_ARRAY
+        low, high = counts
         if "items" in instance:
-            item = self.node(instance["items"], depth)
-        else:
-            item = self._anything(instance.get("depth", _OBJECT_DEPTH), with_integer=True)
-        return ArrayOf(item, low, high)
+            return ArrayOf(closed(self.node(instance["items"], depth)), low, high)
+        # The `?` that should allow none stands behind a repetition, where it means "lazy".
+        inner = self._inner(instance, _SCALARS, depth)
+        return ArrayOf(inner, max(low, 1), high)
 
     def _object(self, instance: dict[str, Any], depth: int) -> Node:
-        low, high = _counts(instance, "minProperties", "maxProperties")
+        counts = self._counts(instance, "minProperties", "maxProperties")
+        if counts is None:
+            return _EMPTY_OBJECT
+        low, high = counts
         values = instance.get("additionalProperties")
         if values is None or values is True:
-            node = self._anything(instance.get("depth", _OBJECT_DEPTH), with_integer=False)
-        else:
-            node = self.node(values, depth)
-        return MapOf(node, low, high)
+            return MapOf(self._inner(instance, _SCALARS_OF_MAPS, depth), low, high)
+        value = self.node(values, depth)
+        if isinstance(value, Open):
+            return map_of_open(value, low, high)
+        return MapOf(value, low, high)
 
-    def _anything(self, depth: int, *, with_integer: bool) -> Node:
-        kinds = [kind for kind in _SCALARS if with_integer or kind != "integer"]
-        options = [self._typed({"type": kind}, 0) for kind in kinds]
-        if depth > 0:
-            inner = {"depth": depth - 1}
-            options.append(self._typed({"type": "object", **inner}, 0))
-            options.append(self._typed({"type": "array", **inner}, 0))
-        return Choice(tuple(options))
+    def _counts(
+        self, instance: dict[str, Any], least: str, most: str
+    ) -> tuple[int, int | None] | None:
+        """Least and most; None when the expression leaves room for none at all."""
+        low = int(instance.get(least) or 0)
+        high = None if instance.get(most) is None else int(instance[most])
+        if high is not None and high < 1:
+            return None
+        # None is refused here and was welcome above; a negative one takes the emptiness away.
+        if int(instance.get(least, 0)) != 0:
+            low = max(low, 1)
+        self._check_range(max(low - 1, 0), None if high is None else high - 1)
+        return low, high
+
+    def _inner(self, instance: dict[str, Any], scalars: tuple[str, ...], depth: int) -> Node:
+        """Any scalar, and objects and arrays down to a depth."""
+        left = instance.get("depth", _OBJECT_DEPTH)
+        kinds: list[dict[str, Any]] = [{"type": kind} for kind in scalars]
+        if left > 0:
+            kinds += [{"type": kind, "depth": left - 1} for kind in ("object", "array")]
+        return any_of(self.node(kind, depth) for kind in kinds)
 
 
 def _untranslatable(instance: Any) -> str:
@@ -278,70 +375,21 @@ def _constant(value: Any, keyword: str) -> Literal:
     return Literal(json.dumps(value))
 
 
-def _whole(value: Any, otherwise: int) -> int:
-    if value is None:
-        return otherwise
-    if isinstance(value, (list, dict)):
-        raise SchemaError(
-            "int() argument must be a string, a bytes-like object or a real number, "
-            f"not '{_python_name(value)}'"
-        )
-    try:
-        return int(value)
-    except ValueError as error:
-        raise SchemaError(f"{error}") from None
-
-
-def _counts(instance: dict[str, Any], least: str, most: str) -> tuple[int, int | None]:
-    low = _whole(instance.get(least), 0)
-    high = None if instance.get(most) is None else _whole(instance[most], 0)
-    return max(low, 0), None if high is None else max(high, 0)
-
-
-def _string(instance: dict[str, Any]) -> Node:
-    if "maxLength" in instance or "minLength" in instance:
-        low = _whole(instance.get("minLength"), 0)
-        high = None if "maxLength" not in instance else _whole(instance["maxLength"], 0)
-        if high is not None and high < low:
-            raise SchemaError(f"Invalid repetition: {{{low},{high}}}")
-        return Text(low, high)
-    if "pattern" in instance:
-        pattern = instance["pattern"]
-        if not isinstance(pattern, str) or not pattern:
-            raise SchemaError("string index out of range")
-        return _pattern(pattern)
-    if "format" in instance:
-        wanted = instance["format"]
-        if wanted not in _FORMATS:
-            raise SchemaError(f"Format {wanted} is not supported by Outlines")
-        return _pattern(_FORMATS[wanted])
-    return Text()
-
-
-def _pattern(pattern: str) -> Node:
-    if pattern[0] == "^" and pattern[-1] == "$":
-        pattern = pattern[1:-1]
-    try:
-        return Pattern(Sampler(pattern))
-    except PatternError as error:
-        raise SchemaError(f"{error}") from None
-
-
-def _number(instance: dict[str, Any], *, whole: bool) -> Node:
-    suffix = "" if whole else "Integer"
-    least, most = instance.get(f"minDigits{suffix}"), instance.get(f"maxDigits{suffix}")
-    digits = None
-    if least is not None or most is not None:
-        low = _whole(least, 1)
-        digits = (low, _whole(most, low + 2))
-        if digits[1] < digits[0]:
-            raise SchemaError("max bound must be greater than or equal to min bound")
+def _wished(
+    instance: dict[str, Any],
+    *,
+    whole: bool,
+    digits: tuple[int, int | None] | None,
+    fraction: tuple[int, int | None] | None = None,
+) -> Number:
+    """A number that also keeps the bounds that the grammar does not know."""
     return Number(
         whole,
         _bound(instance, "minimum", "exclusiveMinimum", 1.0),
         _bound(instance, "maximum", "exclusiveMaximum", -1.0),
         _real(instance.get("multipleOf")),
         digits,
+        fraction,
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,40 @@ from lorax_mock.hashing import Draws
 from lorax_mock.wire import DEFAULT_SCHEMA
 from tests.mock.strategies import schemas
 
+_JUDGED = json.loads(Path(__file__).with_name("outlines.json").read_text())
+"""What outlines 0.1.1 (`outlines/fsm/json_schema.py`) and interegular 0.3.3 made of each schema: its
+expression (null where Python's `re` reads it otherwise), or the error's text, in Python 3.10's words."""
+
 
 def _words() -> str:
     return 'Arr, acme/pirate says "ahoy", twice.'
+
+
+def _identity(case: dict[str, Any]) -> str:
+    return json.dumps(case["schema"])[:60]
+
+
+@pytest.mark.parametrize("case", [one for one in _JUDGED if "error" in one], ids=_identity)
+def test_faults_are_the_compilers_word_for_word(case: dict[str, Any]) -> None:
+    """Of the walk, of the expression's parser, and of the automaton; many have no words."""
+    with pytest.raises(LoraxRefusal) as caught:
+        compose(case["schema"], Draws(b"", "test"), _words)
+    assert caught.value.status == 424
+    cause = caught.value.message.removeprefix("Request failed during generation: Server error: ")
+    # Python notices endless recursion in several places, each with its own end of the text.
+    assert cause.removesuffix(" while calling a Python object") == case["error"].removesuffix(
+        " while calling a Python object"
+    )
+
+
+@pytest.mark.parametrize("case", [one for one in _JUDGED if "expression" in one], ids=_identity)
+def test_texts_are_in_the_language_that_outlines_spells(case: dict[str, Any]) -> None:
+    """Whatever the schema means elsewhere: the grammar has the last word."""
+    words = cycle(['Arr, acme/pirate says "ahoy", twice.', "", "été 世界 😀", "a"])
+    for key in range(25):
+        text = compose(case["schema"], Draws(bytes([key]), "test"), lambda: next(words))
+        if case["expression"] is not None:
+            assert re.fullmatch(case["expression"], text)
 
 
 @pytest.mark.law

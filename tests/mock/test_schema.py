@@ -2,13 +2,26 @@
 
 import pytest
 
-from lorax_mock.schema import Choice, Literal, Record, SchemaError, Text, compile_schema
+from lorax_mock.grammar import (
+    Choice,
+    Concatenation,
+    Literal,
+    Node,
+    Record,
+    Repeat,
+    Text,
+)
+from lorax_mock.schema import SchemaError, compile_schema
+
+
+def _member(name: str, value: Node) -> Node:
+    return Concatenation((Literal(f'"{name}"'), Literal(": "), value))
 
 
 def test_the_first_keyword_decides() -> None:
     """`properties` beats `type`, as in the compiler."""
     assert compile_schema({"type": "string", "properties": {"a": {"const": 1}}}) == Record(
-        (("a", False, Literal("1")),)
+        ((False, _member("a", Literal("1"))),)
     )
 
 
@@ -25,11 +38,53 @@ def test_references_may_point_into_lists_and_escaped_names() -> None:
     assert compile_schema(schema) == Choice((Literal('"here"'),))
 
 
+def test_an_alternation_without_parentheses_takes_its_neighbours_in() -> None:
+    """The empty schema of a required property: its brackets belong to its outer branches alone."""
+    compiled = compile_schema({"properties": {"a": {}}, "required": ["a"]})
+    assert isinstance(compiled, Choice)
+    first, null, *_ = compiled.options
+    truth = Choice((Literal("true"), Literal("false")))
+    start = Concatenation((Literal('"a"'), Literal(": "), truth))
+    assert first == Concatenation((Literal("{"), start))
+    assert null == Literal("null")
+    assert isinstance(compiled.options[-1], Concatenation)
+    assert compiled.options[-1].parts[-1] == Literal("}")
+
+
+def test_what_is_optional_keeps_an_alternation_to_itself() -> None:
+    """A question mark needs parentheses."""
+    compiled = compile_schema({"properties": {"a": {}, "b": {"const": 1}}, "required": ["b"]})
+    assert isinstance(compiled, Concatenation)
+    assert [type(part) for part in compiled.parts] == [Literal, Repeat, Concatenation, Literal]
+
+
 @pytest.mark.parametrize("schema", [{"type": "string", "minLength": 4, "maxLength": 2}])
 def test_a_range_that_is_empty_is_refused(schema: object) -> None:
-    """The regular expression behind it would not parse."""
-    with pytest.raises(SchemaError):
+    """The automaton behind it cannot be built."""
+    with pytest.raises(SchemaError, match="Can't multiply an FSM by -2"):
         compile_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"prefixItems": [{"pattern": "(?<=a)", "type": "string"}, {"type": "x"}]}, "Could not"),
+        (
+            {
+                "prefixItems": [
+                    {"pattern": "(?<=a)", "type": "string"},
+                    {"type": "string", "pattern": "^"},
+                ]
+            },
+            "'^'",
+        ),
+    ],
+)
+def test_the_walks_faults_come_first_and_the_automatons_last(schema: object, text: str) -> None:
+    """Wherever they stand: all is spelled, then all is parsed, then all is built."""
+    with pytest.raises(SchemaError) as caught:
+        compile_schema(schema)
+    assert str(caught.value).startswith(text)
 
 
 def test_a_schema_that_unfolds_without_end_is_refused_in_time() -> None:
