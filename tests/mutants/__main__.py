@@ -111,7 +111,7 @@ def main(
     for text in open_ends:
         _OUT.print(text, markup=False)
     if scores:
-        _OUT.print(_table(scores), width=120, crop=False)
+        Console(width=max(_OUT.width, 120)).print(_table(scores))
     raise typer.Exit(1 if open_ends else 0)
 
 

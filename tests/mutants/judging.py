@@ -1,7 +1,7 @@
 """Whether some test fails on a mutant: each is tried in a process of its own.
 
-The judge is a process that has loaded pytest and every library that the tests need, and nothing
-that is mutated. For each mutant it forks; the child imports the mutant in the module's place, runs
+The judge is a process that has loaded pytest and whatever the tests need that does not import the
+module. For each mutant it forks; the child imports the mutant in the module's place, runs
 the module's tests up to the first that fails, and ends. So a mutant sees the real import, module
 level included, it can leave nothing behind, and costs what its tests cost.
 
@@ -12,6 +12,7 @@ up.
 """
 
 import contextlib
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -41,10 +42,10 @@ _PYTEST: Final = (
     "--exitfirst",
     "--quiet",
     "--timeout=0",
+    # nobody reads why an assertion failed
+    "--assert=plain",
     # the plugins that the settings in pyproject.toml need, and no other
     *("-p", "anyio", "-p", "timeout", "-p", "hypothesispytest", "-p", "no:cacheprovider"),
-    # the judge has loaded what pytest would rewrite
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 
 _CPU_TIMES: Final = 5
@@ -122,15 +123,16 @@ class Judge:
                 f"{source.module}: pytest {' '.join(tests)} ended with {ended.code} before anything "
                 f"was mutated{_by(ended)}"
             )
-        if source.module not in ended.report["loaded"]:
+        if not ended.report["others"]:
             raise NotJudged(f"{source.module}: none of {', '.join(tests)} imports it")
         self._seconds = ended.report["seconds"]
         self._cpu_limit = _CPU_TIMES * ended.cpu + _CPU_MORE
-        ours = (source.module.partition(".")[0], "lorax_", "tests")
-        for name in ended.report["loaded"]:
-            if not name.startswith(ours):
-                with contextlib.suppress(ImportError):
-                    importlib.import_module(name)
+        for name in ended.report["others"]:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        # the collector need not look at what every child inherits
+        gc.collect()
+        gc.freeze()
 
     def judge(self, mutants: Iterable[Name], workers: int) -> Iterator[tuple[Name, Result]]:
         """The result of each mutant, as they come.
@@ -198,12 +200,15 @@ class Judge:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
             compiled = self._source.compiled(mutant)
-            sys.meta_path.insert(0, _Instead(self._source.module, compiled, self._source.path))
+            instead = _Instead(self._source.module, compiled, self._source.path)
+            sys.meta_path.insert(0, instead)
             watch = _Watch(self._seconds, self._killers)
             if mutant is not None:
                 _allow(self._cpu_limit)
             code = int(pytest.main([*_PYTEST, *self._tests], plugins=[watch]))
-            report = {"by": watch.by, "seconds": watch.seconds, "loaded": list(sys.modules)}
+            report = {"by": watch.by, "seconds": watch.seconds}
+            if mutant is None:
+                report["others"] = instead.others
         except BaseException as trouble:  # noqa: BLE001 - this process ends here, whatever it was
             report = {"trouble": repr(trouble)}
         finally:
@@ -255,9 +260,14 @@ def _allow(cpu: float) -> None:
 
 
 class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports the mutant in its module's place."""
+    """Imports the mutant in its module's place.
+
+    Attributes:
+        others: The modules that were complete before it was, and so know nothing of it.
+    """
 
     def __init__(self, module: str, compiled: CodeType, path: object) -> None:
+        self.others: list[str] = []
         self._module = module
         self._compiled = compiled
         self._path = str(path)
@@ -271,6 +281,12 @@ class _Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         exec(self._compiled, module.__dict__)  # noqa: S102 - the module's own code, with its fault
+        self.others = [
+            name
+            for name, other in sys.modules.items()
+            if name.partition(".")[0] not in {"tests", "__main__"}
+            and not getattr(getattr(other, "__spec__", None), "_initializing", False)
+        ]
 
 
 def _ended(child: _Child) -> _Ended:

@@ -147,7 +147,6 @@ def _sites(node: ast.AST, statement: ast.AST, where: str, line: int) -> Iterator
                 place = f"{where}.{child.name}" if where else child.name
             here = getattr(child, "lineno", line)
             for wrong in replacements(child):
-                ast.fix_missing_locations(ast.copy_location(wrong, child))
                 yield _Site(node, field, index, child, wrong, place, inner, here)
             yield from _sites(child, inner, place, here)
 

@@ -62,10 +62,11 @@ _UNTOUCHED_CALLS: Final = frozenset({"len", "isinstance"})
 
 
 def replacements(node: ast.AST) -> Iterator[ast.AST]:
-    """Each wrong form of a node; `node` itself is left as it is."""
+    """Each wrong form of a node, in its place; `node` itself is left as it is."""
     operator = _OPERATORS.get(type(node))
     if operator is not None:
-        yield from operator(node)
+        for wrong in operator(node):
+            yield ast.fix_missing_locations(ast.copy_location(wrong, node))
 
 
 def changed(node: ast.AST, **fields: Any) -> Any:

@@ -39,14 +39,15 @@ def _core(name: str, *more: str) -> Target:
 TARGETS: Final[Sequence[Target]] = (
     _core("stops"),
     _core("stream", "chat"),
-    _core("json_text", "tool_reader"),
     _core("tool_reader", "stream"),
     _core("tools"),
     _core("failures"),
     _core("routing"),
+    Target("mock/lorax_mock/engine.py", ("tests/mock/test_engine.py",)),
+    # what those stand on
+    _core("json_text", "tool_reader"),
     _core("constraints"),
     _core("chat"),
-    Target("mock/lorax_mock/engine.py", ("tests/mock/test_engine.py",)),
     Target(
         "mock/lorax_mock/chances.py", ("tests/mock/test_chances.py", "tests/mock/test_engine.py")
     ),

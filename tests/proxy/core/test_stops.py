@@ -79,6 +79,14 @@ def test_nothing_comes_out_after_a_stop() -> None:
     assert cutter.finish() == ""
 
 
+def test_what_was_held_back_comes_out_once() -> None:
+    """The end of the text releases it, and leaves nothing behind."""
+    cutter = StopCutter(["abc"])
+    assert cutter.feed("xab") == "x"
+    assert cutter.finish() == "ab"
+    assert cutter.finish() == ""
+
+
 def test_without_stops_text_passes_at_once() -> None:
     """Nothing is held back, and no character is looked at."""
     cutter = StopCutter([])
