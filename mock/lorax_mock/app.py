@@ -45,7 +45,8 @@ class MockApp(Answering):
         self._info = encode_info(settings)
         alive: dict[str, Handler] = {"GET": self._healthy}
         self._routes: dict[str, dict[str, Handler]] = {
-            "/": {"GET": self._healthy, "POST": self._compat_generate},
+            # The methods' order is that of the router's `allow` header.
+            "/": {"POST": self._compat_generate, "GET": self._healthy},
             "/invocations": {"POST": self._compat_generate},
             "/generate": {"POST": self._generate},
             "/generate_stream": {"POST": self._generate_stream},
@@ -65,17 +66,20 @@ class MockApp(Answering):
         if scope["type"] != "http":
             return
         exchange = Exchange(scope, receive, send)
-        if exchange.method == "OPTIONS":
-            await exchange.reply(200, headers=PREFLIGHT)
-            return
         handlers = self._routes.get(exchange.path)
         if handlers is None:
-            await exchange.reply(404)
+            preflight = exchange.method == "OPTIONS"
+            await exchange.reply(200 if preflight else 404, headers=PREFLIGHT if preflight else ())
             return
         handler = handlers.get("GET" if exchange.method == "HEAD" else exchange.method)
         if handler is None:
-            allowed = ",".join("GET,HEAD" if known == "GET" else known for known in handlers)
-            await exchange.reply(405, headers=[(b"allow", allowed.encode())])
+            # Whoever is not routed is told what is: the CORS layer's answer to OPTIONS, too.
+            allow = ",".join("GET,HEAD" if known == "GET" else known for known in handlers)
+            told = (b"allow", allow.encode())
+            if exchange.method == "OPTIONS":
+                await exchange.reply(200, headers=[*PREFLIGHT, told])
+            else:
+                await exchange.reply(405, headers=[told])
             return
         try:
             await handler(exchange)

@@ -6,6 +6,7 @@ carries tower-http's CORS headers (router/src/server.rs:1551); OPTIONS is answer
 """
 
 import os
+import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -51,12 +52,24 @@ class ClientLeft(Exception):
     """The client hung up before its request was whole."""
 
 
+_VISIBLE: Final = re.compile(rb"[\t\x20-\x7e]*")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~\w-]"
+_MEDIA_TYPE: Final = re.compile(
+    rb"(?P<type>%(t)b+)/(?P<subtype>%(t)b+)"
+    rb"(?:;(?: *%(t)b+=(?:%(t)b+;|%(t)b*\Z|%(quoted)b *(?:;|\Z)))* *)?\Z"
+    % {b"t": _TOKEN, b"quoted": rb'"[^\x00-\x1f\x7f][^\x00-\x1f"\x7f]*"'}
+)
+"""A media type as the crate mime 0.3.17 parses it: what it turns down is no JSON either."""
+
+
 def _is_json(content_type: bytes | None) -> bool:
-    """Axum's test: `application/json`, or `application/` with a `+json` suffix."""
-    if content_type is None:
+    """Axum's test: type `application`, and `json` before or behind the subtype's last plus."""
+    match = _MEDIA_TYPE.match(content_type or b"")
+    if match is None or match["type"].lower() != b"application":
         return False
-    kind, _, subtype = content_type.split(b";", 1)[0].strip().lower().partition(b"/")
-    return kind == b"application" and (subtype == b"json" or subtype.endswith(b"+json"))
+    subtype = match["subtype"].lower()
+    plus = subtype.rfind(b"+")
+    return subtype == b"json" or (plus > 0 and b"json" in (subtype[:plus], subtype[plus + 1 :]))
 
 
 class Exchange:
@@ -68,7 +81,10 @@ class Exchange:
         self.scope = scope
         self.receive = receive
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        raw: bytes | None = scope.get("raw_path")
+        self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
+        """As it was sent: axum compares paths without decoding their percent signs."""
+
         self._send = send
         self.extra: Headers = []
         """Headers that the mock adds to whatever is answered."""
@@ -81,12 +97,15 @@ class Exchange:
         return None
 
     def download_token(self, asked: str | None) -> str | None:
-        """The token for adapters: the body's, else the bearer's (router/src/server.rs:675)."""
+        """The token for adapters: the body's, else the bearer's (router/src/server.rs:675).
+
+        A header with anything but visible ASCII is no text to the router, so it holds no token.
+        """
         if asked is not None:
             return asked
         authorization = self.header(b"authorization") or b""
-        if authorization.startswith(b"Bearer "):
-            return authorization.removeprefix(b"Bearer ").decode("latin-1")
+        if authorization.startswith(b"Bearer ") and _VISIBLE.fullmatch(authorization):
+            return authorization.removeprefix(b"Bearer ").decode("ascii")
         return None
 
     async def body(self, limit: int) -> bytes:

@@ -107,7 +107,15 @@ def test_a_wrong_method_is_told_the_right_ones(mock: Running) -> None:
     """GET routes take HEAD as well."""
     assert mock.http.get("/generate").headers["allow"] == "POST"
     assert mock.http.post("/info").headers["allow"] == "GET,HEAD"
-    assert mock.http.put("/").headers["allow"] == "GET,HEAD,POST"
+    assert mock.http.head("/generate").headers["allow"] == "POST"
+    assert mock.http.put("/").headers["allow"] == "POST,GET,HEAD"
+
+
+def test_paths_are_compared_as_they_were_sent(mock: Running) -> None:
+    """A percent sign is no letter, a slash at the end is another path."""
+    for path in ("/%69nfo", "/info/", "//info"):
+        assert mock.http.get(f"{mock.url}{path}").status_code == 404
+    assert mock.http.get("/info?a=b").status_code == 200
 
 
 def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
@@ -125,6 +133,8 @@ def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
     assert (preflight.status_code, preflight.content) == (200, b"")
     assert preflight.headers["access-control-allow-methods"] == "GET,POST"
     assert preflight.headers["access-control-allow-headers"] == "content-type"
+    assert preflight.headers["allow"] == "POST"
+    assert "allow" not in mock.http.options("/nowhere").headers
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ping", "/startup"])

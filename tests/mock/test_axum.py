@@ -36,11 +36,20 @@ def _part(body: bytes, *, more: bool = False) -> dict[str, Any]:
         ("text/json", False),
         ("application/jsonx", False),
         ("text/plain+json", False),
+        ("application/json+xml", True),
+        ("application/+json", False),
+        ("application/json; charset=utf-8;", True),
+        ('application/json; a="b c" ; d=', True),
+        ("application/json;", True),
+        ("application/json;; a=b", False),
+        ("application/json; charset", False),
+        ("application/json ; charset=utf-8", False),
+        ("application/json, text/html", False),
         ("", False),
     ],
 )
 async def test_content_types_that_axum_takes_for_json(kind: str, *, accepted: bool) -> None:
-    """Only application, and only json or a +json suffix."""
+    """Only application, only json before or behind the last plus, and only what parses."""
     exchange = _exchange([_part(b"{}")], kind)
     if accepted:
         assert await exchange.body(10) == b"{}"
@@ -48,6 +57,40 @@ async def test_content_types_that_axum_takes_for_json(kind: str, *, accepted: bo
     with pytest.raises(FrameworkRefusal) as caught:
         await exchange.body(10)
     assert caught.value.status == 415
+
+
+def test_the_path_is_the_raw_one() -> None:
+    """Where the server tells it."""
+    scope = {"method": "GET", "path": "/info", "raw_path": b"/%69nfo", "headers": []}
+    assert Exchange(scope, _never, _never).path == "/%69nfo"
+    assert Exchange({**scope, "raw_path": None}, _never, _never).path == "/info"
+
+
+async def _never(*_: object) -> Any:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("authorization", "asked", "token"),
+    [
+        (None, None, None),
+        (b"Bearer secret", None, "secret"),
+        (b"Bearer  two", None, " two"),
+        (b"Bearer ", None, ""),
+        (b"Bearer secret", "own", "own"),
+        (b"Bearer secret", "", ""),
+        (b"bearer secret", None, None),
+        (b"Basic secret", None, None),
+        (b"Bearer s\xc3\xa9cret", None, None),
+    ],
+)
+def test_the_bearer_is_the_token_of_bodies_without_one(
+    authorization: bytes | None, asked: str | None, token: str | None
+) -> None:
+    """Exactly `Bearer `, and only visible ASCII."""
+    headers = [] if authorization is None else [(b"authorization", authorization)]
+    exchange = Exchange({"method": "POST", "path": "/", "headers": headers}, _never, _never)
+    assert exchange.download_token(asked) == token
 
 
 async def test_a_body_may_come_in_parts_up_to_the_limit() -> None:
