@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     idle_timeout: Seconds = 60
     """Seconds of silence inside a stream. LoRAX sends a comment every 15 s, so four are missing."""
     total_timeout: Seconds | None = None
-    """Seconds for a whole answer; none by default: long answers are what some models are for."""
+    """Seconds from a request's last byte to the end of its answer; none by default: long answers are
+    what some models are for."""
     status_wait: Seconds = 10
     """Seconds to wait for the first event before a stream's status is sent, so that a refusal can
     still be a real status. Below the read time-outs of common clients and load balancers."""

@@ -70,10 +70,7 @@ class Delivery:
         client.record.upstream = asked.upstream.name
         client.record.stream = asked.stream
         try:
-            async with asyncio.timeout(self._settings.total_timeout):
-                await (self._stream(client, asked) if asked.stream else self._whole(client, asked))
-        except TimeoutError:
-            await client.fail(asked.failed(Lost.TOTAL_TIMEOUT))
+            await (self._stream(client, asked) if asked.stream else self._whole(client, asked))
         except UpstreamError as error:
             await client.fail(asked.failed(error.failure))
 

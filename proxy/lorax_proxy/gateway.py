@@ -98,11 +98,13 @@ class Gateway:
 
         async def answered() -> None:
             try:
-                await endpoint(client, body)
-            except UpstreamError as error:
-                # before anything is delivered: the upstream has not told its facts
+                async with asyncio.timeout(self._settings.total_timeout):
+                    await endpoint(client, body)
+            except (UpstreamError, TimeoutError) as error:
+                # an upstream that has not told its facts, or time that ran out, wherever it went
+                failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT
                 await client.fail(
-                    failures.answer(error.failure, model="", has_adapter=False, prompt_param="")
+                    failures.answer(failure, model="", has_adapter=False, prompt_param="")
                 )
             except TemplateFailed as error:
                 # the operator's to mend; it names the template and the line
@@ -176,13 +178,11 @@ class Gateway:
                 return vector, await found.upstream.count_tokens(text)
 
         try:
-            async with asyncio.timeout(self._settings.total_timeout):
-                results = await gather([embed(text, call) for text, call in calls])
-        except (UpstreamError, TimeoutError) as error:
-            failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT
+            results = await gather([embed(text, call) for text, call in calls])
+        except UpstreamError as error:
             await client.fail(
                 tell_failure(
-                    failure,
+                    error.failure,
                     found.upstream,
                     model=request.model,
                     has_adapter=not isinstance(found.route.target, Base),

@@ -237,6 +237,16 @@ async def test_embeddings_have_a_total_time_out() -> None:
     assert reply.status == 504
 
 
+async def test_the_total_time_out_covers_an_upstream_that_tells_nothing() -> None:
+    """The wait for `/info` is part of the answer's time."""
+    async with (
+        scripted(more={"/info": [Stall()]}) as server,
+        running(server, total_timeout=0.05) as proxy,
+    ):
+        reply = await proxy.post(CHAT, chat())
+    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+
+
 async def test_few_embeddings_run_at_once_and_a_client_that_leaves_ends_them() -> None:
     """Twenty texts are eight calls at a time; none outlives its client."""
     async with scripted(more={"/embed": [Hold()]}) as server:
