@@ -15,11 +15,11 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# `make mutants` asks thousands of times whether a test fails: alike each time, and not at which
-# smallest example.
+# `make mutants` asks thousands of times whether a test fails: alike each time, soon, and not at
+# which smallest example.
 settings.register_profile(
     "mutants",
-    max_examples=100,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,

@@ -37,6 +37,11 @@ class _Score:
     argued: int = 0
     seconds: float = 0.0
 
+    def add(self, result: Result) -> None:
+        """Count one mutant."""
+        self.verdicts[result.verdict] += 1
+        self.seconds += result.seconds
+
     @property
     def cells(self) -> tuple[str, ...]:
         """A row of the table."""
@@ -65,8 +70,11 @@ def main(
         str, typer.Option(help="Only in functions that match, as in 'StopCutter.*'")
     ] = "*",
     workers: Annotated[int, typer.Option(min=1, help="Processes at once")] = os.cpu_count() or 1,
-    log: Annotated[Path | None, typer.Option(help="Write each verdict as a line of JSON")] = None,
+    log: Annotated[Path | None, typer.Option(help="Add each verdict as a line of JSON")] = None,
     *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Judge only what the log does not call caught")
+    ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the mutants, judge none")] = False,
 ) -> None:
     """Plant every small fault in turn, and see whether some test notices."""
@@ -76,6 +84,7 @@ def main(
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     scores: list[_Score] = []
     open_ends: list[str] = []
+    caught = _caught(log) if log and resume and log.exists() else {}
     lines = log.open("a", encoding="utf-8") if log else None
     for target in targets:
         source = target.source()
@@ -87,9 +96,12 @@ def main(
         score = _Score(target.module)
         scores.append(score)
         survivors: set[Name] = set()
-        for name, result in _judged(target, source, mutants, workers):
-            score.verdicts[result.verdict] += 1
-            score.seconds += result.seconds
+        for name in mutants:
+            if name in caught:
+                score.add(caught[name])
+        left = [name for name in mutants if name not in caught]
+        for name, result in _judged(target, source, left, workers):
+            score.add(result)
             if result.verdict is Verdict.SURVIVED:
                 survivors.add(name)
             if lines:
@@ -168,6 +180,19 @@ def _line(source: Source, name: Name, result: Result) -> str:
         },
         ensure_ascii=False,
     )
+
+
+def _caught(log: Path) -> dict[Name, Result]:
+    """The mutants that a test has caught, as an earlier run wrote them down."""
+    found: dict[Name, Result] = {}
+    for line in log.read_text("utf-8").split("\n"):
+        if line:
+            entry = json.loads(line)
+            verdict = Verdict(entry["verdict"])
+            name = Name(*(entry[key] for key in ("module", "where", "was", "now", "nth")))
+            if verdict is not Verdict.SURVIVED:
+                found[name] = Result(verdict, entry["by"], entry["seconds"])
+    return found
 
 
 def _entry(name: Name) -> str:
