@@ -14,13 +14,14 @@ if _EARLY:
 import json
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lorax_contracts.errors import ContractsError
+from lorax_contracts.errors import ContractsError, printable
 
 __all__ = ["app", "main"]
 
@@ -33,6 +34,8 @@ app = typer.Typer(
     help="What OpenAI's and LoRAX's wires promise, and a judge of any server or recording.",
 )
 
+# A day of tokens, as events.
+_MOST = 256 * 1024 * 1024
 _KIND = typer.Option("--kind", help="openai or lorax; told from the input when absent")
 
 
@@ -93,12 +96,15 @@ def lint(
     from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
 
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as source:
+            data = source.read(_MOST + 1)
         asked = None if request is None else json.loads(request.read_bytes())
     except OSError as error:
         raise ContractsError(f"{error.filename}: {error.strerror}") from error
     except ValueError as error:
         raise ContractsError(f"{request}: not JSON: {error}") from error
+    if len(data) > _MOST:
+        raise ContractsError(f"{file}: larger than {_MOST:,} bytes, and no reply; cut it first")
     found = judge_recording(data, kind=_kind(kind), request=asked, strict=strict)
     if as_json:
         typer.echo(json.dumps([finding_document(one) for one in found], indent=2))
@@ -120,12 +126,16 @@ def check(
     model: Annotated[
         str | None, typer.Option(help="model, or LoRAX's adapter; the first listed when absent")
     ] = None,
-    only: Annotated[str | None, typer.Option(metavar="ID", help="report this law alone")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="ID", help="judge this law alone, by what can show it")
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="judge our own, stricter promises too")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
-    junit: Annotated[bool, typer.Option("--junit", help="the verdict as JUnit XML")] = False,
+    junit: Annotated[
+        bool, typer.Option("--junit", help="as JUnit XML; the text goes to standard error")
+    ] = False,
     seed: Annotated[int, typer.Option(help="of the exploration")] = 0,
     examples: Annotated[int, typer.Option(min=0, help="requests of the exploration")] = 40,
     requests: Annotated[int, typer.Option(min=1, help="at most, in all")] = 300,
@@ -147,6 +157,8 @@ def check(
         verdict_text,
     )
 
+    if as_json and junit:
+        raise ContractsError("--json and --junit: standard output holds one document; choose")
     options = Options(
         kind=_kind(kind),
         model=model,
@@ -163,19 +175,21 @@ def check(
             reply_seconds=min(3 * patience, seconds),
         ),
     )
-    with _no_traces(), _progress(requests, shown=not (as_json or junit)) as tell:
+    with _no_traces(), _progress() as tell:
         verdict = run(url, options, tell)
     if as_json:
         typer.echo(json.dumps(verdict_document(verdict), indent=2))
     elif junit:
-        typer.echo(verdict_junit(verdict, strict=strict), nl=False)
-    else:
+        typer.echo(verdict_junit(verdict), nl=False)
+    if not as_json:
+        # One run in CI gives both: the report as a file, the findings in the log.
         if verdict.findings:
-            typer.echo(verdict_text(verdict))
+            typer.echo(verdict_text(verdict), err=junit)
         verdict_table(verdict)
     if verdict.findings:
         raise typer.Exit(1)
-    raise typer.Exit(2 if verdict.unfinished else 0)
+    left = verdict.unfinished or (verdict.why_not(verdict.laws[0]) if only else "")
+    raise typer.Exit(2 if left else 0)
 
 
 @contextmanager
@@ -191,17 +205,18 @@ def _no_traces() -> Generator[None]:
 
 
 @contextmanager
-def _progress(most: int, *, shown: bool) -> Generator[Callable[[str, int], None]]:
+def _progress() -> Generator[Callable[[str, float], None]]:
     """A bar on standard error while a terminal watches; silent otherwise."""
-    if not shown or not sys.stderr.isatty():
-        yield lambda _what, _many: None
+    if not sys.stderr.isatty():
+        yield lambda _what, _part: None
         return
     from rich.console import Console  # noqa: PLC0415 - rich is slow to load
     from rich.progress import Progress  # noqa: PLC0415 - see above
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("asking", total=most)
-        yield lambda what, many: bar.update(task, description=what, completed=many)
+        task = bar.add_task("looking", total=1)
+        # Of one width, so that the bar stays in its place.
+        yield lambda what, part: bar.update(task, description=f"{what:<22}", completed=part)
 
 
 def main() -> None:
@@ -209,10 +224,18 @@ def main() -> None:
     if _EARLY:
         # From here on Ctrl-C is an exception again: what was opened is closed.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # What a server said must be shown even where the terminal has no letter for it.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except ContractsError as error:
-        typer.echo(f"lorax-contracts: {error}", err=True)
+        typer.echo(f"lorax-contracts: {printable(str(error))}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        # Of all files only the output is left: those that are read say what is wrong themselves.
+        typer.echo(f"lorax-contracts: the output cannot be written: {error.strerror}", err=True)
         sys.exit(2)
 
 

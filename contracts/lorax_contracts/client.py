@@ -31,6 +31,7 @@ __all__ = ["Bounds", "Client", "OpenStream", "Spent", "address"]
 
 _TRIES = 4
 _LONGEST_WAIT = 10.0
+_ROUTES = ("/chat/completions", "/completions", "/embeddings", "/models")
 
 
 class Spent(ContractsError):
@@ -66,6 +67,7 @@ class _Arriving:
     size: int = 0
     end: End = End.IDLE
     trouble: Exception | None = None
+    said: str = ""
 
 
 class OpenStream:
@@ -79,7 +81,7 @@ class OpenStream:
         """Takes a response whose body was not read."""
         self.status = response.status_code
         self._response = response
-        self._pieces = response.iter_raw()
+        self._pieces = response.iter_bytes()
         self._waiting = b""
 
     def events(self) -> Iterator[sse.Event]:
@@ -109,20 +111,30 @@ class OpenStream:
         self._response.close()
 
 
-def address(url: str) -> str:
-    """The address as scheme, host and path without a last slash.
+def address(url: str) -> tuple[str, str]:
+    """The address as scheme, host and path without a last slash, and its query.
+
+    What stands behind the prefix of an API is left out: people paste the address that they post to.
 
     Raises:
-        CannotRun: it is no address of a web server.
+        CannotRun: it is no address of a web server, or has a password in it.
     """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError as error:
-        raise CannotRun(f"{url}: {error}") from error
-    if not known:
-        raise CannotRun(f"{url}: not an address such as http://localhost:8000/v1")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+        raise CannotRun(f"{url!r}: {error}") from error
+    if not known or not (url.isprintable() and " " not in url):
+        raise CannotRun(f"{url!r} is not an address such as http://localhost:8000/v1")
+    if "@" in parts.netloc:
+        raise CannotRun(
+            "the address holds a user name or password, and would be printed with every finding;"
+            " give a key with OPENAI_API_KEY or --api-key"
+        )
+    path = parts.path.rstrip("/")
+    for route in _ROUTES:
+        path = path.removesuffix(route)
+    return f"{parts.scheme}://{parts.netloc}{path}", f"?{parts.query}" if parts.query else ""
 
 
 class Client:
@@ -139,12 +151,18 @@ class Client:
         """Nothing is sent yet.
 
         Args:
-            base: scheme and host, and a path before which every asked path is put.
+            base: scheme and host, a path that every asked path is put behind, and a query that
+                every request carries.
             key: sent as a bearer token.
             bounds: how much the run may take.
             verify: whether certificates are checked.
+
+        Raises:
+            CannotRun: the address or the key cannot be used.
         """
-        self.base = address(base)
+        self.base, self._query = address(base)
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise CannotRun("the key holds a character that no header can carry; was it cut wrong?")
         self._asked = 0
         self.bounds = bounds or Bounds()
         self.waited = 0.0
@@ -224,7 +242,7 @@ class Client:
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
         built = self._http.build_request(
-            method, self.base + path, content=_json(request), headers=headers
+            method, self.base + path + self._query, content=_json(request), headers=headers
         )
         try:
             return OpenStream(self._http.send(built, stream=True))
@@ -234,10 +252,10 @@ class Client:
     def _count(self) -> float:
         """Counts a request; gives the seconds that are left."""
         if self._asked >= self.bounds.requests:
-            raise Spent(f"{self._asked} requests are used up")
+            raise Spent(f"{self._asked} requests are used up; --requests allows more")
         left = self.bounds.seconds - self.seconds
         if left <= 0:
-            raise Spent(f"{self.bounds.seconds:g} seconds are used up")
+            raise Spent(f"{self.bounds.seconds:g} seconds are used up; --seconds allows more")
         self._asked += 1
         return left
 
@@ -246,7 +264,10 @@ class Client:
         pause = float(stated) if stated is not None and stated.isdecimal() else 1.0
         pause = min(pause, _LONGEST_WAIT)
         if self.seconds + pause >= self.bounds.seconds:
-            raise Spent("the server asks to wait longer than the run may take")
+            raise Spent(
+                f"the server answers 429 and asks to wait longer ({pause:g} seconds) than the run"
+                " may take; try again later, or raise --seconds"
+            )
         self.waited += pause
         time.sleep(pause)
 
@@ -276,7 +297,7 @@ class Client:
         pieces = list(arriving.pieces)
         return Exchange(
             method=method,
-            path=self.prefix + path,
+            path=self.prefix + path + self._query,
             request=request,
             request_text=text,
             request_headers={k: v for k, v in sent.items() if (k, v) != _USUAL},
@@ -285,6 +306,7 @@ class Client:
             body=b"".join(pieces),
             end=arriving.end if not thread.is_alive() else End.LEFT,
             at=int(time.time()),
+            trouble=arriving.said,
         )
 
     def _read(
@@ -297,13 +319,13 @@ class Client:
     ) -> None:
         try:
             with self._http.stream(
-                method, self.base + path, content=body, headers=headers
+                method, self.base + path + self._query, content=body, headers=headers
             ) as response:
                 arriving.headers = tuple(
                     (name.lower(), value) for name, value in response.headers.multi_items()
                 )
                 arriving.status = response.status_code
-                for piece in response.iter_raw():
+                for piece in response.iter_bytes():
                     arriving.pieces.append(piece)
                     arriving.size += len(piece)
                     if arriving.size > self.bounds.body_bytes:
@@ -316,15 +338,15 @@ class Client:
                 arriving.trouble = error
         except (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
             arriving.trouble = error
-        except httpx.HTTPError:
-            arriving.end = End.CUT
+        except httpx.HTTPError as error:
+            arriving.end, arriving.said = End.CUT, str(error)
+            if _tls(error) is not None:
+                arriving.trouble = error
         except Exception as error:  # noqa: BLE001 - a thread's exception would be lost
             arriving.trouble = error
 
     def _cannot(self, trouble: Exception) -> CannotRun:
-        cause: BaseException | None = trouble
-        while cause is not None and not isinstance(cause, ssl.SSLError):
-            cause = cause.__cause__ or cause.__context__
+        cause = _tls(trouble)
         if cause is not None:
             return CannotRun(
                 f"{self.host}: TLS trouble: {cause}; is the scheme right, and is the certificate"
@@ -343,12 +365,21 @@ class Client:
             self.close()
 
 
+def _tls(trouble: BaseException) -> BaseException | None:
+    """What TLS said, if that is behind it."""
+    cause: BaseException | None = trouble
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
 _USUAL = ("content-type", "application/json")
 
 
 def _json(request: Any) -> bytes | None:
     if request is None:
         return None
-    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    try:
+        return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+        return json.dumps(request, separators=(",", ":")).encode("ascii")

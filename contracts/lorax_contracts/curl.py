@@ -8,12 +8,15 @@ from lorax_contracts.exchange import Exchange
 __all__ = ["curl"]
 
 _PROBED = frozenset({"content-type", "authorization"})
+# From here on a body of one repeated byte is written as a recipe.
+_LONG = 200
 
 
 def curl(exchange: Exchange, base: str = "http://HOST") -> str:
-    """One line; `base` is scheme and host, the exchange's path has the rest.
+    """One line for a POSIX shell; `base` is scheme and host, the exchange's path has the rest.
 
-    A key is never printed: the command reads it from the variable OPENAI_API_KEY.
+    A key is never printed: the command reads it from the variable OPENAI_API_KEY. A body that cannot
+    stand in a line of text is made by another command and piped in.
     """
     parts = ["curl", "-sS", "-i"]
     stream = exchange.asked.get("stream") is True
@@ -25,11 +28,7 @@ def curl(exchange: Exchange, base: str = "http://HOST") -> str:
     words = [shlex.quote(part) for part in parts]
     if "authorization" in exchange.request_headers:
         words += ["-H", '"authorization: Bearer $OPENAI_API_KEY"']
-    body: bytes | None = exchange.request_text
-    if body is None and exchange.request is not None:
-        body = json.dumps(exchange.request, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "backslashreplace"
-        )
+    made, body = _body(exchange)
     media = exchange.request_headers.get("content-type", "application/json")
     if body is not None:
         words += ["-H", shlex.quote(f"content-type: {media}")]
@@ -37,7 +36,29 @@ def curl(exchange: Exchange, base: str = "http://HOST") -> str:
         if name not in _PROBED:
             words += ["-H", shlex.quote(f"{name}: {value}")]
     if body is not None:
-        words += ["--data-binary", shlex.quote(body.decode("utf-8", "replace"))]
+        words += ["--data-binary", shlex.quote(body)]
     elif exchange.method == "POST":
         words += ["-X", "POST"]
-    return " ".join(words)
+    return made + " ".join(words)
+
+
+def _body(exchange: Exchange) -> tuple[str, str | None]:
+    """A command that makes the body, "" for none, and what curl is told; None when nothing is sent."""
+    text = exchange.request_text
+    if text is None:
+        return "", None if exchange.request is None else _json(exchange.request)
+    if len(text) > _LONG and len(set(text)) == 1:
+        return f"head -c {len(text)} /dev/zero | tr '\\0' {shlex.quote(chr(text[0]))} | ", "@-"
+    if text.isascii() and text.decode("ascii").isprintable() and not text.startswith(b"@"):
+        return "", text.decode("ascii")
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b"%\\'" else f"\\{byte:03o}" for byte in text
+    )
+    return f"printf '{''.join(plain)}' | ", "@-"
+
+
+def _json(request: object) -> str:
+    """The request as readable JSON, what a terminal might obey or hide as escapes."""
+    text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+    # Outside its strings JSON is printable, and inside them an escape means the same.
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)

@@ -11,7 +11,7 @@ A server that breaks a law raises nothing: that is a `Finding`.
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["CannotRead", "CannotRun", "ContractsError", "UnknownName"]
+__all__ = ["CannotRead", "CannotRun", "ContractsError", "UnknownName", "printable"]
 
 
 class ContractsError(Exception):
@@ -25,10 +25,18 @@ class UnknownName(ContractsError):
         nearest: the closest known name, or None when nothing is close.
     """
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], *, meant: str = "") -> None:
+        """Looks for the nearest.
+
+        Args:
+            what: what kind of name it is.
+            name: as it was given.
+            known: the names there are.
+            meant: `name` in the form of the known ones, where that helps to find the nearest.
+        """
         names = sorted(known)
         folded = {known_name.casefold(): known_name for known_name in names}
-        close = get_close_matches(name.casefold(), folded, n=1, cutoff=0.0)
+        close = get_close_matches((meant or name).casefold(), folded, n=1, cutoff=0.0)
         self.nearest = folded[close[0]] if close else None
         hint = f"; the nearest is {self.nearest}" if self.nearest else ""
         super().__init__(f"no {what} is called {name!r}{hint}")
@@ -40,3 +48,13 @@ class CannotRead(ContractsError):
 
 class CannotRun(ContractsError):
     """The server at the address cannot be judged; the text says why and what to do."""
+
+
+def printable(text: str) -> str:
+    """The text on one line, what a terminal might obey or hide written as escapes."""
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "backslashreplace").decode("ascii")
+        for character in text
+    )

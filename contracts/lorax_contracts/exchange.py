@@ -85,6 +85,7 @@ class Exchange:
         status: 0 when no reply came at all.
         headers: pairs in order of arrival, names in lower case.
         at: Unix seconds at which the reply came, for laws about time; None in old recordings.
+        trouble: what the client met instead of a reply, in words; "" when one came.
     """
 
     method: str
@@ -97,6 +98,7 @@ class Exchange:
     request_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     end: End = End.COMPLETE
     at: int | None = None
+    trouble: str = ""
 
     @property
     def route(self) -> Route:
@@ -180,6 +182,7 @@ def from_json(document: object) -> Exchange:
         request_headers=document.get("request_headers", {}),
         end=end,
         at=document.get("at"),
+        trouble=str(document.get("trouble", "")),
     )
 
 
@@ -200,4 +203,6 @@ def to_json(exchange: Exchange) -> dict[str, Any]:
     document["end"] = exchange.end.value
     if exchange.at is not None:
         document["at"] = exchange.at
+    if exchange.trouble:
+        document["trouble"] = exchange.trouble
     return json.loads(json.dumps(document))  # type: ignore[no-any-return]  # a JSON copy of a JSON value

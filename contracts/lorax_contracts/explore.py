@@ -52,14 +52,14 @@ def _shown(exchange: Exchange, session: Session) -> list[Finding]:
     if exchange.status in {400, 404, 422, 429} and session.wire == "openai":
         # Servers may refuse what they do not support; how they refuse was judged by the probes.
         return []
-    found = judge(exchange, kind=session.wire, strict=session.strict)
+    found = judge(exchange, kind=session.wire, strict=True)
     if session.wire == "openai" and exchange.status in {0, 500, 502}:
         seen = shown(exchange.body[:160])
         status = exchange.status or "nothing"
         found.append(
             Finding("OAI-ERR-010", f"a valid request is answered with {status}", "", seen, exchange)
         )
-    return found
+    return [one for one in found if session.wants(one.law)]
 
 
 def _without_needless(finding: Finding, tell: Callable[[str, Any], list[Finding]]) -> Finding:
@@ -98,7 +98,6 @@ def explore(
     """
     if examples <= 0:
         return
-    session.tell("exploring")
     answered: dict[str, list[Finding]] = {}
     smallest: list[Finding] = []
     known: set[str] = set()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lorax_contracts.curl import curl
+from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.laws import Evidence, Law, Promise, law
 
@@ -127,9 +128,9 @@ def finding_lines(finding: Finding, base: str = "") -> list[str]:
     """A finding for a reader: what is wrong, then what was seen, promised, and how to repeat it."""
     promised = law(finding.law)
     at = f" at {finding.at}" if finding.at else ""
-    lines = [f"{finding.law}  {finding.message}{at}"]
+    lines = [f"{finding.law}  ({promised.severity.value})  {printable(finding.message + at)}"]
     if finding.seen:
-        lines.append(f"    seen      {finding.seen}")
+        lines.append(f"    seen      {printable(finding.seen)}")
     lines.append(f"    promised  {promised.text}")
     exchange = finding.exchange
     if exchange is not None and (base or _has_request(exchange)):

@@ -5,18 +5,23 @@ asked) are not judged.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from lorax_contracts import loader, sse
 from lorax_contracts.errors import CannotRead
-from lorax_contracts.exchange import Exchange, Finding, from_json
-from lorax_contracts.judge import judge
+from lorax_contracts.exchange import End, Exchange, Finding, from_json
+from lorax_contracts.judge import judge, wire_of
 from lorax_contracts.judge.answer import mapping, objects
 
 __all__ = ["lint", "read_recording"]
 
+_STATUS_LINE = re.compile(
+    rb"HTTP/[0-9.]+ (?P<status>[0-9]{3})[^\r\n]*\r?\n(?P<headers>(?:[^\r\n]+\r?\n)*)\r?\n"
+)
+_KNOWN = frozenset({"choices", "object", "id", "model", "usage", "data", "created"})
 _NOT_RECORDED = ("LORAX-HEAD-", "LORAX-HTTP-", "OAI-HTTP-002", "OAI-HTTP-003", "OAI-ERR-008")
 
 
@@ -35,9 +40,15 @@ def _stream_path(body: bytes) -> str:
 
 
 def _document_path(document: Any, kind: str | None) -> tuple[str, int]:
-    """The route that would answer so, and its status."""
+    """The route that would answer so, and its status.
+
+    Raises:
+        CannotRead: none would.
+    """
     if isinstance(document, list):
         first = mapping(document[0]) if document else {}
+        if document and not first:
+            raise CannotRead("the recording is a JSON list, and no reply: it holds no objects")
         if "generated_text" in first:
             return "/", 200
         if "entity_group" in first:
@@ -64,33 +75,87 @@ def _document_path(document: Any, kind: str | None) -> tuple[str, int]:
         return "/v1/completions", 200
     if reply.get("object") == "model":
         return "/v1/models/model", 200
+    if not _KNOWN & set(reply):
+        raise CannotRead(
+            "the recording is JSON, and no reply: it has none of choices, data, error,"
+            " generated_text; an exchange has path, status and body"
+        )
     return "/v1/chat/completions", 200
 
 
+def _foreign(head: bytes) -> str:
+    """What a recording is that holds no reply, and what to do; "" for anything else."""
+    if not head:
+        return "is empty"
+    if head.startswith(b"\x1f\x8b"):
+        return "is compressed; record it with curl --compressed, or unpack it"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "is UTF-16, as some shells write it; record it with curl --output FILE"
+    if head[:64].lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page"
+    if not head.startswith((b"{", b"[")) and not (sse.read(head).events or b"data:" in head):
+        return "is neither a JSON reply nor server-sent events (lines that start 'data:')"
+    return ""
+
+
 def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, bool]:
-    """An exchange, and whether it was recorded whole (with request, status and headers).
+    """An exchange, and whether it was recorded with its status and headers.
 
     Raises:
-        CannotRead: it is neither a recorded exchange, a JSON reply nor an event stream.
+        CannotRead: it is neither a recorded exchange, a reply as `curl -i` writes it, a JSON reply
+            nor an event stream, or it is of the wire that `kind` is not.
     """
     head = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not head:
-        raise CannotRead("the recording is empty")
-    if not head.startswith((b"{", b"[", b'"')):
-        if not sse.read(data).events and b"data:" not in data:
-            raise CannotRead(
-                "the recording is neither JSON nor server-sent events (lines that start 'data:')"
-            )
-        path = _stream_path(data)
-        return _bare(path, 200, "text/event-stream", data), False
+    headed = _STATUS_LINE.match(head) is not None
+    foreign = "" if headed else _foreign(head)
+    if foreign:
+        raise CannotRead(f"the recording {foreign}")
+    if headed:
+        exchange = _with_head(head, kind)
+    elif not head.startswith((b"{", b"[")):
+        exchange = _bare(_stream_path(data), 200, "text/event-stream", data)
+    else:
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise CannotRead(f"the recording is not JSON: {error}") from error
+        if _is_exchange(document):
+            exchange, headed = from_json(document), True
+        else:
+            path, status = _document_path(document, kind)
+            exchange = _bare(path, status, "application/json", data)
+    wire = wire_of(exchange)
+    # /v1/embeddings is on both wires.
+    if kind not in {None, wire} and exchange.status == 200 and "embeddings" not in exchange.path:
+        raise CannotRead(
+            f"the recording is a reply of {wire}'s wire ({exchange.path}), for which --kind {kind}"
+            " has no laws"
+        )
+    return exchange, headed
+
+
+def _with_head(data: bytes, kind: str | None) -> Exchange:
+    """A reply with its status line and headers, as `curl -i` writes it."""
+    status, pairs = 100, []
+    # A server that was asked whether to go on says 100 first.
+    while 100 <= status < 200 and (line := _STATUS_LINE.match(data)) is not None:
+        status = int(line.group("status"))
+        pairs = [one.partition(b":") for one in line.group("headers").splitlines()]
+        data = data[line.end() :]
+    headers = {
+        name.decode("latin-1").strip().lower(): value.decode("latin-1").strip()
+        for name, _, value in pairs
+    }
+    kept = tuple(headers.items())
+    stream = headers.get("content-type", "").startswith("text/event-stream")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CannotRead(f"the recording is not JSON: {error}") from error
-    if _is_exchange(document):
-        return from_json(document), True
-    path, status = _document_path(document, kind)
-    return _bare(path, status, "application/json", data), False
+        path = _stream_path(data) if stream else _document_path(json.loads(data), kind)[0]
+    except (ValueError, RecursionError, CannotRead):
+        path = "/generate" if kind == "lorax" else "/v1/chat/completions"
+    length = headers.get("content-length", "")
+    cut = length.isdecimal() and len(data) < int(length)
+    bare = _bare(path, status, "", data)
+    return replace(bare, headers=kept, end=End.CUT if cut else End.COMPLETE)
 
 
 def _bare(path: str, status: int, media_type: str, body: bytes) -> Exchange:
@@ -109,7 +174,8 @@ def lint(
     """Judges a recording.
 
     Args:
-        data: a recorded exchange (see `exchange`), a JSON reply, or a stream's bytes.
+        data: a recorded exchange (see `exchange`), a reply as `curl -i` writes it, a JSON reply, or a
+            stream's bytes.
         kind: `openai` or `lorax`; told from the recording when absent.
         request: the request's JSON, for laws about what was asked.
         strict: judge our own, stricter promises too.

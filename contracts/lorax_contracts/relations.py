@@ -120,8 +120,15 @@ def cut_by_stop(stopped: Exchange, whole: Exchange, stop: str) -> list[Finding]:
     # Text that keeps the stop string is a law of its own.
     if got[0] != wanted and stop not in got[0]:
         found += _find("OAI-STOP-002", f"the text before {stop!r} is {wanted!r}", stopped, got[0])
-    if got[1] is not None and got[1] != "stop":
-        found += _find("OAI-FINISH-004", f"{stop!r} ended the text", stopped, got[1])
+    # Text that ran on past the stop string was not ended by it.
+    ended = got[0] == wanted or full[0][: len(got[0])].endswith(stop)
+    if ended and got[1] is not None and got[1] != "stop":
+        found += _find(
+            "OAI-FINISH-004",
+            f"{stop!r} ended the text, and finish_reason is another",
+            stopped,
+            got[1],
+        )
     return found
 
 

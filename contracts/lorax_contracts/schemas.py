@@ -6,7 +6,7 @@ cannot say, is the order of a schema's `properties` and is judged by `misordered
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -28,11 +28,13 @@ class Misfit:
         at: JSON pointer to it, "" for the whole value.
         rule: the schema keyword that failed (`type`, `required`, ...).
         message: what is wrong, in one line.
+        seen: the value that does not fit; for a missing key the object that lacks it.
     """
 
     at: str
     rule: str
     message: str
+    seen: Any = field(default=None, compare=False)
 
 
 def pointer(path: "Mapping[Any, Any] | list[Any] | tuple[Any, ...]") -> str:
@@ -64,10 +66,12 @@ def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
             wanted = leaf.validator_value if isinstance(leaf.validator_value, list) else []
             missing = next((k for k in wanted if f"{k!r} is a required" in leaf.message), None)
             if missing is not None:
-                found.append(Misfit(pointer([*at, missing]), rule, f"{missing} is missing"))
+                found.append(
+                    Misfit(pointer([*at, missing]), rule, f"{missing} is missing", leaf.instance)
+                )
                 continue
         message = leaf.message if len(leaf.message) <= _SHOWN else leaf.message[:_SHOWN] + "..."
-        found.append(Misfit(pointer(at), rule, message))
+        found.append(Misfit(pointer(at), rule, message, leaf.instance))
     return found
 
 

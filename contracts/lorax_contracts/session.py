@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
-from lorax_contracts.laws import Promise, law
+from lorax_contracts.judge.report import shown
+from lorax_contracts.laws import Promise, law, laws_of
 
 __all__ = ["Asker", "Session", "Skipped"]
 
+_T = TypeVar("_T")
 _ENVELOPE = frozenset({"OAI-ERR-001", "OAI-ERR-002", "OAI-HTTP-001"})
 
 
@@ -32,16 +34,22 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A group of laws that could not be judged, and why."""
+    """A group of laws that could not be judged, and why.
+
+    Attributes:
+        laws: ids of the laws; empty when the group is a part of what some laws are judged by.
+    """
 
     group: str
     why: str
+    laws: frozenset[str] = frozenset()
 
 
 class Session:
     """Holds what was found so far.
 
     Attributes:
+        progress: called after every reply, for a progress bar.
         begun: whether the server has shown that there is something to judge.
         skipped: what was not judged, and why.
     """
@@ -53,7 +61,7 @@ class Session:
         wire: str,
         model: str = "",
         strict: bool = False,
-        tell: Callable[[str], None] = lambda _: None,
+        only: str | None = None,
     ) -> None:
         """Nothing is asked yet.
 
@@ -62,25 +70,40 @@ class Session:
             wire: `openai` or `lorax`, the laws that hold.
             model: what OpenAI's `model` or LoRAX's `adapter_id` is set to.
             strict: judge our own, stricter promises too.
-            tell: is told what is being looked at, for a progress bar.
+            only: keep findings of this law alone.
         """
         self._asker = asker
         self.wire = wire
         self.model = model
         self.strict = strict
-        self.tell = tell
+        self.only = only
+        self.progress: Callable[[], None] = lambda: None
         self.begun = False
         self.skipped: list[Skipped] = []
         self._found: dict[str, Finding] = {}
+        self._once: dict[Callable[[Session], Any], Any] = {}
 
     @property
     def findings(self) -> list[Finding]:
         """One finding a law, in order of discovery."""
         return list(self._found.values())
 
+    def wants(self, law_id: str) -> bool:
+        """Whether findings of that law are kept."""
+        if self.only is not None:
+            return law_id == self.only
+        return self.strict or law(law_id).promise is not Promise.OURS
+
+    def once(self, ask: Callable[["Session"], _T]) -> _T:
+        """What `ask` gives, asked for at the first call: several probes build on it."""
+        if ask not in self._once:
+            self._once[ask] = ask(self)
+        found: _T = self._once[ask]
+        return found
+
     def found(self, finding: Finding) -> None:
         """Keeps a finding, unless the same law has been shown by a smaller request."""
-        if law(finding.law).promise is Promise.OURS and not self.strict:
+        if not self.wants(finding.law):
             return
         old = self._found.get(finding.law)
         if old is None or _size(finding) < _size(old):
@@ -109,13 +132,18 @@ class Session:
 
     def break_law(self, law_id: str, message: str, exchange: Exchange) -> None:
         """Keeps a finding whose proof is the reply's beginning."""
-        seen = exchange.body[:160].decode("utf-8", "backslashreplace").replace("\n", "\\n")
-        shown = f"{exchange.status or 'no reply'} {seen}".strip()
-        self.found(Finding(law=law_id, message=message, seen=shown, exchange=exchange))
+        seen = f"{exchange.status or 'no reply'} {shown(exchange.body[:160])}".strip()
+        self.found(Finding(law=law_id, message=message, seen=seen, exchange=exchange))
 
-    def skip(self, group: str, why: str) -> None:
-        """Notes that a group of laws was not judged."""
-        self.skipped.append(Skipped(group, why))
+    def skip(self, group: str, why: str, *families: str) -> None:
+        """Notes that a group was not judged, and which laws or families of laws with it."""
+        self.skipped.append(Skipped(group, why, laws_of(*families)))
+
+    def forward(self, method: str, path: str, request: Any = None, **how: Any) -> Exchange:
+        """Asks and does not judge."""
+        exchange = self._asker.ask(method, path, request, **how)
+        self.progress()
+        return exchange
 
     def ask(
         self,
@@ -137,15 +165,16 @@ class Session:
             headers: beyond the usual ones.
             envelope: the law under which a wrong error envelope is reported here.
         """
-        exchange = self._asker.ask(method, path, request, text=text, headers=headers)
-        for finding in judge(exchange, kind=self.wire, strict=self.strict):
+        exchange = self.forward(method, path, request, text=text, headers=headers)
+        for finding in judge(exchange, kind=self.wire, strict=True):
             kept = finding
             if envelope is not None and finding.law in _ENVELOPE:
                 kept = replace(finding, law=envelope)
             self.found(kept)
         if exchange.status == 0:
             unread = "LORAX-HTTP-006" if self.wire == "lorax" else "OAI-HTTP-004"
-            self.break_law(unread, f"no reply came ({exchange.end.value})", exchange)
+            why = exchange.trouble or exchange.end.value
+            self.break_law(unread, f"no reply came ({why})", exchange)
         return exchange
 
     def chat(self, text: str = "Hello!", /, **members: Any) -> Exchange:

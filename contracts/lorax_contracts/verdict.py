@@ -4,7 +4,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from lorax_contracts.check import Verdict
-from lorax_contracts.laws import Promise, Severity, all_laws, law
+from lorax_contracts.errors import printable
+from lorax_contracts.laws import Severity, law
 from lorax_contracts.listing import finding_document, finding_lines
 
 __all__ = ["verdict_document", "verdict_junit", "verdict_table", "verdict_text"]
@@ -18,17 +19,20 @@ def verdict_text(verdict: Verdict) -> str:
     return "\n".join("\n".join(finding_lines(one, verdict.host)) for one in ranked)
 
 
-def _families(verdict: Verdict) -> list[tuple[str, int, int]]:
-    """Family, laws in it, laws broken."""
+def _family(law_id: str) -> str:
+    return law_id.rsplit("-", 1)[0]
+
+
+def _families(verdict: Verdict) -> list[tuple[str, int, int, int]]:
+    """Family, laws in it, laws broken, laws not judged."""
     broken = {one.law for one in verdict.findings}
     rows: dict[str, list[int]] = {}
-    for one in all_laws().values():
-        if one.wire != verdict.kind:
-            continue
-        row = rows.setdefault(one.id.rsplit("-", 1)[0], [0, 0])
+    for one in verdict.laws:
+        row = rows.setdefault(_family(one), [0, 0, 0])
         row[0] += 1
-        row[1] += one.id in broken
-    return [(family, many, bad) for family, (many, bad) in rows.items()]
+        row[1] += one in broken
+        row[2] += bool(verdict.why_not(one))
+    return [(family, many, bad, left) for family, (many, bad, left) in rows.items()]
 
 
 def verdict_table(verdict: Verdict) -> None:
@@ -38,21 +42,23 @@ def verdict_table(verdict: Verdict) -> None:
 
     console = Console(stderr=True, markup=False, highlight=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("family", "laws", "broken"):
+    for name in ("family", "laws", "broken", "not judged"):
         table.add_column(name, justify="left" if name == "family" else "right")
-    for family, many, bad in _families(verdict):
-        table.add_row(family, str(many), str(bad or ""))
+    for family, *numbers in _families(verdict):
+        table.add_row(family, *(str(number or "") for number in numbers))
     console.print(table)
-    for skipped in verdict.skipped:
-        console.print(f"not judged: {skipped.group}: {skipped.why}")
+    lines = [f"not judged: {skipped.group}: {skipped.why}" for skipped in verdict.skipped]
     if verdict.unfinished:
-        console.print(f"ended early: {verdict.unfinished}")
+        lines.append(f"ended early: {verdict.unfinished}")
     broken = len(verdict.findings)
-    console.print(
+    lines.append(
         f"{broken or 'no'} broken law{'' if broken == 1 else 's'} at {verdict.url}"
         f" ({verdict.kind}, model {verdict.model!r}, seed {verdict.seed}:"
         f" {verdict.requests} requests, {verdict.seconds:.1f} s)"
     )
+    # A line stays one, however narrow the terminal: it is searched for, and pasted.
+    for line in lines:
+        console.print(printable(line), soft_wrap=True)
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
@@ -65,33 +71,36 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "requests": verdict.requests,
         "seconds": round(verdict.seconds, 3),
         "unfinished": verdict.unfinished or None,
-        "skipped": [{"group": one.group, "why": one.why} for one in verdict.skipped],
+        "laws": list(verdict.laws),
+        "skipped": [
+            {"group": one.group, "why": one.why, "laws": sorted(one.laws)}
+            for one in verdict.skipped
+        ],
         "broken": [finding_document(one, verdict.host) for one in verdict.findings],
     }
 
 
-def verdict_junit(verdict: Verdict, *, strict: bool) -> str:
-    """One test case a law of the wire; a broken law is a failure."""
+def verdict_junit(verdict: Verdict) -> str:
+    """One test case a law; a broken law is a failure, one that was not judged is skipped."""
     broken = {one.law: one for one in verdict.findings}
-    laws = [
-        one
-        for one in all_laws().values()
-        if one.wire == verdict.kind and (strict or one.promise is not Promise.OURS)
-    ]
+    why = {one: verdict.why_not(one) for one in verdict.laws}
     suite = ET.Element(
         "testsuite",
         name=f"lorax-contracts {verdict.url}",
-        tests=str(len(laws)),
+        tests=str(len(verdict.laws)),
         failures=str(len(broken)),
         errors="0",
+        skipped=str(sum(map(bool, why.values()))),
         time=f"{verdict.seconds:.3f}",
     )
-    for one in laws:
-        case = ET.SubElement(suite, "testcase", classname=one.id.rsplit("-", 1)[0], name=one.id)
-        finding = broken.get(one.id)
+    for one in verdict.laws:
+        case = ET.SubElement(suite, "testcase", classname=_family(one), name=one)
+        finding = broken.get(one)
         if finding is not None:
             failure = ET.SubElement(case, "failure", message=_clean(finding.message))
             failure.text = _clean("\n".join(finding_lines(finding, verdict.host)))
+        elif why[one]:
+            ET.SubElement(case, "skipped", message=_clean(why[one]))
     return ET.tostring(suite, encoding="unicode") + "\n"
 
 

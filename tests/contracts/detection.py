@@ -4,13 +4,14 @@ Each planted server is judged as `lorax-contracts check` would judge it; the tab
 broken on purpose, which others its consequences break, and where the deviation was seen.
 """
 
+from functools import cache
 from pathlib import Path
 
 from lorax_contracts.check import Options, Verdict, check_server
 from lorax_contracts.laws import law
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
-from tests.contracts.planted_lorax import PLANTED
+from tests.contracts.planted.native import PLANTED
 
 __all__ = ["PAGE", "judged", "page", "row"]
 
@@ -41,6 +42,7 @@ is gives no finding (`tests/contracts/probes/test_lorax.py`).
 SEEDS = 20
 
 
+@cache
 def judged(deviation: Deviation) -> Verdict:
     """What the checker says of the planted server; no exploration, so that it is the same each time."""
     options = Options(strict=deviation.strict, model="acme/poet", examples=0)

@@ -11,18 +11,12 @@ how transcripts are regenerated (`python -m tests.contracts.regenerate`).
 
 import http.client
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -31,7 +25,7 @@ from lorax_contracts import transcripts
 from lorax_contracts.exchange import End
 from lorax_contracts.transcripts import Call, Reply, Request, Transcript
 
-__all__ = ["KEPT_HEADERS", "Played", "ProxyProcess", "Upstream", "ask", "play", "warm"]
+__all__ = ["KEPT_HEADERS", "Played", "Upstream", "ask", "play", "warm"]
 
 KEPT_HEADERS = ("content-type", "retry-after", "x-should-retry", "x-ignored-parameters")
 """Headers of the proxy's reply that are part of a transcript; others name a moment or a process."""
@@ -128,50 +122,6 @@ class Upstream:
                 handler.wfile.write(b"0\r\n\r\n")
         except OSError:
             handler.close_connection = True  # the proxy left, as it does after a stop string
-
-
-class ProxyProcess:
-    """`lorax-proxy serve` in front of an upstream, with the transcripts' chat template."""
-
-    def __init__(self, upstream: str) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        template = Path(self._folder.name) / "world.jinja"
-        template.write_text(transcripts.chat_template(), "utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = (Path(self._folder.name) / "log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "lorax_proxy", "serve"),
-                *("--upstream", upstream, "--port", str(port), "--chat-template", str(template)),
-            ],
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            env={k: v for k, v in os.environ.items() if not k.startswith("LORAX_")},
-        )
-
-    def __enter__(self) -> Self:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                if ask(self.url, Request("GET", "/ready"))[0] == 200:
-                    return self
-            except OSError:
-                pass
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.__exit__(None, None, None)
-                raise RuntimeError("the proxy did not become ready")
-            threading.Event().wait(0.05)
-
-    def __exit__(
-        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        self._log.close()
-        self._folder.cleanup()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from lorax_contracts import loader, transcripts
-from tests.contracts.player import ProxyProcess, Upstream, play, warm
+from tests.contracts.player import Upstream, play, warm
+from tests.contracts.processes import ProxyProcess
 
 __all__ = ["main"]
 

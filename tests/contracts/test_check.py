@@ -1,26 +1,30 @@
 """The checker: silent on what is right, right about what is wrong, and bounded by what is hostile."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Bounds
-from lorax_contracts.errors import CannotRun, UnknownName
+from lorax_contracts.errors import UnknownName
+from lorax_contracts.plan import PLANS
 from tests.contracts.detection import PAGE, SEEDS, judged, row
+from tests.contracts.http_server import over_http
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
-from tests.contracts.planted_lorax import PLANTED
-from tests.contracts.player import ProxyProcess
-from tests.contracts.raw_server import serving
-from tests.contracts.reference import Said, openai
+from tests.contracts.planted.native import PLANTED
+from tests.contracts.processes import ProxyProcess, mock_process
+from tests.contracts.raw_server import says, serving
+from tests.contracts.reference import Asked, Said, openai
 
 QUICK = Bounds(requests=60, seconds=8, patience=0.4, reply_seconds=1.0, body_bytes=200_000)
 
@@ -63,14 +67,30 @@ def test_the_page_lists_each_planted_server_once() -> None:
 
 
 def test_one_law_alone_can_be_asked_for() -> None:
-    """--only reports that law and no other."""
+    """--only judges that law and no other, one of our own too."""
     two = Deviation("two", "OAI-CHAT-003", "", say=lambda _, said: _worse(said))
     both = check_server(InProcess(two), Options(examples=0))
     one = check_server(InProcess(two), Options(examples=0, only="oai-chat-002"))
     assert {"OAI-CHAT-002", "OAI-CHAT-003"} <= broken(both)
     assert broken(one) == {"OAI-CHAT-002"}
+    assert one.laws == ("OAI-CHAT-002",)
+    assert one.requests < both.requests
     with pytest.raises(UnknownName, match="OAI-CHAT-002"):
         check_server(InProcess(two), Options(only="OAI-CHAT-02"))
+    ours = check_server(InProcess(openai), Options(only="OAI-HTTP-003", examples=0))
+    assert ours.laws == ("OAI-HTTP-003",)
+
+
+def test_a_run_tells_how_far_it_is() -> None:
+    """By parts that only grow, from nothing to all, whatever is being looked at."""
+    told: list[tuple[str, float]] = []
+    check_server(InProcess(openai), Options(examples=5), lambda *one: told.append(one))
+    parts = [part for _, part in told]
+    assert parts == sorted(parts)
+    assert parts[0] == 0
+    assert 0.95 < parts[-1] <= 1
+    names = list(dict.fromkeys(name for name, _ in told))
+    assert names == ["looking", *(step.name for step in PLANS["openai"]), "exploring"]
 
 
 def _worse(said: Said) -> None:
@@ -96,15 +116,8 @@ def test_two_runs_of_one_seed_ask_the_same() -> None:
 @pytest.fixture(scope="module")
 def mock() -> Iterator[str]:
     """A mock LoRAX, started as a user starts it."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "lorax_mock", "serve", "--port", "0", "--announce", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-        process.terminate()
-        process.stdout.read()
+    with mock_process() as url:
+        yield url
 
 
 @pytest.mark.slow
@@ -125,86 +138,6 @@ def test_the_proxy_keeps_every_law_of_openais_wire(mock: str) -> None:
     assert verdict.requests > 100
 
 
-# ------------------------------------------------------------------ bad input
-
-
-def _says(head: str, body: bytes = b"") -> Callable[[socket.socket, threading.Event], None]:
-    reply = f"{head}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body
-
-    def handle(connection: socket.socket, _: threading.Event) -> None:
-        connection.sendall(reply)
-
-    return handle
-
-
-def _hangs(_: socket.socket, over: threading.Event) -> None:
-    over.wait(30)
-
-
-def _hangs_up(connection: socket.socket, _: threading.Event) -> None:
-    connection.shutdown(socket.SHUT_RDWR)
-
-
-def _trickles(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\n")
-    while not over.wait(0.05):
-        connection.sendall(b"x-slow: yes\r\n")
-
-
-def _drips(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
-    while not over.wait(0.05):
-        connection.sendall(b" ")
-
-
-def _never_ends(connection: socket.socket, over: threading.Event) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
-    while not over.is_set():
-        connection.sendall(b"data: {}\n\n" * 1000)
-
-
-HTML = "HTTP/1.1 200 OK\r\ncontent-type: text/html"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("handle", "said"),
-    [
-        (_hangs, "sent no reply in time"),
-        (_hangs_up, "closed the connection"),
-        (_trickles, "sent no reply in time"),
-        (_drips, "still coming"),
-        (_never_ends, "does not end"),
-        (_says(HTML, b"<html>Sign in</html>"), "a login page"),
-        (_says("HTTP/1.1 302 Found\r\nlocation: /login"), "redirects to /login"),
-        (_says("HTTP/1.1 401 Unauthorized", b"{}"), "OPENAI_API_KEY"),
-        (_says("HTTP/1.1 404 Not Found", b"nothing"), "lists no model"),
-        (_says("HTTP/1.1 200 OK", b"hello"), "lists no model"),
-    ],
-    ids=[
-        "hangs",
-        "hangs up",
-        "trickles",
-        "drips",
-        "never ends",
-        "html",
-        "redirect",
-        "key",
-        "404",
-        "text",
-    ],
-)
-def test_what_cannot_be_judged_is_told_in_one_line_and_in_time(
-    handle: Callable[[socket.socket, threading.Event], None], said: str
-) -> None:
-    """Never a hang, never a traceback."""
-    began = time.monotonic()
-    with serving(handle) as url, pytest.raises(CannotRun, match=said) as raised:
-        check(url, Options(bounds=QUICK))
-    assert "\n" not in str(raised.value)
-    assert time.monotonic() - began < QUICK.seconds
-
-
 @pytest.mark.slow
 def test_a_server_that_hangs_later_ends_the_run_in_time() -> None:
     """The first replies were right; then nothing: the run says so and stays within its bounds."""
@@ -216,7 +149,7 @@ def test_a_server_that_hangs_later_ends_the_run_in_time() -> None:
         if body is None:
             over.wait(30)
             return
-        _says("HTTP/1.1 200 OK\r\ncontent-type: application/json", body)(connection, over)
+        says("HTTP/1.1 200 OK\r\ncontent-type: application/json", body)(connection, over)
 
     began = time.monotonic()
     bounds = Bounds(requests=60, seconds=3, patience=0.4, reply_seconds=1.0)
@@ -225,29 +158,6 @@ def test_a_server_that_hangs_later_ends_the_run_in_time() -> None:
     assert "OAI-HTTP-004" in broken(verdict)
     assert "3 seconds are used up" in verdict.unfinished
     assert time.monotonic() - began < 5
-
-
-def test_an_address_without_a_server_is_told() -> None:
-    """Connection refused, in one line."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(CannotRun, match=f"127.0.0.1:{port}: no connection"):
-        check(f"http://127.0.0.1:{port}", Options(bounds=QUICK))
-
-
-@pytest.mark.parametrize("url", ["ftp://host", "http://", "http://host:port", "not an address"])
-def test_what_is_no_address_is_told(url: str) -> None:
-    """Before anything is sent."""
-    with pytest.raises(CannotRun):
-        check(url, Options(bounds=QUICK))
-
-
-@pytest.mark.slow
-def test_tls_trouble_is_told() -> None:
-    """Https to a server that speaks plain HTTP."""
-    with serving(_says("HTTP/1.1 200 OK")) as url, pytest.raises(CannotRun, match="TLS trouble"):
-        check(url.replace("http:", "https:"), Options(bounds=QUICK))
 
 
 @pytest.mark.slow
@@ -263,13 +173,13 @@ def test_the_command_exits_as_it_says(tmp_path: Path) -> None:
             timeout=60,
         )
 
-    with serving(_says(HTML, b"<html>Sign in</html>")) as url:
+    with serving(says("HTTP/1.1 200 OK", b"<html>Sign in</html>")) as url:
         refused = run(url)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.count("\n") == 1
     model = json.dumps({"object": "list", "data": [{"id": "m"}], "choices": []}).encode()
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json"
-    with serving(_says(head, model)) as url:
+    with serving(says(head, model)) as url:
         as_json = run(url, "--json", "--requests", "9")
         junit = run(url, "--junit", "--requests", "9", "--only", "OAI-CHAT-003")
     assert as_json.returncode == junit.returncode == 1
@@ -277,6 +187,59 @@ def test_the_command_exits_as_it_says(tmp_path: Path) -> None:
     assert {"OAI-CHAT-001", "OAI-CHAT-003", "OAI-MODELS-001"} & laws
     assert junit.stdout.startswith("<testsuite")
     assert 'failures="1"' in junit.stdout
+    assert "OAI-CHAT-003  (breaks)" in junit.stderr
+    assert "repeat    curl" in junit.stderr
+    both = run(url, "--json", "--junit")
+    assert (both.returncode, both.stdout) == (2, "")
+    assert "choose" in both.stderr
+
+
+@pytest.mark.slow
+def test_a_law_that_cannot_be_judged_alone_exits_2() -> None:
+    """No embeddings there: not kept, not broken, and not a success."""
+
+    def textual(asked: Asked) -> Said:
+        if asked.path.endswith("/embeddings"):
+            asked = replace(asked, path="/v1/none")
+        return openai(asked)
+
+    with over_http(textual) as url:
+        words = [sys.executable, "-m", "lorax_contracts", "check", url, "--only", "OAI-EMB-001"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "not judged: embeddings: POST /embeddings is 404" in done.stderr
+
+
+@pytest.mark.slow
+def test_output_that_cannot_be_written_is_told() -> None:
+    """A full disk is not a broken law."""
+    words = [sys.executable, "-m", "lorax_contracts", "laws"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "lorax-contracts: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", ["ascii", "utf-8"])
+def test_a_server_that_says_the_unspeakable_is_shown_all_the_same(terminal: str) -> None:
+    """Lone surrogates, colours, letters that the terminal lacks: escapes, and no traceback."""
+    model = {"id": "m\ud800\x1b[31m☃", "object": "model", "created": 1, "owned_by": "x"}
+    body = json.dumps({"object": "list", "data": [model], "choices": []}).encode()
+    head = "HTTP/1.1 200 OK\r\ncontent-type: application/json"
+    words = [sys.executable, "-m", "lorax_contracts", "check", "--requests", "20"]
+    with serving(says(head, body)) as url:
+        done = subprocess.run(
+            [*words, url],
+            capture_output=True,
+            check=False,
+            timeout=60,
+            env={**os.environ, "PYTHONIOENCODING": terminal},
+        )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert rb"m\ud800\u001b[31m" in done.stdout
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The client: every read bounded, a guest's manners, and nothing raised that a server did."""
 
+import gzip
 import json
 import socket
 import threading
@@ -24,14 +25,94 @@ def reply(status: str, body: bytes, *headers: str) -> bytes:
 @pytest.mark.parametrize(
     ("url", "known"),
     [
-        ("localhost:8000", "http://localhost:8000"),
-        ("http://h/v1/", "http://h/v1"),
-        ("https://h:8443", "https://h:8443"),
+        ("localhost:8000", ("http://localhost:8000", "")),
+        ("http://h/v1/", ("http://h/v1", "")),
+        ("https://h:8443", ("https://h:8443", "")),
+        ("http://h/v1/chat/completions", ("http://h/v1", "")),
+        ("http://h/v1/models/", ("http://h/v1", "")),
+        ("http://h/openai?api-version=2", ("http://h/openai", "?api-version=2")),
     ],
 )
-def test_an_address_may_lack_its_scheme_and_end_in_a_slash(url: str, known: str) -> None:
-    """As people type it."""
+def test_an_address_is_taken_as_people_type_it(url: str, known: tuple[str, str]) -> None:
+    """Without its scheme, with a slash, with the route that is posted to, with a query."""
     assert address(url) == known
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://user:secret@h", "OPENAI_API_KEY"),
+        ("http://[bad", r"'http://\[bad'"),
+        ("http://h\nx", "not an address"),
+        ("", "'' is not an address"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_told_without_its_password(url: str, said: str) -> None:
+    """A password would be printed with every finding's command."""
+    with pytest.raises(CannotRun, match=said) as raised:
+        address(url)
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "ключ"])
+def test_a_key_that_no_header_carries_is_told(key: str) -> None:
+    """Before anything is sent, and without the key."""
+    with pytest.raises(CannotRun, match="no header can carry") as raised:
+        Client("http://h", key=key)
+    assert key not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_the_query_of_the_address_goes_with_every_request() -> None:
+    """Some gateways choose their version by it; the command that repeats has it too."""
+    seen: list[bytes] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(reply("200 OK", b"{}"))
+
+    with serving(handle, seen) as url, Client(url + "/v1?a=b", bounds=BOUNDS) as client:
+        exchange = client.ask("GET", "/models")
+    assert seen[0].startswith(b"GET /v1/models?a=b ")
+    assert exchange.path == "/v1/models?a=b"
+
+
+@pytest.mark.slow
+def test_a_compressed_body_is_read() -> None:
+    """Gateways compress though they are asked not to; what is judged is what a client reads."""
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        packed = gzip.compress(b'{"a":1}')
+        connection.sendall(reply("200 OK", packed, "content-encoding: gzip"))
+
+    with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+        assert client.ask("GET", "/").body == b'{"a":1}'
+
+
+@pytest.mark.slow
+def test_what_came_instead_of_a_reply_is_told() -> None:
+    """Another protocol's greeting is not silence."""
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"SSH-2.0-server\r\n\r\n")
+
+    with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+        exchange = client.ask("GET", "/")
+    assert (exchange.status, exchange.end) == (0, End.CUT)
+    assert "SSH-2.0" in exchange.trouble
+
+
+@pytest.mark.slow
+def test_a_lone_surrogate_is_sent_as_an_escape() -> None:
+    """A model may be called so by its server."""
+    seen: list[bytes] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(reply("200 OK", b"{}"))
+
+    with serving(handle, seen) as url, Client(url, bounds=BOUNDS) as client:
+        client.ask("POST", "/x", {"model": "\ud800"})
+    assert seen[0].endswith(b'{"model":"\\ud800"}')
 
 
 @pytest.mark.slow

@@ -2,10 +2,17 @@
 
 import json
 import shlex
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
 
 from lorax_contracts.curl import curl
 from lorax_contracts.exchange import Exchange
 from tests.contracts import samples
+from tests.contracts.raw_server import serving
 
 
 def test_the_command_holds_the_very_request() -> None:
@@ -42,3 +49,45 @@ def test_odd_requests_are_repeated_as_they_were() -> None:
     assert words[-1] == "{oops"
     bare = Exchange("POST", "/v1/chat/completions", 400, (), b"")
     assert curl(bare).endswith("-X POST")
+
+
+BODIES = {
+    "cut": b'{"model": "m", "messages": [',
+    "invalid UTF-8": b'{"model": "m\xff", "messages": []}',
+    "20,000 nested lists": b"[" * 20_000,
+    "quotes and formats": b"'\\'' %s %% \\n \\101 \"",
+    "lines": b"a\r\n\x00b",
+    "like a file": b"@/etc/passwd",
+    "empty": b"",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the command is curl's")
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_pasted_command_sends_the_very_bytes(body: bytes) -> None:
+    """Through a POSIX shell, whatever the body holds."""
+    asked: list[bytes] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    exchange = Exchange("POST", "/v1/x?a=b&c", 400, (), b"", request_text=body)
+    with serving(handle, asked) as url:
+        command = curl(exchange, url)
+        done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, timeout=30)
+    assert done.returncode == 0, command
+    head, _, sent = asked[0].partition(b"\r\n\r\n")
+    assert sent == body
+    assert head.startswith(b"POST /v1/x?a=b&c ")
+    assert command.isprintable()
+    assert len(command) < 300
+
+
+def test_what_a_terminal_would_obey_is_written_as_an_escape() -> None:
+    """A request's own text comes from a server's model names too."""
+    exchange = Exchange("POST", "/x", 400, (), b"", request={"model": "\x9b1m\u2028\ud800é☃"})
+    command = curl(exchange)
+    assert command.isprintable()
+    assert "é☃" in command
+    assert json.loads(shlex.split(command)[-1]) == exchange.request

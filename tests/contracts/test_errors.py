@@ -1,6 +1,6 @@
-"""What the package raises."""
+"""What the package raises, and says."""
 
-from lorax_contracts.errors import ContractsError, UnknownName
+from lorax_contracts.errors import ContractsError, UnknownName, printable
 
 
 def test_an_unknown_name_knows_the_nearest_whatever_its_case() -> None:
@@ -14,3 +14,9 @@ def test_an_unknown_name_knows_the_nearest_whatever_its_case() -> None:
 def test_with_nothing_known_nothing_is_proposed() -> None:
     """An empty list has no nearest."""
     assert UnknownName("law", "x", []).nearest is None
+
+
+def test_what_a_terminal_would_obey_or_hide_is_escaped() -> None:
+    """Servers' words end up in terminals and logs; letters of any script stay."""
+    assert printable("é 日本 😀") == "é 日本 😀"
+    assert printable("\x1b[31m\r\n\x9b\u202e\ud800") == r"\x1b[31m\r\n\x9b\u202e\ud800"

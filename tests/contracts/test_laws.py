@@ -7,7 +7,7 @@ import pytest
 
 import lorax_contracts
 from lorax_contracts.errors import UnknownName
-from lorax_contracts.laws import Promise, all_laws, law
+from lorax_contracts.laws import Promise, all_laws, law, laws_of
 
 CODE = "\n".join(
     path.read_text("utf-8") for path in Path(lorax_contracts.__file__).parent.rglob("*.py")
@@ -38,5 +38,15 @@ def test_a_law_is_found_in_any_case() -> None:
 
 def test_an_unknown_id_names_the_nearest() -> None:
     """A typing error is answered with what was meant."""
-    with pytest.raises(UnknownName, match="OAI-STREAM-007"):
-        law("OAI-STREAM-0077")
+    for typed in ("OAI-STREAM-0077", "oai-stream-7", "OAI-STREAM-07", "stream-007"):
+        with pytest.raises(UnknownName, match="OAI-STREAM-007"):
+            law(typed)
+
+
+def test_a_family_is_all_laws_that_begin_so() -> None:
+    """Whole families, single laws, and nothing that merely looks alike."""
+    assert laws_of("OAI-STOP") == {"OAI-STOP-001", "OAI-STOP-002"}
+    assert laws_of("OAI-EMB-001", "LORAX-CLS") == {"OAI-EMB-001", "LORAX-CLS-001"}
+    assert laws_of() == frozenset()
+    with pytest.raises(UnknownName):
+        laws_of("OAI-S")

@@ -1,8 +1,5 @@
 """The stateful machine: silent on servers that keep requests apart, loud on those that do not."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Generator
 
 import pytest
@@ -11,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from lorax_contracts.machine import Driver, machine_for
 from tests.contracts.http_server import over_http
-from tests.contracts.player import ProxyProcess
+from tests.contracts.processes import ProxyProcess, mock_process
 from tests.contracts.reference import MODELS, Asked, Said, openai
 
 FEW = settings(max_examples=8, stateful_step_count=12, deadline=None, database=None)
@@ -77,16 +74,8 @@ def test_an_adapter_that_should_fail_and_answers_is_found() -> None:
 @pytest.fixture(scope="module")
 def proxy() -> Generator[str]:
     """The proxy in front of the mock, both as users start them."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "lorax_mock", "serve", "--port", "0", "--announce", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        with ProxyProcess(json.loads(process.stdout.readline())["url"]) as running:
-            yield running.url
-        process.terminate()
-        process.stdout.read()
+    with mock_process() as mock, ProxyProcess(mock) as running:
+        yield running.url
 
 
 @pytest.mark.slow

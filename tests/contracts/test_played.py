@@ -6,8 +6,6 @@ gets what the proxy asks, and must answer as LoRAX does: other words, every law 
 
 import http.client
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -20,7 +18,8 @@ from lorax_contracts.exchange import End, Exchange
 from lorax_contracts.judge import judge
 from lorax_contracts.strategies import Fault, FaultPlan
 from lorax_contracts.transcripts import Call, Reply, Request
-from tests.contracts.player import ProxyProcess, Upstream, ask, play, warm
+from tests.contracts.player import Upstream, ask, play, warm
+from tests.contracts.processes import ProxyProcess, mock_process
 
 NAMES = loader.transcript_names()
 
@@ -43,15 +42,8 @@ def proxy(upstream: Upstream) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def mock() -> Iterator[str]:
     """The mock's address."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "lorax_mock", "serve", "--port", "0", "--announce", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-        process.terminate()
-        process.stdout.read()
+    with mock_process() as url:
+        yield url
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """Bare recordings are judged for what is in them, and for nothing else."""
 
 import contextlib
+import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,11 +56,77 @@ def test_a_request_brings_the_laws_about_what_was_asked() -> None:
     assert [one.law for one in lint(body, request=asked)] == ["OAI-STOP-001"]
 
 
-@pytest.mark.parametrize("data", [b"", b" \n", b"hello", b"{", b'{"a":', b"<html>"])
-def test_what_is_no_recording_is_refused(data: bytes) -> None:
-    """A clear line instead of a verdict."""
-    with pytest.raises(CannotRead):
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"hello", "neither a JSON reply nor server-sent events"),
+        (b'"hello"', "neither a JSON reply nor"),
+        (b"5", "neither a JSON reply nor"),
+        (b"{", "is not JSON"),
+        (b'{"a":', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"a":1}', "none of choices"),
+        (b"[1,2]", "holds no objects"),
+        (b"<html>", "is a web page"),
+        (b"<!DOCTYPE html>", "is a web page"),
+        (gzip.compress(b"{}"), "is compressed"),
+        ('{"id":"x"}'.encode("utf-16"), "is UTF-16"),
+    ],
+)
+def test_what_is_no_recording_is_refused(data: bytes, said: str) -> None:
+    """A clear line instead of a verdict, and what to do."""
+    with pytest.raises(CannotRead, match=said):
         read_recording(data)
+
+
+def with_head(exchange: Exchange, before: bytes = b"") -> bytes:
+    """An exchange's reply as `curl -i` writes it."""
+    lines = [f"HTTP/1.1 {exchange.status} Some Words"]
+    lines += [f"{name.title()}: {value}" for name, value in exchange.headers]
+    return before + "\r\n".join([*lines, "", ""]).encode() + exchange.body
+
+
+@pytest.mark.parametrize("right", RIGHT, ids=[one.path for one in RIGHT])
+def test_a_reply_with_its_head_is_judged_with_it(right: Exchange) -> None:
+    """`curl -i` is what our own findings say to repeat; its status and headers count."""
+    recorded = with_head(right, b"HTTP/1.1 100 Continue\r\n\r\n")
+    exchange, headed = read_recording(recorded)
+    assert headed
+    assert (exchange.status, exchange.headers, exchange.body) == (
+        right.status,
+        right.headers,
+        right.body,
+    )
+    # Transcripts do not keep every header.
+    assert {one.at for one in lint(recorded)} <= {"content-length"}
+    bare = replace(right, headers=(("content-type", "text/plain"),), status=404)
+    assert lint(with_head(bare)) != []
+
+
+def test_a_reply_shorter_than_its_head_says_was_cut() -> None:
+    """The recorder lost its connection."""
+    right = samples.generate()
+    cut = with_head(right)[:-5]
+    assert [one.law for one in lint(cut, kind="lorax")] == ["LORAX-HTTP-006"]
+
+
+def test_an_empty_error_with_its_head_is_judged() -> None:
+    """There is no body that could tell the wire; the kind does."""
+    empty = b"HTTP/2 404 \r\ncontent-length: 0\r\n\r\n"
+    assert [one.law for one in lint(empty)] == ["OAI-ERR-001"]
+    assert "OAI-ERR-001" not in {one.law for one in lint(empty, kind="lorax")}
+
+
+@pytest.mark.parametrize(
+    ("right", "kind"),
+    [(samples.golden("chat_plain"), "lorax"), (samples.lorax("chat_stream"), "openai")],
+)
+def test_a_reply_of_the_other_wire_is_no_success(right: Exchange, kind: str) -> None:
+    """No law of that kind could be broken, so that none is broken says nothing."""
+    with pytest.raises(CannotRead, match=f"--kind {kind} has no laws"):
+        lint(right.body, kind=kind)
 
 
 VALUES: st.SearchStrategy[Any] = st.sampled_from(

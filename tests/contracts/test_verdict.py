@@ -1,13 +1,14 @@
 """A verdict for people, programs and CI."""
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from lorax_contracts.check import Verdict
 from lorax_contracts.judge import judge
-from lorax_contracts.laws import Promise, all_laws
+from lorax_contracts.laws import laws_of
 from lorax_contracts.session import Skipped
 from lorax_contracts.verdict import verdict_document, verdict_junit, verdict_table, verdict_text
 from tests.contracts import samples
@@ -25,9 +26,10 @@ def verdict() -> Verdict:
         model="m",
         seed=3,
         findings=tuple(judge(broken)),
-        skipped=(Skipped("embeddings", "POST /embeddings is 404"),),
+        skipped=(Skipped("embeddings", "POST /embeddings is 404", laws_of("OAI-EMB")),),
         requests=9,
         seconds=1.25,
+        laws=tuple(sorted(laws_of("OAI-CHAT", "OAI-EMB"))),
     )
 
 
@@ -45,20 +47,28 @@ def test_json_holds_everything() -> None:
     assert [one["law"] for one in document["broken"]] == ["OAI-CHAT-002", "OAI-CHAT-004"]
     assert document["seed"] == 3
     assert document["unfinished"] is None
-    assert document["skipped"] == [{"group": "embeddings", "why": "POST /embeddings is 404"}]
+    assert [one["group"] for one in document["skipped"]] == ["embeddings"]
+    assert document["skipped"][0]["laws"] == sorted(laws_of("OAI-EMB"))
+    assert document["laws"] == sorted(laws_of("OAI-CHAT", "OAI-EMB"))
 
 
-@pytest.mark.parametrize("strict", [True, False])
-def test_junit_has_a_case_for_each_law(strict: bool) -> None:
-    """A broken law is a failure; the document is well-formed whatever was seen."""
-    suite = ET.fromstring(verdict_junit(verdict(), strict=strict))  # noqa: S314 - our own
-    laws = [
-        one
-        for one in all_laws().values()
-        if one.wire == "openai" and (strict or one.promise is not Promise.OURS)
-    ]
+def test_junit_has_a_case_for_each_law() -> None:
+    """A broken law is a failure, one that was not judged is skipped; well-formed whatever was seen."""
+    suite = ET.fromstring(verdict_junit(verdict()))  # noqa: S314 - our own
+    laws = laws_of("OAI-CHAT", "OAI-EMB")
     assert suite.get("tests") == str(len(laws)) == str(len(suite.findall("testcase")))
     assert suite.get("failures") == str(len(suite.findall("testcase/failure"))) == "2"
+    skipped = suite.findall("testcase/skipped")
+    assert suite.get("skipped") == str(len(skipped)) == str(len(laws_of("OAI-EMB")))
+    assert skipped[0].get("message") == "embeddings: POST /embeddings is 404"
+
+
+def test_a_run_that_ended_early_passes_no_law() -> None:
+    """What was not found broken by then is not judged."""
+    early = replace(verdict(), unfinished="9 requests are used up")
+    suite = ET.fromstring(verdict_junit(early))  # noqa: S314 - our own
+    cases = suite.findall("testcase")
+    assert all(len(case) == 1 for case in cases)
 
 
 def test_the_table_sums_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,3 +78,14 @@ def test_the_table_sums_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert "OAI-CHAT" in said
     assert "not judged: embeddings" in said
     assert "2 broken laws at http://h/v1" in said
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line[:4] == "OAI-"}
+    assert rows == {"OAI-CHAT": [str(len(laws_of("OAI-CHAT"))), "2"], "OAI-EMB": ["4", "4"]}
+
+
+def test_a_line_stays_a_line_and_obeys_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Summaries are searched for by line; a model's name may hold what a terminal would obey."""
+    verdict_table(replace(verdict(), model="m" * 200 + "\x1b[31m", unfinished="a\x9bb"))
+    said = capsys.readouterr().err
+    assert sum("mmmm" in line for line in said.splitlines()) == 1
+    assert "\x1b" not in said
+    assert "\x9b" not in said

@@ -72,7 +72,10 @@ def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
     indexes = [choice.get("index") for choice in choices]
     if indexes != list(range(len(choices) if wanted is None else wanted)) or not choices:
         report.add(
-            "OAI-CHAT-006", f"{wanted or 1} choices were wanted", at="/choices", seen=indexes
+            "OAI-CHAT-006",
+            f"{wanted or 1} choices were asked for, and these indexes came",
+            at="/choices",
+            seen=indexes,
         )
     for place, choice in enumerate(choices):
         message = mapping(choice.get("message"))

@@ -174,7 +174,11 @@ def judge_chunks(exchange: Exchange, report: Report, *, whole: bool) -> None:
     wanted = choices_wanted(exchange)
     expected = set(range(len(orders) if wanted is None else wanted))
     if (well and set(orders) != expected) or not set(orders) <= expected:
-        report.add("OAI-STREAM-018", f"{len(expected)} choices were wanted", seen=sorted(orders))
+        report.add(
+            "OAI-STREAM-018",
+            f"{len(expected)} choices were asked for, and these indexes came",
+            seen=sorted(orders),
+        )
     if well:
         for order in orders.values():
             if not order.finished:

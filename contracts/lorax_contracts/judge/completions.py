@@ -61,14 +61,18 @@ def _identity(exchange: Exchange, documents: Sequence[Mapping[str, Any]], report
     first = documents[0]
     for place, document in enumerate(documents):
         names = {key: document.get(key) for key in ("id", "created", "model")}
-        if (
-            bad_id(names["id"])
-            or bad_created(names["created"], exchange)
-            or bad_model(names["model"], exchange)
-        ):
-            report.add("OAI-COMP-003", "id, created or model is wrong", at=str(place), seen=names)
-        if any(document.get(key) != first.get(key) for key in names):
-            report.add("OAI-COMP-003", "id, created or model changes", at=str(place), seen=names)
+        bad = {
+            "id": bad_id(names["id"]),
+            "created": bad_created(names["created"], exchange),
+            "model": bad_model(names["model"], exchange),
+        }
+        wrong = " and ".join(key for key in names if bad[key])
+        at = f"event {place}" if len(documents) > 1 else ""
+        if wrong:
+            report.add("OAI-COMP-003", f"wrong: {wrong}", at=at, seen=names)
+        changed = " and ".join(key for key in names if document.get(key) != first.get(key))
+        if changed:
+            report.add("OAI-COMP-003", f"not as in the first event: {changed}", at=at, seen=names)
 
 
 def _wanted(exchange: Exchange) -> int | None:
@@ -90,7 +94,12 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
     tokens = lists["tokens"]
     if not isinstance(tokens, list) or (choice.text and not tokens):
         if choice.text:
-            report.add("OAI-COMP-008", "logprobs were asked for", at=at, seen=choice.logprobs)
+            report.add(
+                "OAI-COMP-008",
+                "logprobs were asked for and did not come",
+                at=at,
+                seen=choice.logprobs,
+            )
         return
     lengths = {key: len(value) for key, value in lists.items() if isinstance(value, list)}
     # With zero alternatives top_logprobs may be null.
@@ -113,7 +122,7 @@ def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) 
     if sorted(choices) != expected or not choices:
         report.add(
             "OAI-COMP-004",
-            f"{len(expected)} choices were wanted",
+            f"{len(expected)} choices were asked for, and these indexes came",
             at="/choices",
             seen=list(choices),
         )
@@ -121,7 +130,11 @@ def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) 
     for choice in choices.values():
         echoes = exchange.asked.get("echo") and isinstance(prompt, str)
         if echoes and not choice.text.startswith(str(prompt)):
-            report.add("OAI-COMP-007", "the text lacks the prompt", seen=choice.text)
+            report.add(
+                "OAI-COMP-007",
+                "echo was asked for, and the text does not begin with the prompt",
+                seen=choice.text,
+            )
         _logprobs(exchange, choice, report)
 
 

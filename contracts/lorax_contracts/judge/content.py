@@ -123,7 +123,12 @@ def _finish(exchange: Exchange, choice: Choice, report: Report) -> None:
     forced = isinstance(exchange.asked.get("tool_choice"), dict)
     allowed = {"tool_calls", "length", "content_filter"} | ({"stop"} if forced else set())
     if choice.calls and choice.finish is not None and choice.finish not in allowed:
-        report.add("OAI-FINISH-005", "tool calls under another reason", at=at, seen=choice.finish)
+        report.add(
+            "OAI-FINISH-005",
+            f"tool calls end with finish_reason {choice.finish!r}",
+            at=at,
+            seen=choice.finish,
+        )
     if choice.finish == "tool_calls" and not choice.calls:
         report.add("OAI-FINISH-006", "tool_calls without a tool call", at=at, seen=choice.text)
 

@@ -62,7 +62,7 @@ def judge_generate(exchange: Exchange, document: Any, report: Report) -> None:
     name = "lorax/compat_generate_response" if listed else "lorax/generate_response"
     misfits = schemas.validate(name, document)
     for misfit in misfits:
-        report.add("LORAX-GEN-001", misfit.message, at=misfit.at, seen=document)
+        report.add("LORAX-GEN-001", misfit.message, at=misfit.at, seen=misfit.seen)
     for at in schemas.misordered(name, document):
         report.add("LORAX-GEN-002", "keys in another order", at=at, seen=document)
     if misfits:
@@ -73,7 +73,8 @@ def judge_generate(exchange: Exchange, document: Any, report: Report) -> None:
     details = mapping(reply.get("details"))
     asked = bool(parameters.get("details") or parameters.get("decoder_input_details"))
     if known and ("details" in reply) != asked:
-        report.add("LORAX-GEN-003", f"details were asked for: {asked}", seen=list(reply))
+        what = "were asked for and did not come" if asked else "came unasked"
+        report.add("LORAX-GEN-003", f"details {what}", seen=list(reply))
     prefill = details.get("prefill")
     if known and prefill and not parameters.get("decoder_input_details"):
         report.add("LORAX-GEN-003", "prefill came unasked", at="/details/prefill", seen=prefill)

@@ -25,7 +25,7 @@ def fit(
     """Reports every misfit under the law of its place, or under `default`."""
     for misfit in schemas.validate(schema, document):
         law = next((law for pattern, law in places if pattern.search(misfit.at)), default)
-        report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=document)
+        report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=misfit.seen)
 
 
 def bad_id(value: Any) -> bool:

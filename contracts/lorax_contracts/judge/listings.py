@@ -22,7 +22,7 @@ _EMBEDDING_PLACES: Places = ((re.compile(r"^/data/\d+/index$"), "OAI-EMB-002"),)
 def judge_models(document: Any, report: Report) -> None:
     """Judges GET /v1/models."""
     for misfit in schemas.validate("openai/model_list", document):
-        report.add("OAI-MODELS-001", misfit.message, at=misfit.at, seen=document)
+        report.add("OAI-MODELS-001", misfit.message, at=misfit.at, seen=misfit.seen)
     if isinstance(document, Mapping):
         ids = [str(model.get("id")) for model in objects(document.get("data"))]
         if len(set(ids)) != len(ids):
@@ -32,7 +32,7 @@ def judge_models(document: Any, report: Report) -> None:
 def judge_model(document: Any, report: Report) -> None:
     """Judges GET /v1/models/{id}."""
     for misfit in schemas.validate("openai/model", document):
-        report.add("OAI-MODELS-003", misfit.message, at=misfit.at, seen=document)
+        report.add("OAI-MODELS-003", misfit.message, at=misfit.at, seen=misfit.seen)
 
 
 def vector(value: Any, encoding: Any) -> list[float] | None:
@@ -62,11 +62,18 @@ def judge_embeddings(exchange: Exchange, document: Any, report: Report) -> None:
     many = len(given) if isinstance(given, list) and given and isinstance(given[0], str) else 1
     indexes = [entry.get("index") for entry in entries]
     if exchange.request is not None and indexes != list(range(many)):
-        report.add("OAI-EMB-002", f"{many} inputs", at="/data", seen=indexes)
+        report.add(
+            "OAI-EMB-002", f"{many} inputs, and these indexes came", at="/data", seen=indexes
+        )
     encoding = exchange.asked.get("encoding_format") or "float"
     vectors = [vector(entry.get("embedding"), encoding) for entry in entries]
     if any(one is None for one in vectors):
-        report.add("OAI-EMB-003", f"not in {encoding}", at="/data", seen=entries)
+        report.add(
+            "OAI-EMB-003",
+            f"an embedding is not in {encoding}, which was asked for",
+            at="/data",
+            seen=entries,
+        )
         return
     if len({len(one or ()) for one in vectors}) > 1 or any(
         not math.isfinite(number) for one in vectors for number in one or ()

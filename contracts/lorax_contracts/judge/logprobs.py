@@ -63,7 +63,12 @@ def judge_logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
     if not isinstance(content, list) or (not content and choice.text):
         # A call's arguments are not content, and have none.
         if choice.text:
-            report.add("OAI-LOGP-001", "logprobs were asked for", at=at, seen=choice.logprobs)
+            report.add(
+                "OAI-LOGP-001",
+                "logprobs were asked for and did not come",
+                at=at,
+                seen=choice.logprobs,
+            )
         return
     entries = objects(content)
     joined = b"".join(_bytes(entry) for entry in entries)

@@ -42,9 +42,8 @@ def _error(exchange: Exchange, report: Report) -> None:
     try:
         document = json.loads(exchange.body)
     except (ValueError, RecursionError):
-        report.add(
-            "OAI-ERR-001", f"the body of a {exchange.status} is not JSON", seen=exchange.body
-        )
+        what = "is not JSON" if exchange.body else "is empty"
+        report.add("OAI-ERR-001", f"the body of a {exchange.status} {what}", seen=exchange.body)
         return
     if not isinstance(mapping(document).get("error"), Mapping):
         report.add("OAI-ERR-001", "error is not an object", at="/error", seen=exchange.body)
@@ -57,7 +56,7 @@ def _error(exchange: Exchange, report: Report) -> None:
             seen=exchange.header("content-type") or "",
         )
     for misfit in schemas.validate("openai/error", document):
-        report.add("OAI-ERR-002", misfit.message, at=misfit.at, seen=document)
+        report.add("OAI-ERR-002", misfit.message, at=misfit.at, seen=misfit.seen)
 
 
 def _whole(exchange: Exchange, report: Report) -> bool:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Exchange, Finding
 
 __all__ = ["Report", "shown"]
@@ -14,16 +15,13 @@ def shown(value: Any) -> str:
     """A JSON value, text or bytes on one line, cut in the middle when it is long."""
     if isinstance(value, bytes):
         line = value.decode("utf-8", "backslashreplace")
-        line = line.replace("\r", "\\r").replace("\n", "\\n")
     elif isinstance(value, str):
         line = json.dumps(value, ensure_ascii=False)
     else:
         line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # A lone surrogate is a finding of its own and must not stop the report.
-    line = line.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(line) > _SHOWN:
         line = f"{line[: _SHOWN * 2 // 3]} ... {line[-_SHOWN // 3 :]}"
-    return line
+    return printable(line)
 
 
 class Report:

@@ -33,6 +33,8 @@ def _headers(exchange: Exchange, name: str, report: Report, law: str) -> None:
 
 
 def _adapter_headers(exchange: Exchange, report: Report) -> None:
+    if exchange.request is None:
+        return
     parameters = exchange.asked.get("parameters")
     parameters = parameters if isinstance(parameters, Mapping) else {}
     merged = parameters.get("merged_adapters")
@@ -94,7 +96,7 @@ def _document(exchange: Exchange, report: Report) -> Any:
 def _tokenized(exchange: Exchange, document: Any, report: Report) -> None:
     misfits = schemas.validate("lorax/tokenize_response", document)
     for misfit in misfits:
-        report.add("LORAX-TOK-001", misfit.message, at=misfit.at, seen=document)
+        report.add("LORAX-TOK-001", misfit.message, at=misfit.at, seen=misfit.seen)
     for at in schemas.misordered("lorax/tokenize_response", document):
         report.add("LORAX-TOK-001", "keys in another order", at=at, seen=document)
     text = exchange.asked.get("inputs")
@@ -152,7 +154,7 @@ def _success(exchange: Exchange, report: Report) -> None:
     elif route in _PLAIN:
         name, law = _PLAIN[route]
         for misfit in schemas.validate(name, document):
-            report.add(law, misfit.message, at=misfit.at, seen=document)
+            report.add(law, misfit.message, at=misfit.at, seen=misfit.seen)
         for at in schemas.misordered(name, document):
             report.add(law, "keys in another order", at=at, seen=list(document))
 

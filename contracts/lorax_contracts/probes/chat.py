@@ -6,7 +6,7 @@ from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.session import Session
 
-__all__ = ["PROMPT", "accepted", "baseline", "probe_accepted", "probe_chat", "probe_stops"]
+__all__ = ["PROMPT", "accepted", "probe_accepted", "probe_chat", "probe_stops", "steady"]
 
 PROMPT = "Write the numbers from one to forty as words, separated by commas."
 """A prompt that any model answers at length."""
@@ -14,9 +14,29 @@ PROMPT = "Write the numbers from one to forty as words, separated by commas."
 _LONG = "The quick brown fox jumps over the lazy dog. " * 8
 
 
-def baseline(session: Session, tokens: int = 24) -> Exchange:
-    """A greedy, seeded answer to the prompt: what the other replies are compared with."""
-    return session.chat(PROMPT, temperature=0, seed=7, max_tokens=tokens)
+def _baseline(session: Session) -> tuple[Exchange, bool]:
+    """A greedy, seeded answer to the prompt, and whether the server gave it twice."""
+    ask: dict[str, Any] = {"temperature": 0, "seed": 7, "max_tokens": 24}
+    first, second = session.chat(PROMPT, **ask), session.chat(PROMPT, **ask)
+    session.compare(relations.two_ids, first, second)
+    repeated = relations.repeats(first, second)
+    if not repeated:
+        session.skip(
+            "repetition",
+            "temperature 0 with a seed gave two different answers, so that no two were compared",
+            "OAI-FINISH-001",
+            "OAI-FINISH-004",
+            "OAI-STOP-002",
+            "OAI-STREAM-025",
+            "OAI-STREAM-026",
+        )
+    return first, repeated
+
+
+def steady(session: Session) -> Exchange | None:
+    """The answer that other replies are compared with; None where the server does not repeat it."""
+    first, repeated = session.once(_baseline)
+    return first if repeated else None
 
 
 def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
@@ -28,20 +48,14 @@ def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
     return False
 
 
-def probe_chat(session: Session) -> Exchange | None:
-    """Plain answers; gives the baseline if the server repeats it, else None."""
-    session.tell("chat")
+def probe_chat(session: Session) -> None:
+    """Plain answers: two of the same, with other budgets, prompts and numbers of choices."""
     session.chat(max_tokens=16)
-    first, second = baseline(session), baseline(session)
-    session.compare(relations.two_ids, first, second)
+    first, _ = session.once(_baseline)
     session.chat(PROMPT)
-    _budgets(session, first if relations.repeats(first, second) else None)
+    _budgets(session, steady(session))
     _counts(session, first)
     _choices(session, first)
-    if not relations.repeats(first, second):
-        session.skip("repetition", "temperature 0 with a seed gave two different answers")
-        return None
-    return first
 
 
 def _budgets(session: Session, long: Exchange | None) -> None:
@@ -89,14 +103,21 @@ def _inner(text: str) -> list[str]:
     return [stop for stop in [middle, *letters[:2]] if stop.strip()]
 
 
-def probe_stops(session: Session, whole: Exchange) -> None:
+def probe_stops(session: Session) -> None:
     """Stop strings taken from the baseline's own text."""
-    session.tell("stop strings")
+    whole = steady(session)
+    if whole is None:
+        return
     answer = relations.answer_of(whole)
     text = answer.choices[0].text if answer and 0 in answer.choices else ""
     same: dict[str, Any] = {"temperature": 0, "seed": 7, "max_tokens": 24}
     if len(text) < 8:
-        session.skip("stop strings", "the model's answer is too short to stop inside it")
+        session.skip(
+            "stop strings",
+            "the model's answer is too short to stop inside it",
+            "OAI-STOP",
+            "OAI-FINISH-004",
+        )
         return
     for stop in _inner(text):
         for form in (stop, ["\u2603\u2603", stop]):
@@ -109,7 +130,6 @@ def probe_stops(session: Session, whole: Exchange) -> None:
 
 def probe_accepted(session: Session) -> None:
     """What frameworks send and a server must take."""
-    session.tell("accepted requests")
     take: dict[str, Any] = {"max_tokens": 4}
     nothing = session.chat(stop=None, **take)
     accepted(session, "OAI-ACCEPT-001", "stop null", nothing)

@@ -43,7 +43,6 @@ _ASK = "What is the weather in Paris? Use a tool."
 
 def probe_tools(session: Session) -> None:
     """Tool calls, streamed and not, and their way back."""
-    session.tell("tools")
     most: dict[str, Any] = {"max_tokens": 200, "temperature": 0, "seed": 7}
     session.chat(_ASK, tools=TOOLS, **most)
     session.chat(_ASK, tools=TOOLS, tool_choice="none", max_tokens=8)
@@ -103,7 +102,6 @@ def _conversation(session: Session) -> None:
 
 def probe_json(session: Session) -> None:
     """response_format."""
-    session.tell("structured output")
     most: dict[str, Any] = {"max_tokens": 200, "temperature": 0, "seed": 7}
     ask = "Describe Paris as a JSON object."
     session.chat(ask, response_format={"type": "json_object"}, **most)
@@ -128,11 +126,10 @@ def probe_json(session: Session) -> None:
 
 def probe_logprobs(session: Session) -> None:
     """Logprobs and top_logprobs."""
-    session.tell("log probabilities")
     most: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "seed": 7}
     first = session.chat("Say: é, 日本, 😀!", logprobs=True, top_logprobs=3, **most)
     if first.status != 200:
-        session.skip("log probabilities", f"refused with {first.status}")
+        session.skip("log probabilities", f"refused with {first.status}", "OAI-LOGP")
         return
     session.chat("Hi.", logprobs=True, **most)
     session.chat("Hi.", logprobs=True, top_logprobs=0, **most)

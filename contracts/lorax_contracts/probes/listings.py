@@ -25,7 +25,6 @@ def listed_models(exchange: Exchange) -> list[Any]:
 
 def probe_models(session: Session) -> None:
     """The list, each of its first models, and that they answer."""
-    session.tell("models")
     listed = session.ask("GET", "/models", envelope="OAI-MODELS-001")
     if listed.status != 200:
         session.break_law("OAI-MODELS-001", f"GET /models is {listed.status}", listed)
@@ -57,7 +56,6 @@ def probe_models(session: Session) -> None:
 
 def probe_completions(session: Session) -> None:
     """POST /v1/completions, where there is one."""
-    session.tell("completions")
 
     def ask(**members: Any) -> Exchange:
         request = {"model": session.model, "prompt": "One, two, three,", **members}
@@ -67,7 +65,7 @@ def probe_completions(session: Session) -> None:
         "POST", "/completions", {"model": session.model, "prompt": "One,", "max_tokens": 4}
     )
     if plain.status in {404, 405, 501}:
-        session.skip("completions", f"POST /completions is {plain.status}")
+        session.skip("completions", f"POST /completions is {plain.status}", "OAI-COMP")
         return
     same: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "seed": 7}
     first, second = ask(**same), ask(**same)
@@ -103,14 +101,13 @@ def _stop(session: Session, whole: Exchange | None, same: dict[str, Any]) -> Non
 
 def probe_embeddings(session: Session) -> None:
     """POST /v1/embeddings, if the model makes any."""
-    session.tell("embeddings")
 
     def ask(**members: Any) -> Exchange:
         return session.ask("POST", "/embeddings", {"model": session.model, **members})
 
     first = ask(input="Paris", encoding_format="float")
     if first.status != 200:
-        session.skip("embeddings", f"POST /embeddings is {first.status} for this model")
+        session.skip("embeddings", f"POST /embeddings is {first.status} for this model", "OAI-EMB")
         return
     ask(input=["Paris", "Rome", ""][:2])
     packed = ask(input="Paris", encoding_format="base64")

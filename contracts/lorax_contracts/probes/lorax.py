@@ -11,7 +11,15 @@ from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping
 from lorax_contracts.session import Session
 
-__all__ = ["PROMPT", "probe_frame", "probe_generate", "probe_info", "probe_rules", "probe_tokens"]
+__all__ = [
+    "PROMPT",
+    "probe_frame",
+    "probe_generate",
+    "probe_info",
+    "probe_rules",
+    "probe_tokens",
+    "probe_vectors",
+]
 
 PROMPT = "Once upon a time"
 _WORDS = "Input validation error: "
@@ -24,23 +32,47 @@ def _generate(
     return session.ask("POST", path, {"inputs": inputs, "parameters": given})
 
 
-def probe_info(session: Session) -> Mapping[str, Any]:
-    """/info and health; gives what /info says."""
-    session.tell("info and health")
-    info = session.ask("GET", "/info")
+def _info(session: Session) -> Mapping[str, Any]:
+    """What /info says; empty when it says nothing."""
+    return mapping(_document(session.ask("GET", "/info")))
+
+
+def _refusal(session: Session) -> Exchange | None:
+    """The answer to the smallest generation if it is a refusal: the model is no text generator."""
+    first = _generate(session, {"max_new_tokens": 1}, inputs="Hi")
+    if first.status == 200:
+        return None
+    session.skip(
+        "generation",
+        f"POST /generate is {first.status} for this model",
+        "LORAX-GEN",
+        "LORAX-STREAM",
+        "LORAX-HEAD",
+        "LORAX-ERR-006",
+        "LORAX-INFO-002",
+        "LORAX-TOK-003",
+    )
+    return first
+
+
+def _generates(session: Session) -> bool:
+    """Whether the model generates text; an encoder's refusals are no broken promise."""
+    return session.once(_refusal) is None
+
+
+def probe_info(session: Session) -> None:
+    """/info and health."""
+    session.once(_info)
     for path in ("/health", "/ping", "/"):
         health = session.ask("GET", path)
         if health.status != 200:
             session.break_law("LORAX-HTTP-005", f"GET {path} is {health.status}", health)
-    try:
-        return mapping(json.loads(info.body))
-    except (ValueError, RecursionError):
-        return {}
 
 
 def probe_generate(session: Session) -> None:
     """Plain replies and streams of the same requests."""
-    session.tell("generate")
+    if not _generates(session):
+        return
     shapes: tuple[dict[str, Any], ...] = (
         {"max_new_tokens": 12, "details": True},
         {"max_new_tokens": 12},
@@ -96,9 +128,9 @@ def _document(exchange: Exchange) -> Any:
         return None
 
 
-def probe_rules(session: Session, info: Mapping[str, Any]) -> None:
+def probe_rules(session: Session) -> None:
     """Every refusal of a parameter, its words, its place in the order, and its form in a stream."""
-    session.tell("validation")
+    info = session.once(_info)
     rules: list[Mapping[str, Any]] = loader.table("lorax/validation")["rule"]
     usable = [
         rule
@@ -142,7 +174,6 @@ def _order(session: Session, rules: list[Mapping[str, Any]], info: Mapping[str, 
 
 def probe_frame(session: Session) -> None:
     """Bodies that do not parse, unknown paths, unknown fields, nulls."""
-    session.tell("frame")
     texts: tuple[tuple[bytes, dict[str, str], int], ...] = (
         (b"{", {}, 400),
         (b"", {}, 400),
@@ -162,6 +193,8 @@ def probe_frame(session: Session) -> None:
         exchange = session.ask(method, path)
         if exchange.status != status or exchange.body:
             session.break_law("LORAX-HTTP-004", f"{status} with an empty body", exchange)
+    if not _generates(session):
+        return
     loose = {
         "inputs": PROMPT,
         "unknown": 1,
@@ -180,16 +213,18 @@ def probe_frame(session: Session) -> None:
         session.break_law("LORAX-ERR-006", "unknown fields and nulls are let in", exchange)
 
 
-def probe_tokens(session: Session, info: Mapping[str, Any]) -> None:
+def probe_tokens(session: Session) -> None:
     """/tokenize, and the limits that count with it."""
-    session.tell("tokens and limits")
+    info = session.once(_info)
     for text in (PROMPT, "é 日本 😀 x", ""):
         for special in (True, False):
             session.ask("POST", "/tokenize", {"inputs": text, "add_special_tokens": special})
     tokens = session.ask("POST", "/tokenize", {"inputs": PROMPT})
     counted = _document(tokens)
     if tokens.status != 200 or not isinstance(counted, list):
-        session.skip("tokenizer", f"POST /tokenize is {tokens.status}")
+        session.skip("tokenizer", f"POST /tokenize is {tokens.status}", "LORAX-TOK")
+        return
+    if not _generates(session):
         return
     reply = session.ask(
         "POST",
@@ -219,3 +254,25 @@ def probe_tokens(session: Session, info: Mapping[str, Any]) -> None:
             session.break_law(
                 "LORAX-INFO-002", f"{most} stop strings are {allowed.status}", allowed
             )
+
+
+def probe_vectors(session: Session) -> None:
+    """Embeddings and classification, where the model is for them.
+
+    A text model is not asked: it would answer 424 and count itself unhealthy
+    (router/src/health.rs:150), and a checker only reads.
+    """
+    if _generates(session):
+        why = "a text model would count itself unhealthy when asked"
+        session.skip("embeddings and classes", why, "LORAX-EMB", "LORAX-CLS")
+        return
+    text = {"inputs": "Paris is in France."}
+    for group, family, path, request in (
+        ("embeddings", "LORAX-EMB", "/embed", text),
+        ("embeddings", "LORAX-EMB", "/v1/embeddings", {"model": "m", "input": ["Paris", "Rome"]}),
+        ("classes", "LORAX-CLS", "/classify", text),
+        ("classes", "LORAX-CLS", "/classify_batch", {"inputs": ["Paris", "Rome"]}),
+    ):
+        reply = session.ask("POST", path, request)
+        if reply.status != 200:
+            session.skip(group, f"POST {path} is {reply.status} for this model", family)

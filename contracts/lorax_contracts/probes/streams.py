@@ -1,16 +1,15 @@
 """Streams of chat chunks: against the plain answer, with and without usage."""
 
 from lorax_contracts import relations
-from lorax_contracts.exchange import Exchange
-from lorax_contracts.probes.chat import PROMPT, accepted
+from lorax_contracts.probes.chat import PROMPT, accepted, steady
 from lorax_contracts.session import Session
 
 __all__ = ["probe_streams"]
 
 
-def probe_streams(session: Session, plain: Exchange | None) -> None:
-    """Streams; `plain` is the baseline when the server repeats itself."""
-    session.tell("streams")
+def probe_streams(session: Session) -> None:
+    """Streams; of a server that repeats itself, against its plain answer."""
+    plain = steady(session)
     streamed = session.chat(max_tokens=16, stream=True)
     accepted(session, "OAI-ACCEPT-010", "a plain streamed chat request", streamed)
     counted = session.chat(

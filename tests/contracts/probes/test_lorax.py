@@ -1,31 +1,22 @@
 """Probes of LoRAX's wire: silent on the mock, and on the mock with one thing wrong they name it."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Generator
 
 import pytest
 
-from lorax_contracts.check import Options, Verdict, check_server
+from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Client
 from lorax_contracts.probes import lorax
 from lorax_contracts.session import Session
-from tests.contracts.planted_lorax import PLANTED, Change, Mutating, Planted
+from tests.contracts.planted.native import PLANTED, Change, Mutating, Planted
+from tests.contracts.processes import mock_process
 
 
 @pytest.fixture(scope="module")
 def mock() -> Generator[str]:
     """A mock LoRAX, started as a user starts it."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "lorax_mock", "serve", "--port", "0", "--announce", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-        process.terminate()
-        process.stdout.read()
+    with mock_process() as url:
+        yield url
 
 
 def judged(base: str, change: Change) -> Verdict:
@@ -40,12 +31,31 @@ def test_the_mock_as_it_is_gives_no_finding(mock: str) -> None:
     assert judged(mock, lambda exchange: exchange).findings == ()
     with Client(mock) as client:
         session = Session(client, wire="lorax")
-        info = lorax.probe_info(session)
-        assert info["max_stop_sequences"] >= 1
-        lorax.probe_rules(session, info)
-        lorax.probe_tokens(session, info)
+        for probe in (lorax.probe_info, lorax.probe_rules, lorax.probe_tokens):
+            probe(session)
         assert session.findings == []
         assert session.skipped == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["embed", "classify"])
+def test_an_encoder_is_judged_for_what_it_does(kind: str) -> None:
+    """It refuses to generate, and that is right; its vectors or classes are looked at."""
+    with mock_process("--kind", kind) as url:
+        verdict = check(url, Options(strict=True))
+    assert verdict.kind == "lorax"
+    assert verdict.findings == ()
+    family = {"embed": "LORAX-EMB-001", "classify": "LORAX-CLS-001"}[kind]
+    assert verdict.why_not(family) == ""
+    assert "POST /generate is 424" in verdict.why_not("LORAX-GEN-001")
+
+
+@pytest.mark.slow
+def test_a_text_model_is_not_asked_for_what_would_turn_it_unhealthy(mock: str) -> None:
+    """A checker only reads: the laws about vectors are said not to be judged."""
+    verdict = check(mock, Options(examples=0))
+    assert "unhealthy" in verdict.why_not("LORAX-EMB-001")
+    assert verdict.why_not("LORAX-GEN-001") == ""
 
 
 @pytest.mark.slow

@@ -1,55 +1,27 @@
 """Probes of streams."""
 
-import pytest
-
-from lorax_contracts.probes import chat, streams
-from lorax_contracts.session import Session
-from tests.contracts.inprocess import InProcess
-from tests.contracts.planted import DEVIATIONS, Deviation
-from tests.contracts.reference import openai
-
-FAMILY = [
-    one
-    for one in DEVIATIONS
-    if one.law
-    in {
-        "OAI-STREAM-010",
-        "OAI-STREAM-015",
-        "OAI-STREAM-003",
-        "OAI-STREAM-006",
-        "OAI-STREAM-026",
-        "OAI-STREAM-005",
-        "OAI-STREAM-013",
-        "OAI-STREAM-014",
-        "OAI-STREAM-009",
-        "OAI-STREAM-025",
-    }
-]
-
-
-def session(deviation: Deviation | None = None) -> Session:
-    """A run against the correct server, or a planted one."""
-    server = InProcess(deviation or openai)
-    server.base += "/v1"
-    return Session(server, wire="openai", model="acme/poet", strict=True)
-
-
-def probe(run: Session) -> None:
-    """All of this family."""
-    streams.probe_streams(run, chat.baseline(run))
+from lorax_contracts.probes import streams
+from tests.contracts.planted import Deviation
+from tests.contracts.probes.family import broken, each_of, quiet
 
 
 def test_it_finds_nothing_on_a_correct_server() -> None:
     """No false alarm."""
-    run = session()
-    probe(run)
-    assert run.findings == []
-    assert run.skipped == []
+    assert quiet(streams.probe_streams)
 
 
-@pytest.mark.parametrize("deviation", FAMILY, ids=[one.name for one in FAMILY])
+@each_of(
+    "OAI-STREAM-003",
+    "OAI-STREAM-005",
+    "OAI-STREAM-006",
+    "OAI-STREAM-009",
+    "OAI-STREAM-010",
+    "OAI-STREAM-013",
+    "OAI-STREAM-014",
+    "OAI-STREAM-015",
+    "OAI-STREAM-025",
+    "OAI-STREAM-026",
+)
 def test_it_finds_its_own_family(deviation: Deviation) -> None:
     """Without the help of other probes."""
-    run = session(deviation)
-    probe(run)
-    assert deviation.law in {one.law for one in run.findings}
+    assert deviation.law in broken(deviation, streams.probe_streams)

@@ -1,0 +1,159 @@
+"""What an answer holds beside text: log probabilities, tool calls, structured output."""
+
+from copy import deepcopy
+from typing import Any
+
+from tests.contracts.planted.deviation import GH, Deviation, calls_of, choice, is_chat
+from tests.contracts.reference import Asked, Said
+
+__all__ = ["DEVIATIONS"]
+
+
+def _fence(asked: Asked, said: Said) -> None:
+    wanted = (asked.document.get("response_format") or {}) if is_chat(asked) else {}
+    if isinstance(wanted, dict) and wanted.get("type") == "json_object" and said.status == 200:
+        for one in said.document["choices"] if said.chunks is None else []:
+            one["message"]["content"] = f"```json\n{one['message']['content']}\n```"
+
+
+def _loose_schema(asked: Asked) -> None:
+    wanted = asked.document.get("response_format") if is_chat(asked) else None
+    if isinstance(wanted, dict) and wanted.get("type") == "json_schema":
+        asked.document["response_format"] = {"type": "json_object"}
+
+
+def _loose_arguments(one: Any) -> None:
+    for call in calls_of(one):
+        call["function"]["arguments"] = '{"town":"Paris"}'
+
+
+def _ignore_none(asked: Asked) -> None:
+    if is_chat(asked) and asked.document.get("tool_choice") == "none":
+        asked.document["tool_choice"] = "auto"
+
+
+def _two_calls(one: Any) -> None:
+    if calls_of(one):
+        second = deepcopy(calls_of(one)[0])
+        second["id"] += "b"
+        one["message"]["tool_calls"].append(second)
+
+
+def _entries(one: Any) -> list[Any]:
+    logprobs = one.get("logprobs") or {}
+    found: list[Any] = logprobs.get("content") or []
+    return found
+
+
+def _bad_bytes(one: Any) -> None:
+    for entry in _entries(one):
+        entry["bytes"] = list(entry["token"].encode("latin-1", "replace"))
+
+
+def _positive(one: Any) -> None:
+    for entry in _entries(one):
+        entry["logprob"] = 0.75
+
+
+def _unsorted(one: Any) -> None:
+    for entry in _entries(one):
+        entry["top_logprobs"].reverse()
+
+
+def _endless_tops(one: Any) -> None:
+    for entry in _entries(one):
+        entry["top_logprobs"] = [
+            {"token": f"t{rank}", "logprob": -3.0 - rank, "bytes": None} for rank in range(9)
+        ]
+
+
+def _infinite(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and asked.document.get("logprobs") and said.status == 200 and not said.chunks:
+        said.raw = said.body().replace(b"-0.25", b"-Infinity", 1)
+
+
+def _logprobs_always(asked: Asked) -> None:
+    if is_chat(asked):
+        asked.document["logprobs"] = True
+
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "-Infinity in JSON",
+        "OAI-HTTP-001",
+        GH + "vllm-project/vllm/issues/10234",
+        say=_infinite,
+    ),
+    Deviation(
+        "bytes in another encoding",
+        "OAI-LOGP-002",
+        "OpenAPI document 2.3.0, ChatCompletionTokenLogprob.bytes",
+        say=choice(_bad_bytes),
+    ),
+    Deviation(
+        "probabilities instead of logarithms",
+        "OAI-LOGP-003",
+        "OpenAPI document 2.3.0, ChatCompletionTokenLogprob.logprob",
+        say=choice(_positive),
+    ),
+    Deviation(
+        "alternatives least likely first",
+        "OAI-LOGP-004",
+        "OpenAPI document 2.3.0, top_logprobs",
+        say=choice(_unsorted),
+    ),
+    Deviation(
+        "alternatives without limit",
+        "OAI-LOGP-004",
+        "OpenAPI document 2.3.0, top_logprobs",
+        say=choice(_endless_tops),
+    ),
+    Deviation(
+        "logprobs unasked",
+        "OAI-LOGP-005",
+        "OpenAPI document 2.3.0, logprobs",
+        ask=_logprobs_always,
+    ),
+    Deviation(
+        "arguments as an object",
+        "OAI-TOOL-002",
+        GH + "ggml-org/llama.cpp/issues/20198",
+        say=choice(lambda one: [call["function"].update(arguments={}) for call in calls_of(one)]),
+    ),
+    Deviation(
+        "tool calls without id",
+        "OAI-TOOL-001",
+        GH + "sgl-project/sglang/issues/7048",
+        say=choice(lambda one: [call.update(id="") for call in calls_of(one)]),
+    ),
+    Deviation(
+        "tool_choice none ignored",
+        "OAI-TOOL-003",
+        "OpenAPI document 2.3.0, ChatCompletionToolChoiceOption",
+        ask=_ignore_none,
+    ),
+    Deviation(
+        "parallel_tool_calls ignored",
+        "OAI-TOOL-003",
+        "OpenAPI document 2.3.0, ParallelToolCalls",
+        say=choice(_two_calls),
+    ),
+    Deviation(
+        "strict arguments that do not conform",
+        "OAI-TOOL-005",
+        "OpenAPI document 2.3.0, FunctionObject.strict",
+        say=choice(_loose_arguments),
+    ),
+    Deviation(
+        "JSON in a code fence",
+        "OAI-JSON-001",
+        "OpenAPI document 2.3.0, ResponseFormatJsonObject",
+        say=_fence,
+    ),
+    Deviation(
+        "the schema ignored",
+        "OAI-JSON-002",
+        "OpenAPI document 2.3.0, ResponseFormatJsonSchema.strict",
+        ask=_loose_schema,
+    ),
+)

@@ -1,0 +1,181 @@
+"""Plain chat replies: finish reasons, budgets, identity, usage."""
+
+from typing import Any
+
+from tests.contracts.planted.deviation import (
+    GH,
+    Deviation,
+    assign,
+    choice,
+    delta,
+    ended,
+    forget,
+    is_chat,
+    reply,
+    without,
+)
+from tests.contracts.reference import Asked, Said
+
+__all__ = ["DEVIATIONS"]
+
+
+def _trim(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and asked.document.get("stop") and said.status == 200 and not said.chunks:
+        for one in said.document["choices"]:
+            if one["message"]["content"]:
+                one["message"]["content"] = one["message"]["content"][:-1]
+
+
+def _prompt_times_n(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and said.status == 200 and said.chunks is None:
+        usage = said.document["usage"]
+        usage["prompt_tokens"] *= len(said.document["choices"])
+        usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
+
+
+def _one_over(asked: Asked) -> None:
+    if is_chat(asked):
+        for name in ("max_tokens", "max_completion_tokens"):
+            if isinstance(asked.document.get(name), int) and asked.document[name] >= 0:
+                asked.document[name] += 1
+
+
+def _no_reason(one: Any, part: Any) -> None:
+    one["finish_reason"] = None
+
+
+def _length_as_stop(one: Any, part: Any) -> None:
+    ended(one, "length", "stop")
+
+
+def _calls_as_stop(one: Any, part: Any) -> None:
+    ended(one, "tool_calls", "stop")
+
+
+def _eos_reason(one: Any, part: Any) -> None:
+    ended(one, "stop", "eos_token")
+
+
+def _empty_calls(one: Any) -> None:
+    if one["finish_reason"] == "tool_calls":
+        one["message"].update(tool_calls=[], content="")
+
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "length reported as stop",
+        "OAI-FINISH-001",
+        GH + "mudler/LocalAI/issues/3533",
+        say=choice(lambda one: ended(one, "length", "stop")),
+    ),
+    Deviation(
+        "length reported as stop, streamed",
+        "OAI-FINISH-001",
+        GH + "llm-d/llm-d-inference-sim/issues/29",
+        say=delta(_length_as_stop),
+    ),
+    Deviation(
+        "stop reported as length",
+        "OAI-FINISH-003",
+        "OpenAPI document 2.3.0, finish_reason",
+        say=choice(lambda one: ended(one, "stop", "length")),
+    ),
+    Deviation(
+        "finish reason lost in streams",
+        "OAI-STREAM-005",
+        GH + "abetlen/llama-cpp-python/issues/735",
+        say=delta(_no_reason),
+    ),
+    Deviation(
+        "finish reason of another wire",
+        "OAI-CHAT-007",
+        GH + "huggingface/text-generation-inference/issues/1724",
+        say=choice(lambda one: ended(one, "stop", "eos_token")),
+    ),
+    Deviation(
+        "finish reason of another wire, streamed",
+        "OAI-STREAM-022",
+        GH + "spring-projects/spring-ai/pull/4900",
+        say=delta(_eos_reason),
+    ),
+    Deviation(
+        "tool calls finish with stop, streamed",
+        "OAI-FINISH-005",
+        GH + "vllm-project/vllm/pull/9209",
+        say=delta(_calls_as_stop),
+    ),
+    Deviation(
+        "tool_calls without a call",
+        "OAI-FINISH-006",
+        "OpenAPI document 2.3.0, finish_reason",
+        say=choice(_empty_calls),
+    ),
+    Deviation(
+        "one token over the budget",
+        "OAI-FINISH-002",
+        GH + "vllm-project/vllm-omni/issues/445",
+        ask=_one_over,
+    ),
+    Deviation(
+        "one id for all",
+        "OAI-CHAT-011",
+        "OpenAPI document 2.3.0, id",
+        say=reply(assign(id="chatcmpl-1")),
+    ),
+    Deviation(
+        "created in milliseconds",
+        "OAI-CHAT-004",
+        "OpenAPI document 2.3.0, created",
+        say=reply(lambda d: d.update(created=d["created"] * 1000)),
+    ),
+    Deviation(
+        "no refusal key",
+        "OAI-CHAT-010",
+        GH + "inferencerlabs/inferencer-feedback/issues/42",
+        say=choice(lambda one: one["message"].pop("refusal")),
+    ),
+    Deviation(
+        "no content key",
+        "OAI-CHAT-009",
+        "OpenAPI document 2.3.0, ChatCompletionResponseMessage",
+        say=choice(lambda one: one["message"].pop("content")),
+    ),
+    Deviation(
+        "no role",
+        "OAI-CHAT-008",
+        "OpenAPI document 2.3.0, ChatCompletionResponseMessage",
+        say=choice(lambda one: one["message"].pop("role")),
+    ),
+    Deviation("n ignored", "OAI-CHAT-006", "OpenAPI document 2.3.0, n", ask=forget("n")),
+    Deviation(
+        "no usage", "OAI-USAGE-001", "OpenAPI document 2.3.0, usage", say=reply(without("usage"))
+    ),
+    Deviation(
+        "one completion token whatever was said",
+        "OAI-STREAM-026",
+        GH + "abetlen/llama-cpp-python/issues/1344",
+        say=reply(
+            lambda d: d["usage"].update(
+                completion_tokens=1, total_tokens=d["usage"]["prompt_tokens"] + 1
+            )
+        ),
+    ),
+    Deviation(
+        "total without the prompt",
+        "OAI-USAGE-002",
+        "OpenAPI document 2.3.0, CompletionUsage",
+        say=reply(lambda d: d["usage"].update(total_tokens=d["usage"]["completion_tokens"])),
+    ),
+    Deviation(
+        "the prompt counted n times",
+        "OAI-USAGE-004",
+        "OpenAPI document 2.3.0, CompletionUsage",
+        say=_prompt_times_n,
+    ),
+    Deviation(
+        "text trimmed before the stop string",
+        "OAI-STOP-002",
+        "OpenAPI document 2.3.0, StopConfiguration",
+        say=_trim,
+    ),
+)

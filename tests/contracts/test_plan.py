@@ -1,0 +1,86 @@
+"""The plan: what one law needs is asked and no more, and its counts are true."""
+
+import pytest
+
+from lorax_contracts.check import Options, check_server
+from lorax_contracts.client import Client
+from lorax_contracts.laws import all_laws
+from lorax_contracts.plan import EXPLORED, PLANS, Step, steps_for
+from lorax_contracts.probes.chat import steady
+from lorax_contracts.session import Session
+from tests.contracts.detection import judged
+from tests.contracts.inprocess import InProcess
+from tests.contracts.planted import DEVIATIONS, Deviation
+from tests.contracts.processes import mock_process
+from tests.contracts.reference import openai
+
+
+@pytest.mark.parametrize("wire", PLANS)
+def test_every_law_is_judged_by_some_step(wire: str) -> None:
+    """But the one that the first request alone, and the one that drawn requests alone can show."""
+    judged = {law for step in PLANS[wire] for law in step.judges} | EXPLORED[wire]
+    of_wire = {one.id for one in all_laws().values() if one.wire == wire}
+    assert judged == of_wire
+    assert all(step.judges for step in PLANS[wire])
+
+
+@pytest.mark.parametrize("step", PLANS["openai"], ids=[step.name for step in PLANS["openai"]])
+def test_a_step_makes_the_requests_that_it_says(step: Step) -> None:
+    """Of a server that keeps every law, once what several steps share was asked for."""
+    server = InProcess(openai)
+    server.base += "/v1"
+    session = Session(server, wire="openai", model="acme/poet", strict=True)
+    if step.name != "chat":
+        session.once(steady)
+    begun = server.requests
+    step.run(session)
+    assert server.requests - begun == step.requests
+    assert session.findings == []
+
+
+@pytest.mark.slow
+def test_the_steps_of_a_lorax_make_the_requests_that_they_say() -> None:
+    """What several steps share is asked for by the first of them."""
+    with mock_process() as url, Client(url) as client:
+        session = Session(client, wire="lorax", strict=True)
+        for step in PLANS["lorax"]:
+            begun = client.requests
+            step.run(session)
+            assert client.requests - begun == step.requests, step.name
+        assert session.findings == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("deviation", DEVIATIONS, ids=[one.name for one in DEVIATIONS])
+def test_a_law_alone_is_found_wherever_the_whole_plan_finds_it(deviation: Deviation) -> None:
+    """--only loses nothing: each law that the run names is named by a run for it alone."""
+    for finding in judged(deviation).findings:
+        alone = Options(strict=deviation.strict, model="acme/poet", examples=0, only=finding.law)
+        verdict = check_server(InProcess(deviation), alone)
+        assert [one.law for one in verdict.findings] == [finding.law]
+
+
+@pytest.mark.parametrize(
+    ("law", "names"),
+    [
+        ("OAI-EMB-001", ["embeddings"]),
+        ("OAI-TOOL-004", ["tools"]),
+        ("OAI-JSON-002", ["structured output"]),
+        ("OAI-MODELS-004", ["refusals", "models"]),
+        ("OAI-ERR-004", ["refusals"]),
+        ("OAI-ACCEPT-009", ["accepted requests"]),
+        ("LORAX-TOK-002", ["tokens and limits"]),
+        ("LORAX-GEN-007", ["generate"]),
+    ],
+)
+def test_what_does_not_matter_to_a_law_is_not_asked(law: str, names: list[str]) -> None:
+    """The steps for one law, by name."""
+    wire = all_laws()[law].wire
+    assert [step.name for step in steps_for(wire, law)] == names
+
+
+def test_one_law_costs_a_few_requests() -> None:
+    """And none for the exploration, where that cannot show it."""
+    verdict = check_server(InProcess(openai), Options(only="OAI-EMB-001"))
+    assert verdict.requests <= 7
+    assert len(steps_for("openai")) == len(PLANS["openai"])
