@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -52,6 +53,21 @@ def serve(
         Path | None,
         typer.Option(envvar="LORAX_MOCK_TOKENIZER", help="A tokenizer.json, for real counts."),
     ] = None,
+    tokenizer_config_path: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LORAX_MOCK_TOKENIZER_CONFIG_PATH",
+            help="A tokenizer_config.json, for its chat template.",
+        ),
+    ] = None,
+    no_fast_tokenizer: Annotated[
+        bool,
+        typer.Option(
+            "--no-fast-tokenizer",
+            envvar="LORAX_MOCK_NO_FAST_TOKENIZER",
+            help="A model without tokenizer.json: no /tokenize, nothing counted beforehand.",
+        ),
+    ] = False,
     kind: Annotated[
         Literal["generate", "embed", "classify"],
         typer.Option(envvar="LORAX_MOCK_KIND", help="What the model is for."),
@@ -122,6 +138,7 @@ def serve(
     from lorax_mock.script import ScriptError  # noqa: PLC0415 - see above
     from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
     from lorax_mock.serving import serve as run  # noqa: PLC0415 - see above
+    from lorax_mock.tokenizer_config import ConfigError, read_config  # noqa: PLC0415 - see above
     from lorax_mock.tokenizer_file import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
 
     settings = Settings(
@@ -135,6 +152,7 @@ def serve(
             max_stop_sequences=max_stop_sequences,
             max_concurrent_requests=max_concurrent_requests,
             max_batch_prefill_tokens=max_input_length + 50,
+            fast_tokenizer=not no_fast_tokenizer,
         ),
         costs=Costs(
             prefill_token=prefill_token_ms,
@@ -144,16 +162,27 @@ def serve(
             paced=pace == "real",
         ),
         unknown_adapters=unknown_adapters,
+        epoch=time.time() - time.monotonic() if pace == "real" else None,
     )
+    if tokenizer_config_path is None and tokenizer is not None:
+        beside = tokenizer.with_name("tokenizer_config.json")
+        tokenizer_config_path = beside if beside.exists() else None
     try:
         if adapters is not None:
             settings = dataclasses.replace(settings, adapters=read_adapters(adapters))
+        if tokenizer_config_path is not None:
+            config = read_config(tokenizer_config_path)
+            settings = dataclasses.replace(
+                settings,
+                chat_template=config.chat_template,
+                template_tokens=(config.bos_token, config.eos_token),
+            )
         words = None
         if tokenizer is not None:
             words = read_tokenizer(tokenizer)
         app = create_app(check(settings), script, words)
         listener = bind(host, port)
-    except (SettingsError, ScriptError, TokenizerError, BindError) as error:
+    except (SettingsError, ScriptError, ConfigError, TokenizerError, BindError) as error:
         _fail(str(error))
     shown_host = f"[{host}]" if ":" in host else host
     url = f"http://{shown_host}:{listener.getsockname()[1]}"

@@ -14,7 +14,7 @@ import msgspec
 from lorax_mock.floats import spell_f64
 from lorax_mock.jsonnumbers import BrokenNumber, read_number, skip_number
 
-__all__ = ["ESCAPES", "STRING", "Fault", "Reader", "number_seen"]
+__all__ = ["ESCAPES", "STRING", "Fault", "Reader", "number_seen", "quoted"]
 
 _SPACE = re.compile(rb"[ \n\t\r]*")
 STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
@@ -207,7 +207,7 @@ class Reader:
             self.literal(b"alse")
             seen = "boolean `false`"
         elif byte == 0x22:
-            seen = f"string {_debug(self.text())}"
+            seen = f"string {quoted(self.text())}"
         elif byte == 0x5B:
             seen = "sequence"
         elif byte == 0x7B:
@@ -305,7 +305,7 @@ class Reader:
             raise self.ahead("trailing characters")
 
 
-def _debug(text: str) -> str:
+def quoted(text: str) -> str:
     """Rust's `{:?}` of a string, which is what serde shows of unexpected ones."""
     out = ['"']
     for char in text:

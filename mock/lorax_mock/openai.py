@@ -182,7 +182,7 @@ def _choice(value: Any) -> str | None:
             return "none"
         case str(name):
             return f"={name}"
-        case {"Function": {"name": str(name)}} if len(value) == 1:
+        case {"Function": {"name": str(name)} | [str(name)]} if len(value) == 1:
             return f"={name}"
         case {"OneOf": None} if len(value) == 1:
             return None

@@ -18,9 +18,6 @@ __all__ = [
 ]
 
 DONE: Final = b"data: [DONE]\n\n"
-_CREATED: Final = 1_700_000_000
-"""The one moment at which all of the mock's chats are created: equal requests give equal bytes."""
-
 _FINISH: Final = {
     FinishReason.LENGTH: "length",
     FinishReason.EOS: "stop",
@@ -64,7 +61,7 @@ def encode_completion_chunk(token: Token, end: Generated | None) -> bytes:
     )
 
 
-def encode_chat(best: Generated, messages: list[bytes], model_id: str) -> bytes:
+def encode_chat(best: Generated, messages: list[bytes], model_id: str, created: int) -> bytes:
     """A ChatCompletionResponse; `messages` are whole message objects, the winner's first."""
     choices = b",".join(
         b'{"index":%d,"message":%b,"finish_reason":%b}'
@@ -75,7 +72,7 @@ def encode_chat(best: Generated, messages: list[bytes], model_id: str) -> bytes:
         b'{"id":"null","object":"text_completion","created":%d,"model":%b,"choices":[%b],'
         b'"usage":%b,"system_fingerprint":"0.1.0-native"}'
         % (
-            _CREATED,
+            created,
             encode_text(model_id),
             choices,
             _usage(best.prompt_tokens, len(best.tokens)),

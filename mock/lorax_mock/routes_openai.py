@@ -1,7 +1,7 @@
 """`/v1/chat/completions` and `/v1/completions`, as LoRAX serves them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from lorax_mock.axum import Exchange
 from lorax_mock.chat import prepare
@@ -19,6 +19,7 @@ from lorax_mock.openai_replies import (
     encode_completion,
     encode_completion_chunk,
 )
+from lorax_mock.pace import clock
 from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
 from lorax_mock.tokenizer import Tokenizer
@@ -26,6 +27,9 @@ from lorax_mock.tools import message_of, plain_message
 from lorax_mock.wire import Generated, GenerateRequest, Token
 
 __all__ = ["openai_routes"]
+
+_CREATED: Final = 1_700_000_000
+"""The one moment at which chats are created while time is virtual: equal requests give equal bytes."""
 
 
 class _App(Protocol):
@@ -55,8 +59,13 @@ class _App(Protocol):
 def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
     """Path and method to handler."""
     settings = app.settings
-    bos = "" if app.tokenizer.bos is None else app.tokenizer.decode([app.tokenizer.bos])
-    eos = app.tokenizer.decode([app.tokenizer.eos])
+    bos: str | None
+    eos: str | None
+    if settings.template_tokens is None:
+        bos = None if app.tokenizer.bos is None else app.tokenizer.decode([app.tokenizer.bos])
+        eos = app.tokenizer.decode([app.tokenizer.eos])
+    else:
+        bos, eos = settings.template_tokens
 
     async def chat(exchange: Exchange) -> None:
         asked: ChatRequest = await app.read(exchange, CHAT_REQUEST)
@@ -71,7 +80,8 @@ def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitab
             read = message_of if calls else plain_message
             # One sequence was run, so there are no losers to show.
             shown = (best, *others) if (request.parameters.best_of or 1) > 1 else (best,)
-            return encode_chat(best, [read(one.text) for one in shown], settings.model_id)
+            created = _CREATED if settings.epoch is None else int(settings.epoch + clock())
+            return encode_chat(best, [read(one.text) for one in shown], settings.model_id, created)
 
         await app.answer(exchange, request, encode)
 

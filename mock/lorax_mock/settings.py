@@ -7,7 +7,19 @@ special tokens the built-in vocabulary has; `/info` reports exactly what is enfo
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["LLAMA_3_TEMPLATE", "Adapter", "Costs", "Limits", "Settings", "SettingsError", "check"]
+__all__ = [
+    "LLAMA_3_TEMPLATE",
+    "SOURCES",
+    "Adapter",
+    "Costs",
+    "Limits",
+    "Settings",
+    "SettingsError",
+    "check",
+]
+
+SOURCES: Final = ("hub", "s3", "local", "pbase")
+"""Where adapters come from (proto/generate.proto:375)."""
 
 
 LLAMA_3_TEMPLATE: Final = (
@@ -42,6 +54,9 @@ class Limits:
     body_bytes: int = 2_097_152
     """axum's default body limit; LoRAX sets none of its own."""
 
+    fast_tokenizer: bool = True
+    """Whether the router counts tokens; a model without a `tokenizer.json` leaves it to the shard."""
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -70,6 +85,8 @@ class Adapter:
     """Which of the built-in manners of speaking it has."""
 
     source: str = "hub"
+    """Where it is; asked for from elsewhere, it is missing."""
+
     error: str | None = None
     """The shard's message when the adapter cannot load; None when it can."""
 
@@ -116,7 +133,14 @@ class Settings:
     kind: str = "generate"
     """What the model is for: `generate`, `embed` or `classify`."""
 
-    chat_template: str = LLAMA_3_TEMPLATE
+    chat_template: str | None = LLAMA_3_TEMPLATE
+    """None as for a model whose tokenizer_config.json has none."""
+
+    template_tokens: tuple[str | None, str | None] | None = None
+    """BOS and EOS as the chat template spells them; None: as the tokenizer does."""
+
+    epoch: float | None = None
+    """Unix time at the zero of the loop's clock, for what is dated; None: all at one fixed moment."""
 
     @property
     def memory(self) -> dict[str, float]:

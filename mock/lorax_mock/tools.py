@@ -5,14 +5,24 @@ tools' parameter objects, each led by a constant `_name`. The answer must then b
 with it is found only after it was generated.
 """
 
-import json
 from typing import Any, Final
 
 from lorax_mock.errors import LoraxRefusal
+from lorax_mock.floats import spell_f64
+from lorax_mock.jsontext import Fault, Reader, quoted
 from lorax_mock.openai import Tool
 from lorax_mock.replies import encode_text
+from lorax_mock.serde import json_value, read
 
-__all__ = ["NO_TOOL", "message_of", "plain_message", "tool_error", "tool_schema", "with_no_tool"]
+__all__ = [
+    "NO_TOOL",
+    "compact",
+    "message_of",
+    "plain_message",
+    "tool_error",
+    "tool_schema",
+    "with_no_tool",
+]
 
 NO_TOOL: Final = Tool(
     "function",
@@ -73,33 +83,66 @@ def _function(tool: Tool) -> dict[str, Any]:
     return out
 
 
+def compact(value: Any) -> str:
+    """JSON as serde_json writes a value: no spaces, its own spelling of floats."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float():
+            return spell_f64(value)
+        case str():
+            return encode_text(value).decode()
+        case dict():
+            members = (f"{compact(key)}:{compact(member)}" for key, member in value.items())
+            return f"{{{','.join(members)}}}"
+        case _:
+            return f"[{','.join(map(compact, value))}]"
+
+
+def _whole(reader: Reader) -> Any:
+    value = json_value(reader)
+    if reader.peek() != -1:
+        raise reader.ahead("trailing characters")
+    return value
+
+
 def message_of(text: str) -> bytes:
     """The message object for a constrained answer; raises LoraxRefusal when it holds no call."""
     try:
-        answer = json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"at line {error.lineno} column {max(error.colno - 1, 0)}"
-        reason = "EOF while parsing a value" if error.pos >= len(text) else "expected value"
-        quoted = json.dumps(text, ensure_ascii=False)
-        raise tool_error(f"Failed to parse generated text: {reason} {where} {quoted}") from None
-    function = answer.get("function") if isinstance(answer, dict) else None
-    if function is None:
+        answer = read(text.encode(), _whole)
+    except Fault as fault:
+        reason = f"{fault.text}{fault.where}"
+        raise tool_error(f"Failed to parse generated text: {reason} {quoted(text)}") from None
+    if not isinstance(answer, dict) or "function" not in answer:
         raise tool_error("No function found in generated text")
+    function = answer["function"]
     name = function.get("_name") if isinstance(function, dict) else None
     if not isinstance(name, str):
         raise tool_error("No _name found in generated text")
-    arguments = {key: value for key, value in function.items() if key != "_name"}
+    arguments = _without_name(function)
     if name == NO_TOOL.name:
         content = arguments.get("content")
         if not isinstance(content, str):
             raise tool_error("No `content` found in generated text")
         return plain_message(content)
-    written = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
     return (
         b'{"role":"assistant","tool_calls":[{"id":"0","type":"function","function":'
         b'{"description":null,"name":%b,"arguments":%b}}]}'
-        % (encode_text(name), encode_text(written))
+        % (encode_text(name), encode_text(compact(arguments)))
     )
+
+
+def _without_name(function: dict[str, Any]) -> dict[str, Any]:
+    """`_name` removed as serde_json's ordered map does it: the last member moves into its place."""
+    names = list(function)
+    last = names.pop()
+    if last != "_name":
+        names[names.index("_name")] = last
+    return {name: function[name] for name in names}
 
 
 def plain_message(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorax_mock.chat import prepare
+from lorax_mock.chat import TemplateFault, check_template, prepare
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.openai import CHAT_REQUEST, ChatRequest, Message, Tool
 from lorax_mock.serde import read
@@ -13,7 +13,7 @@ _TOOL = Tool("function", None, "f", {"type": "object", "properties": {}})
 
 
 def _prepare(
-    asked: ChatRequest, template: str = LLAMA_3_TEMPLATE
+    asked: ChatRequest, template: str | None = LLAMA_3_TEMPLATE
 ) -> tuple[str, ResponseFormat | None, bool]:
     return prepare(asked, template, bos="<B>", eos="<E>")
 
@@ -59,16 +59,81 @@ def test_a_template_that_uses_tools_gets_only_the_prompt_added() -> None:
             "{{ raise_exception('no') }}",
             "Failed applying chat template to inputs: syntax error: no (in <string>:1)",
         ),
+        (
+            ChatRequest("m", (Message("user", "a"), Message("user", "b"))),
+            (
+                "{% for m in messages %}\n\n{% if loop.index == 2 %}\n{{ raise_exception('roles') }}\n"
+                "{% endif %}{% endfor %}"
+            ),
+            "Failed applying chat template to inputs: syntax error: roles (in <string>:4)",
+        ),
         (ChatRequest("m", ()), "{{ guideline }}", "Missing template vatiable: guideline"),
-        (ChatRequest("m", ()), "{% if %}", "Failed applying chat template to inputs: "),
+        (
+            ChatRequest("m", ()),
+            "a\n{{ strftime_now('%Y') }}",
+            (
+                "Failed applying chat template to inputs: "
+                "unknown function: strftime_now is unknown (in <string>:2)"
+            ),
+        ),
+        (
+            ChatRequest("m", ()),
+            "{{ nobody.name }}",
+            "Failed applying chat template to inputs: undefined value (in <string>:1)",
+        ),
+        (
+            ChatRequest("m", ()),
+            "{{ 1 + 'a' }}",
+            "Failed applying chat template to inputs: invalid operation: ",
+        ),
+        (
+            ChatRequest("m", ()),
+            None,
+            "Failed applying chat template to inputs: template not found",
+        ),
     ],
 )
-def test_template_faults_are_422(asked: ChatRequest, template: str, message: str) -> None:
-    """Before any stream has begun."""
+def test_template_faults_are_422(asked: ChatRequest, template: str | None, message: str) -> None:
+    """Before any stream has begun, with the template's line."""
     with pytest.raises(LoraxRefusal) as caught:
         _prepare(asked, template)
     assert caught.value.status == 422
     assert caught.value.message.startswith(message)
+
+
+def test_only_a_missing_template_is_not_counted() -> None:
+    """The router's counter sits behind the question whether there is one."""
+    for template, counted in ((None, ""), ("{{ raise_exception('no') }}", "template")):
+        with pytest.raises(LoraxRefusal) as caught:
+            _prepare(ChatRequest("m", ()), template)
+        assert caught.value.counted_as == counted
+
+
+def test_what_minijinja_writes_otherwise_than_jinja() -> None:
+    """Sorted maps, compact JSON that is safe in HTML, none and true, lists in double quotes."""
+    tool = Tool("function", "<é'>", "f", {"type": "object", "b": 1.0, "a": [None, True]})
+    asked = ChatRequest("m", (Message("user", "hi"),), tools=(tool,))
+    function = (
+        '{"description":"\\u003cé\\u0027\\u003e","name":"f",'
+        '"parameters":{"a":[null,true],"b":1.0,"type":"object"}}'
+    )
+    assert _prepare(asked, "{{ tools[0] | tojson }}")[0] == (
+        f'{{"function":{function},"type":"function"}}'
+    )
+    assert _prepare(asked, "{{ tools[0].function.parameters.a | tojson(indent=1) }}")[0] == (
+        "[\n null,\n true\n]"
+    )
+    assert _prepare(asked, "{{ tools[0].function.parameters }}{{ bos_token is none }}")[0] == (
+        '{"a": [none, true], "b": 1.0, "type": "object"}false'
+    )
+    assert _prepare(asked, "{{ none }}{{ nobody }}|{{ 1 == 1 }}")[0] == "none|true"
+
+
+def test_a_template_that_does_not_parse_is_told_before_anybody_asks() -> None:
+    """A router does not start with it."""
+    assert check_template("{{ messages }}") == "{{ messages }}"
+    with pytest.raises(TemplateFault, match="line 2: "):
+        check_template("\n{% if %}")
 
 
 def test_tools_and_a_format_exclude_each_other() -> None:

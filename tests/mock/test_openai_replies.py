@@ -19,7 +19,7 @@ def _done(reason: FinishReason) -> Generated:
 
 def test_a_chat_reply() -> None:
     """An id that is the word null, a completion's object, the base model's name."""
-    assert encode_chat(_done(FinishReason.EOS), [plain_message("Hi")], "base") == (
+    assert encode_chat(_done(FinishReason.EOS), [plain_message("Hi")], "base", 1_700_000_000) == (
         b'{"id":"null","object":"text_completion","created":1700000000,"model":"base","choices":['
         b'{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],'
         b'"usage":{"prompt_tokens":12,"total_tokens":14,"completion_tokens":2},'

@@ -1,6 +1,9 @@
 """LoRAX's `/v1` text routes over a socket."""
 
 import json
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +123,40 @@ def test_n_is_best_of_and_shows_the_losers(mock: Running) -> None:
     assert refused["error"].endswith("`best_of` must be > 0 and <= 2. Given: 3")
     streamed = mock.http.post("/v1/chat/completions", json=_chat(n=2, stream=True)).text
     assert "`best_of` != 1 is not supported when streaming tokens" in streamed
+
+
+def test_a_chat_is_dated_now_only_when_time_is_real(
+    mock: Running, start_mock: Callable[..., Running]
+) -> None:
+    """Otherwise equal requests give equal bytes; a stream's chunks are of 1970 either way."""
+    asked = _chat(max_tokens=1)
+    assert mock.http.post("/v1/chat/completions", json=asked).json()["created"] == 1_700_000_000
+    paced = start_mock("--pace", "real", "--step-ms", "0", "--prefill-token-ms", "0")
+    before = int(time.time())
+    created = paced.http.post("/v1/chat/completions", json={**asked, "model": ""}).json()["created"]
+    assert before - 1 <= created <= time.time() + 1
+    streamed = mock.http.post("/v1/chat/completions", json={**asked, "stream": True}).text
+    assert {chunk["created"] for chunk in _chunks(streamed)} == {0}
+
+
+def test_the_template_is_the_models_own(start_mock: Callable[..., Running], tmp_path: Path) -> None:
+    """With the tokens of its configuration; without one every chat is refused, streamed or not."""
+    config = tmp_path / "tokenizer_config.json"
+    template = (
+        "{{ bos_token }}{% if messages[0].role == 'x' %}\n{{ raise_exception('no') }}{% endif %}"
+    )
+    config.write_text(json.dumps({"chat_template": template, "bos_token": "<s>"}))
+    own = start_mock("--tokenizer-config-path", str(config))
+    told = own.http.post("/v1/chat/completions", json=_chat())
+    assert told.headers["x-compute-characters"] == "3"
+    odd = _chat(messages=[{"role": "x"}], stream=True)
+    refused = own.http.post("/v1/chat/completions", json=odd)
+    assert refused.status_code == 422
+    assert refused.json() == {
+        "error": "Failed applying chat template to inputs: syntax error: no (in <string>:2)",
+        "error_type": "template_error",
+    }
+    config.write_text("{}")
+    bare = start_mock("--tokenizer-config-path", str(config))
+    refused = bare.http.post("/v1/chat/completions", json=_chat(stream=True))
+    assert refused.json()["error"] == "Failed applying chat template to inputs: template not found"

@@ -1,5 +1,7 @@
 """Tools in, one call out."""
 
+import json
+
 import pytest
 
 from lorax_mock.errors import LoraxRefusal
@@ -46,10 +48,10 @@ def test_a_choice_narrows_or_lifts_the_grammar() -> None:
 
 
 def test_an_answer_becomes_a_call_or_content() -> None:
-    """The call's id is always 0, its arguments compact and in order."""
-    assert message_of('{"function": {"_name": "weather", "city": "Rome", "b": 1}}') == (
+    """The call's id is always 0, its arguments are compact."""
+    assert message_of('{"function": {"_name": "weather", "city": "Rome"}}') == (
         b'{"role":"assistant","tool_calls":[{"id":"0","type":"function","function":'
-        b'{"description":null,"name":"weather","arguments":"{\\"city\\":\\"Rome\\",\\"b\\":1}"}}]}'
+        b'{"description":null,"name":"weather","arguments":"{\\"city\\":\\"Rome\\"}"}}]}'
     )
     assert message_of('{"function": {"_name": "no_tool", "content": "Hi"}}') == (
         b'{"role":"assistant","content":"Hi"}'
@@ -57,9 +59,51 @@ def test_an_answer_becomes_a_call_or_content() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "arguments"),
+    [
+        ('"_name": "f", "a": 1, "b": 2, "c": 3', '{"c":3,"a":1,"b":2}'),
+        ('"a": 1, "_name": "f"', '{"a":1}'),
+        ('"_name": "f", "a": 1', '{"a":1}'),
+        ('"_name": "f"', "{}"),
+        (
+            '"_name": "f", "a": [1.50, 1e22, null, true, "é\\u000b"]',
+            '{"a":[1.5,1e22,null,true,"é\\u000b"]}',
+        ),
+    ],
+)
+def test_the_last_argument_takes_the_place_of_the_name(written: str, arguments: str) -> None:
+    """serde_json's ordered map removes by swapping, and writes numbers in its own way."""
+    message = json.loads(message_of(f'{{"function": {{{written}}}}}'))
+    assert message["tool_calls"][0]["function"]["arguments"] == arguments
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
-        ('{"function": {"_na', "Failed to parse generated text: "),
+        (
+            '{"function": {"_na',
+            (
+                "Failed to parse generated text: EOF while parsing a string at line 1 column 18 "
+                '"{\\"function\\": {\\"_na"'
+            ),
+        ),
+        (
+            '{"function": {"a": 1,',
+            "Failed to parse generated text: EOF while parsing a value at line 1 column 21 ",
+        ),
+        (
+            '{"function": {"a": 1',
+            "Failed to parse generated text: EOF while parsing an object at line 1 column 20 ",
+        ),
+        ("", 'Failed to parse generated text: EOF while parsing a value at line 1 column 0 ""'),
+        (
+            "{}\ttail\x01",
+            (
+                "Failed to parse generated text: trailing characters at line 1 column 4 "
+                '"{}\\ttail\\u{1}"'
+            ),
+        ),
+        ('{"function": null}', "No _name found in generated text"),
         ("{}", "No function found in generated text"),
         ("[]", "No function found in generated text"),
         ('{"function": {}}', "No _name found in generated text"),
