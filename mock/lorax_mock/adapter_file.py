@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lorax_mock.personas import VOICES
-from lorax_mock.settings import Adapter, SettingsError
+from lorax_mock.settings import SOURCES, Adapter, SettingsError
 
 __all__ = ["read_adapters"]
 
@@ -56,4 +56,7 @@ def _adapter(row: Any, where: str) -> Adapter:
     voice = row.get("voice", "adapter")
     if voice not in VOICES:
         raise SettingsError(f"{where}: unknown voice {voice!r}; known are {', '.join(VOICES)}")
+    source = row.get("source", "hub")
+    if source not in SOURCES:
+        raise SettingsError(f"{where}: unknown source {source!r}; known are {', '.join(SOURCES)}")
     return Adapter(**row)

@@ -1,10 +1,11 @@
 """Which adapter answers, or why none does.
 
-An adapter is known by its id alone; the first request's source and token decide whether it can be
-downloaded, and are never looked at again once it is loaded (router/src/lib.rs:127-163,
-router/src/queue.rs:193). A failure is not remembered: the next request tries anew.
+An adapter is known by its id alone, a merge by everything but its source; the first request's source and
+token decide whether it can be downloaded, and are never looked at again once it is loaded
+(router/src/lib.rs:127-163, router/src/queue.rs:193). A failure is not remembered: the next request tries anew.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -12,13 +13,14 @@ import msgspec
 from lorax_mock.errors import generation
 from lorax_mock.hashing import digest
 from lorax_mock.personas import VOICES, Persona
-from lorax_mock.settings import Adapter, Settings
-from lorax_mock.validation import adapter_ids
+from lorax_mock.settings import SOURCES, Adapter, Settings
+from lorax_mock.validation import BASE_MODEL, adapter_ids
 from lorax_mock.wire import GenerateParameters, MergedAdapters
 
 __all__ = ["Catalogue"]
 
-_SOURCES: Final = frozenset({"hub", "s3", "local", "pbase"})
+_NAME: Final = re.compile(r"\w(?:[\w.-]*\w)?")
+_LONGEST_NAME: Final = 96
 _SHORTEST_PATH: Final = 5
 _RESERVATION: Final = 8_589_934_592
 """Bytes set aside for adapters: a tenth of an 80 GB GPU."""
@@ -31,11 +33,13 @@ class Catalogue:
         self._settings = settings
         self._known = {adapter.id: adapter for adapter in settings.adapters}
         self._loaded: set[str] = set()
+        """Identities: an adapter that was merged is not known by its own id."""
+
         self._base = Persona(settings.model_id, (VOICES["base"],))
 
     @property
     def loaded(self) -> list[str]:
-        """Ids of the adapters that have been loaded, sorted."""
+        """Identities of the adapters and merges that have been loaded, sorted."""
         return sorted(self._loaded)
 
     def as_json(self) -> bytes:
@@ -56,50 +60,139 @@ class Catalogue:
 
         `token` is what the download would be made with.
         """
-        ids = adapter_ids(parameters)
+        merged = parameters.merged_adapters
+        many = merged is not None and len(merged.ids) > 1
+        ids = merged.ids if merged is not None and many else adapter_ids(parameters)
         if not ids:
             return "", self._base
-        source = parameters.adapter_source or self._settings.default_adapter_source
-        merged = parameters.merged_adapters
-        found = [self._one(one, source, token) for one in ids]
-        self._loaded.update(ids)
-        voices = tuple(VOICES[adapter.voice] for adapter in found)
-        if merged is None or len(merged.ids) == 1:
-            return ids[0], Persona(ids[0], voices)
-        if len(ids) < len(merged.ids):
-            raise generation("Server error: Base model adapter cannot be merged.", "load_adapter")
-        return _merge_identity(merged), Persona(_merge_name(merged), voices)
-
-    def _one(self, one: str, source: str, token: str | None) -> Adapter:
-        known = self._known.get(one)
-        if one in self._loaded:
-            return known or Adapter(one)
-        if source.lower() not in _SOURCES:
-            raise _download(f"Invalid source '{source}' when downloading adapter '{one}'")
-        if source.lower() in {"s3", "local"} and len(one) < _SHORTEST_PATH:
-            raise _download(f"model_id '{one}' is too short for prefix filtering")
-        if known is None and one == self._settings.model_id:
-            raise _download(_no_config(one))
-        if known is None and not self._settings.unknown_adapters:
-            if source.lower() == "local":
-                raise _download(_no_config(None))
-            raise _download(_not_found(one, token))
-        if known is not None and known.token is not None and known.token != token:
-            raise _download(_not_found(one, token))
-        if known is not None and known.error is not None:
-            raise generation(f"Server error: {known.error}", "load_adapter")
-        if known is not None and known.memory > 1:
-            size = round(known.memory * _RESERVATION)
-            raise generation(
-                f"Server error: Adapter {one} is larger than adapter memory reservation: "
-                f"{size} / {_RESERVATION} bytes",
-                "load_adapter",
+        identity = _merge_identity(merged) if merged is not None and many else ids[0]
+        if identity not in self._loaded:
+            source = parameters.adapter_source
+            self._load(
+                ids, self._settings.default_adapter_source if source is None else source, token
             )
-        return known or Adapter(one)
+            self._loaded.add(identity)
+        voices = tuple(VOICES[self._known.get(one, Adapter(one)).voice] for one in ids)
+        name = _merge_name(merged) if merged is not None and many else ids[0]
+        return identity, Persona(name, voices)
+
+    def _load(self, ids: tuple[str, ...], source: str, token: str | None) -> None:
+        """Everything is downloaded and weighed before anything is loaded (adapter.py:196-233)."""
+        if source.lower() not in SOURCES:
+            raise _download(f"Invalid source '{source}' when downloading adapter '{','.join(ids)}'")
+        adapters = [self._fetched(one, source.lower(), token) for one in ids if one != BASE_MODEL]
+        size = sum(round(adapter.memory * _RESERVATION) for adapter in adapters)
+        if size > _RESERVATION:
+            raise _download(
+                f"Adapter {ids[-1]} is larger than adapter memory reservation: "
+                f"{size} / {_RESERVATION} bytes"
+            )
+        for one in ids:
+            if one == BASE_MODEL:
+                raise _load("Base model adapter cannot be merged.")
+            error = self._known.get(one, Adapter(one)).error
+            if error is not None:
+                raise _load(error)
+
+    def _fetched(self, one: str, source: str, token: str | None) -> Adapter:
+        """The adapter, as its source has it; raises LoraxRefusal in that source's words."""
+        fault = _ID_FAULTS[source](one, token)
+        if fault is not None:
+            raise _download(fault)
+        known = self._known.get(one)
+        if known is not None and known.source == source:
+            if known.token is not None and known.token != token:
+                raise _download(_missing(one, source, token))
+            return known
+        if source == "hub" and one == self._settings.model_id:
+            raise _download(_no_config(one))
+        if known is None and self._settings.unknown_adapters:
+            return Adapter(one)
+        raise _download(_missing(one, source, token))
 
 
 def _download(cause: str) -> Exception:
     return generation(f"Server error: {cause}", "download_adapter")
+
+
+def _load(cause: str) -> Exception:
+    return generation(f"Server error: {cause}", "load_adapter")
+
+
+def _hub_fault(one: str, _token: str | None) -> str | None:
+    """What huggingface_hub 0.26.5 says of ids before it asks anybody."""
+    if one.count("/") > 1:
+        return (
+            "Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
+            f"'{one}'. Use `repo_type` argument if needed."
+        )
+    *_, name = parts = one.split("/")
+    if len(name) > _LONGEST_NAME or not all(map(_NAME.fullmatch, parts)):
+        return (
+            "Repo id must use alphanumeric chars or '-', '_', '.', '--' and '..' are forbidden, "
+            f"'-' and '.' cannot start or end the name, max length is 96: '{one}'."
+        )
+    if "--" in one or ".." in one:
+        return f"Cannot have -- or .. in repo_id: '{one}'."
+    if one.endswith(".git"):
+        return f"Repo_id cannot end by '.git': '{one}'."
+    return None
+
+
+def _path_fault(one: str, _token: str | None) -> str | None:
+    if len(one) < _SHORTEST_PATH:
+        return f"model_id '{one}' is too short for prefix filtering"
+    return None
+
+
+def _bucket_fault(one: str, token: str | None) -> str | None:
+    """As with a server that has no bucket of its own (sources/s3.py:27-53)."""
+    fault = _path_fault(one, token)
+    if fault is not None:
+        return fault
+    if one.startswith("s3://"):
+        if "/" in one.removeprefix("s3://"):
+            return None
+        return f"Invalid model_id {one}. model_id should be of the form `s3://bucket_name/model_id`"
+    if "/" in one:
+        return None
+    return (
+        f"Invalid model_id {one}. model_id should be of the form `bucket_name/model_id` "
+        "if PREDIBASE_MODEL_BUCKET environment variable is not set"
+    )
+
+
+def _predibase_fault(one: str, token: str | None) -> str | None:
+    if not token:
+        return "api_token must be provided to for a model of source pbase"
+    if one.count("/") > 1:
+        return f"Invalid model id {one}"
+    return None
+
+
+_ID_FAULTS: Final = {
+    "hub": _hub_fault,
+    "s3": _bucket_fault,
+    "local": _path_fault,
+    "pbase": _predibase_fault,
+}
+"""Ids that a source turns down unseen."""
+
+
+def _missing(one: str, source: str, token: str | None) -> str:
+    """The words for an adapter that is not there, or not for this token."""
+    match source:
+        case "hub":
+            return _not_found(one, token)
+        case "pbase":
+            name, _, version = one.partition("/")
+            query = f"?version={version}" if version else ""
+            return (
+                "404 Client Error: Not Found for url: "
+                f"https://api.app.predibase.com/v1/models/version/name/{name}{query}"
+            )
+        case _:
+            return _no_config(None)
 
 
 def _no_config(folder: str | None) -> str:

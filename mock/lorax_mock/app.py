@@ -12,7 +12,7 @@ from typing import Any
 
 from lorax_mock.answering import Answering, Encode, EncodeEvent
 from lorax_mock.axum import JSON, PREFLIGHT, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
-from lorax_mock.errors import FrameworkRefusal, Refusal
+from lorax_mock.errors import FrameworkRefusal, Refusal, no_fast_tokenizer
 from lorax_mock.info import encode_info
 from lorax_mock.replies import encode_generate, encode_stream_event, encode_tokenize
 from lorax_mock.routes_admin import admin_routes
@@ -116,6 +116,8 @@ class MockApp(Answering):
 
     async def _tokenize(self, exchange: Exchange) -> None:
         asked = await self.read(exchange, TOKENIZE_REQUEST)
+        if not self.settings.limits.fast_tokenizer:
+            raise no_fast_tokenizer()
         special = asked.add_special_tokens is not False
         tokens = self.tokenizer.tokenize(asked.inputs, special=special)
         await exchange.reply(200, encode_tokenize(tokens), [JSON])

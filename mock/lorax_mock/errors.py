@@ -15,6 +15,7 @@ __all__ = [
     "Refusal",
     "generation",
     "incomplete",
+    "no_fast_tokenizer",
     "overloaded",
     "validation",
 ]
@@ -33,7 +34,7 @@ class LoraxRefusal(Refusal):
         self.error_type = error_type
         self.message = message
         self.counted_as = counted_as
-        """The `err` label of `lorax_request_failure`."""
+        """The `err` label of `lorax_request_failure`; empty if it is not counted."""
 
 
 class FrameworkRefusal(Refusal):
@@ -55,9 +56,9 @@ class FatalRequest(Refusal):
         """LoRAX file and line that would have panicked."""
 
 
-def validation(text: str) -> LoraxRefusal:
+def validation(text: str, counted_as: str = "validation") -> LoraxRefusal:
     """A parameter or prompt that LoRAX's validation turns down."""
-    return LoraxRefusal(422, "validation", f"Input validation error: {text}", "validation")
+    return LoraxRefusal(422, "validation", f"Input validation error: {text}", counted_as)
 
 
 def generation(cause: str, counted_as: str = "generation") -> LoraxRefusal:
@@ -74,3 +75,9 @@ def overloaded() -> LoraxRefusal:
 def incomplete() -> LoraxRefusal:
     """The shard's channel closed before a final token."""
     return LoraxRefusal(500, "incomplete_generation", "Incomplete generation", "incomplete")
+
+
+def no_fast_tokenizer() -> LoraxRefusal:
+    """`/tokenize` on a model that has only a slow tokenizer."""
+    text = "No fast tokenizer or tokenizer.json for this model"
+    return LoraxRefusal(404, "no fast tokenizer", text, "")

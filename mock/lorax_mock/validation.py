@@ -39,7 +39,7 @@ class Valid:
     """Token ids after `truncate`: what the shard sees and reports."""
 
     input_length: int
-    """Tokens that the router counted, before `truncate`."""
+    """Tokens that the router counted, before `truncate`; what it has to assume if it cannot count."""
 
     max_new_tokens: int
     samples: bool
@@ -67,10 +67,13 @@ def check_before_permit(parameters: GenerateParameters, limits: Limits, *, strea
                 "`decoder_input_details` == true is not supported when streaming tokens"
             )
     elif best_of is not None and best_of > 1:
+        # Alone among refusals these two are not counted (router/src/infer.rs:1007).
         if limits.max_best_of == 1:
-            raise validation("`best_of` != 1 is not allowed for this endpoint")
+            raise validation("`best_of` != 1 is not allowed for this endpoint", "")
         if best_of > limits.max_best_of:
-            raise validation(f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {best_of}")
+            raise validation(
+                f"`best_of` must be > 0 and <= {limits.max_best_of}. Given: {best_of}", ""
+            )
 
 
 def validate(request: GenerateRequest, limits: Limits, tokenizer: Tokenizer) -> Valid:
@@ -91,14 +94,20 @@ def validate(request: GenerateRequest, limits: Limits, tokenizer: Tokenizer) -> 
             f"{limits.max_input_length}. Given: {truncate}"
         )
     tokens = tokenizer.encode(request.inputs, special=request.add_special_tokens)
-    budget = check_input_length(len(tokens), parameters.max_new_tokens, limits)
+    if limits.fast_tokenizer:
+        length = len(tokens)
+        budget = check_input_length(length, parameters.max_new_tokens, limits)
+    else:
+        truncate = truncate or limits.max_input_length
+        length = truncate
+        budget = _check_uncounted(length, parameters.max_new_tokens, limits)
     _check_survivable(parameters)
     kept = tokens if truncate is None else tokens[-truncate:]
     chosen_format = parameters.response_format
     return Valid(
         request,
         tuple(kept),
-        len(tokens),
+        length,
         budget,
         samples(parameters),
         None if chosen_format is None else chosen_format.schema,
@@ -116,6 +125,14 @@ def check_input_length(length: int, max_new_tokens: int | None, limits: Limits) 
         raise validation(
             f"`inputs` must have less than {limits.max_input_length} tokens. Given: {length}"
         )
+    return limits.max_total_tokens - length if max_new_tokens is None else max_new_tokens
+
+
+def _check_uncounted(length: int, max_new_tokens: int | None, limits: Limits) -> int:
+    """The budget when the router knows only what the shard will cut a prompt to."""
+    if max_new_tokens is not None and length + max_new_tokens > limits.max_total_tokens:
+        allowed = limits.max_total_tokens - limits.max_input_length
+        raise validation(f"`max_new_tokens` must be <= {allowed}. Given: {max_new_tokens}")
     return limits.max_total_tokens - length if max_new_tokens is None else max_new_tokens
 
 

@@ -29,6 +29,10 @@ def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
         ("- x", "adapter 1: a mapping with an 'id' is wanted, not 'x'"),
         ("- {id: a, vocie: b}", "adapter 1: unknown key 'vocie'; did you mean 'voice'?"),
         ("- {id: a, voice: b}", "adapter 1: unknown voice 'b'; known are base, "),
+        (
+            "- {id: a, source: S3}",
+            "adapter 1: unknown source 'S3'; known are hub, s3, local, pbase",
+        ),
         ("- {id: 3}", "adapter 1: 'id' should be str, not 3"),
         ("- [", "not YAML"),
     ],

@@ -57,13 +57,120 @@ def test_a_private_adapter_needs_its_token_once() -> None:
     assert catalogue.loaded == ["a/private"]
 
 
-def test_short_paths_and_missing_folders_have_their_own_words() -> None:
-    """For the sources that read them."""
-    catalogue = Catalogue(_SETTINGS)
-    cause = _cause(catalogue, adapter_id="abc", adapter_source="s3")
-    assert cause == "model_id 'abc' is too short for prefix filtering"
-    cause = _cause(catalogue, adapter_id="/no/such", adapter_source="local")
-    assert cause == "No valid adapter config file found: tried None and None"
+@pytest.mark.parametrize(
+    ("source", "adapter_id", "token", "cause"),
+    [
+        ("s3", "abc", None, "model_id 'abc' is too short for prefix filtering"),
+        ("local", "abc", None, "model_id 'abc' is too short for prefix filtering"),
+        ("local", "/no/such", None, "No valid adapter config file found: tried None and None"),
+        ("s3", "bucket/no/such", None, "No valid adapter config file found: tried None and None"),
+        (
+            "s3",
+            "no-bucket",
+            None,
+            (
+                "Invalid model_id no-bucket. model_id should be of the form `bucket_name/model_id` "
+                "if PREDIBASE_MODEL_BUCKET environment variable is not set"
+            ),
+        ),
+        (
+            "s3",
+            "s3://bucket",
+            None,
+            (
+                "Invalid model_id s3://bucket. "
+                "model_id should be of the form `s3://bucket_name/model_id`"
+            ),
+        ),
+        ("pbase", "a/1", None, "api_token must be provided to for a model of source pbase"),
+        ("pbase", "a/b/1", "t", "Invalid model id a/b/1"),
+        (
+            "pbase",
+            "a/1",
+            "t",
+            (
+                "404 Client Error: Not Found for url: "
+                "https://api.app.predibase.com/v1/models/version/name/a?version=1"
+            ),
+        ),
+        (
+            "hub",
+            "/data/adapters/mine",
+            None,
+            (
+                "Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
+                "'/data/adapters/mine'. Use `repo_type` argument if needed."
+            ),
+        ),
+        (
+            "hub",
+            "my adapter",
+            None,
+            (
+                "Repo id must use alphanumeric chars or '-', '_', '.', '--' and '..' are forbidden, "
+                "'-' and '.' cannot start or end the name, max length is 96: 'my adapter'."
+            ),
+        ),
+        ("hub", "a/b--c", None, "Cannot have -- or .. in repo_id: 'a/b--c'."),
+        ("hub", "a/b.git", None, "Repo_id cannot end by '.git': 'a/b.git'."),
+        ("", "a/one", None, "Invalid source '' when downloading adapter 'a/one'"),
+    ],
+)
+def test_each_source_has_its_own_words(
+    source: str, adapter_id: str, token: str | None, cause: str
+) -> None:
+    """For ids that it cannot read, and for those it does not have."""
+    said = _cause(Catalogue(_SETTINGS), token, adapter_id=adapter_id, adapter_source=source)
+    assert said == cause
+
+
+def test_an_adapter_is_where_it_is() -> None:
+    """Another source does not have it."""
+    catalogue = Catalogue(Settings(adapters=(Adapter("/data/mine", source="local"),)))
+    assert _cause(catalogue, adapter_id="/data/mine").startswith("Repo id must be in the form")
+    asked = GenerateParameters(adapter_id="/data/mine", adapter_source="local")
+    assert catalogue.open(asked, None)[0] == "/data/mine"
+
+
+def test_a_merge_is_an_adapter_of_its_own() -> None:
+    """Neither do its members become known with it, nor does it come loaded with them."""
+    catalogue = Catalogue(Settings())
+    ids = ("acme/pirate", "acme/poet")
+    half = MergedAdapters(ids, (0.5, 0.5))
+    catalogue.open(GenerateParameters(merged_adapters=half), None)
+    expected = "Invalid source 'ftp' when downloading adapter 'acme/pirate'"
+    assert _cause(catalogue, adapter_id="acme/pirate", adapter_source="ftp") == expected
+    catalogue.open(GenerateParameters(merged_adapters=half, adapter_source="ftp"), None)
+    other = MergedAdapters(ids, (0.3, 0.7))
+    with pytest.raises(LoraxRefusal, match="downloading adapter 'acme/pirate,acme/poet'"):
+        catalogue.open(GenerateParameters(merged_adapters=other, adapter_source="ftp"), None)
+
+
+def test_everything_is_downloaded_and_weighed_before_anything_is_loaded() -> None:
+    """So a missing member is told before a broken one, and two may be too large together."""
+    catalogue = Catalogue(
+        Settings(
+            adapters=(
+                Adapter("a/broken", error="boom"),
+                Adapter("a/half", memory=0.6),
+                Adapter("a/other", memory=0.5),
+            )
+        )
+    )
+
+    def refusal(*ids: str) -> LoraxRefusal:
+        merged = MergedAdapters(ids, (0.5,) * len(ids))
+        with pytest.raises(LoraxRefusal) as caught:
+            catalogue.open(GenerateParameters(merged_adapters=merged), None)
+        return caught.value
+
+    assert "Repository Not Found" in refusal("a/broken", "a/none").message
+    heavy = refusal("a/half", "a/other")
+    assert "Adapter a/other is larger than adapter memory reservation: " in heavy.message
+    assert heavy.counted_as == "download_adapter"
+    broken = refusal("a/broken", "a/half")
+    assert broken.message == "Request failed during generation: Server error: boom"
+    assert broken.counted_as == "load_adapter"
 
 
 def test_merges_are_identified_by_everything() -> None:
@@ -80,9 +187,13 @@ def test_merges_are_identified_by_everything() -> None:
 
 def test_the_base_model_cannot_be_merged() -> None:
     """Its id among the ids fails the load."""
-    merged = MergedAdapters(("__base_model__", "acme/poet"), (0.5, 0.5))
-    with pytest.raises(LoraxRefusal, match="Base model adapter cannot be merged"):
-        Catalogue(Settings()).open(GenerateParameters(merged_adapters=merged), None)
+    for ids in (("__base_model__", "acme/poet"), ("__base_model__", "__base_model__")):
+        merged = MergedAdapters(ids, (0.5, 0.5))
+        with pytest.raises(LoraxRefusal, match="Base model adapter cannot be merged") as caught:
+            Catalogue(Settings()).open(GenerateParameters(merged_adapters=merged), None)
+        assert caught.value.counted_as == "load_adapter"
+    alone = GenerateParameters(merged_adapters=MergedAdapters(("__base_model__",), (1.0,)))
+    assert Catalogue(Settings()).open(alone, None)[0] == ""
 
 
 def test_unknown_ids_may_be_let_in() -> None:

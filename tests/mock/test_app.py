@@ -209,6 +209,22 @@ def test_tokenize_counts_as_generate_does(mock: Running) -> None:
     assert mock.http.post("/tokenize", json=bare).json() == tokens[1:]
 
 
+def test_a_model_may_have_no_fast_tokenizer(start_mock: Callable[..., Running]) -> None:
+    """Then `/tokenize` is 404 in LoRAX's envelope, and generation goes on."""
+    slow = start_mock("--no-fast-tokenizer").http
+    refused = slow.post("/tokenize", json={"inputs": "a"})
+    assert (refused.status_code, refused.json()) == (
+        404,
+        {
+            "error": "No fast tokenizer or tokenizer.json for this model",
+            "error_type": "no fast tokenizer",
+        },
+    )
+    assert slow.post("/tokenize", json={}).status_code == 422
+    answer = slow.post("/generate", json={"inputs": "a", "parameters": {"max_new_tokens": 1}})
+    assert answer.status_code == 200
+
+
 def test_metrics_come_as_text_and_as_json(mock: Running) -> None:
     """JSON only for the accept header; a format parameter does nothing."""
     mock.http.post("/generate", json={"inputs": "a"})

@@ -133,6 +133,53 @@ def test_best_of_is_limited(limit: int, text: str) -> None:
     with pytest.raises(LoraxRefusal) as caught:
         check_before_permit(GenerateParameters(best_of=3), Limits(max_best_of=limit), stream=False)
     assert caught.value.message == _PREFIX + text
+    assert caught.value.counted_as == ""
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"temperature": 0.0},
+        {"repetition_penalty": 1e-6},
+        {"frequency_penalty": 2.0},
+        {"frequency_penalty": -2.0},
+        {"presence_penalty": 2.0},
+        {"presence_penalty": -2.0},
+        {"top_p": 1.0},
+        {"top_p": 1e-6},
+        {"typical_p": 1e-6},
+        {"top_k": 1},
+        {"return_k_alternatives": 1_000_000},
+        {"max_new_tokens": 1},
+        {"stop": ("",) * 4},
+        {"best_of": 0},
+        {"seed": 1, "best_of": 1},
+        {"truncate": 1},
+        {"truncate": 4095},
+        {"inputs": "one" + " two" * 4093},
+        {"adapter_id": ""},
+    ],
+)
+def test_the_edges_are_accepted(parameters: dict[str, object]) -> None:
+    """What is refused lies beyond them."""
+    validate(_request(parameters), Limits(), builtin())
+
+
+def test_the_token_before_the_edge_is_the_last() -> None:
+    """One token more is refused."""
+    assert "Given: 4096" in _refusal({"inputs": "one" + " two" * 4094}).message
+
+
+def test_a_router_without_a_fast_tokenizer_counts_nothing() -> None:
+    """It assumes the longest prompt, and the shard cuts to it."""
+    slow = Limits(fast_tokenizer=False)
+    valid = validate(_request({"inputs": _LONG}), slow, builtin())
+    assert (len(valid.prompt), valid.input_length, valid.max_new_tokens) == (4095, 4095, 1)
+    valid = validate(_request({"truncate": 96, "max_new_tokens": 4000}), slow, builtin())
+    assert (valid.input_length, valid.max_new_tokens) == (96, 4000)
+    with pytest.raises(LoraxRefusal) as caught:
+        validate(_request({"max_new_tokens": 2}), slow, builtin())
+    assert caught.value.message == _PREFIX + "`max_new_tokens` must be <= 1. Given: 2"
 
 
 @pytest.mark.parametrize(
