@@ -24,6 +24,7 @@ __all__ = [
     "Node",
     "Repeated",
     "Sequence",
+    "matches",
     "parse",
     "positions",
     "states",
@@ -309,6 +310,30 @@ def positions(node: Node) -> int:
             return sum(map(positions, options))
         case Repeated(inner, least, most):
             return positions(inner) * max(1, least if most is None else most)
+
+
+def matches(branches: list[Branch], text: str) -> bool:
+    """Whether an expression matches somewhere in a text, as JSON Schema's ``pattern`` asks.
+
+    Every place of the expression is followed at once, so no expression takes longer than its
+    `positions` times the text.
+    """
+    return any(_matches(branch, text) for branch in branches)
+
+
+def _matches(branch: Branch, text: str) -> bool:
+    automaton = _Positions()
+    whole = automaton.add(branch.inner)
+    if whole.empty and not (branch.at_start and branch.at_end and text):
+        return True
+    following: set[int] = set(whole.first)
+    for index, character in enumerate(text, 1):
+        matched = [place for place in following if automaton.characters[place].has(ord(character))]
+        if not whole.last.isdisjoint(matched) and (index == len(text) or not branch.at_end):
+            return True
+        following = set(() if branch.at_start else whole.first)
+        following.update(chain.from_iterable(automaton.after[place] for place in matched))
+    return False
 
 
 def states(node: Node, limit: int) -> int | None:

@@ -149,12 +149,6 @@ class _Estimate:
             name: self.joined([self.text(len(name) + 6), self.schema(each)])
             for name, each in schema["properties"].items()
         }
-        if not required:
-            # Each may be the first that is there, so the whole list is written once for each.
-            row = self.joined(self.repeated(self.group([part]), 0, 1) for part in members.values())
-            return self.joined(
-                [self.text(3), self.repeated(self.group([row] * len(members)), 0, 1)]
-            )
         parts = [
             part if name in required else self.repeated(self.group([part]), 0, 1)
             for name, part in members.items()
@@ -254,6 +248,7 @@ def _letters(schema: Mapping[str, Any]) -> set[str]:
             waiting.append(member)
         for value in each.get("enum", ()):
             letters |= set(str(value))
+        letters |= {letter for letter in each.get("pattern", "") if not letter.isascii()}
         for keyword in ("anyOf", "prefixItems"):
             waiting.extend(each.get(keyword, ()))
         for keyword in ("items", "additionalProperties"):

@@ -4,29 +4,27 @@ Each function reads the same thing from every schema that must hold and joins th
 intersected, enums too, required names united, bounds collected with the place they stand.
 """
 
-import json
 from collections.abc import Mapping
-from decimal import Decimal
 from math import ceil, floor, isfinite
 from typing import Any, Final
 
+from lorax_proxy.core.schema_patterns import fits
 from lorax_proxy.core.schema_sites import SchemaRefused, Site
+from lorax_proxy.core.schema_strings import is_text
 
 __all__ = [
     "TYPES",
     "free_members",
-    "is_of",
     "items",
     "judge_name",
-    "judge_scalar",
     "member_sites",
     "numeric",
+    "patterned",
     "properties",
     "required_names",
     "sized",
     "small_range",
     "types_of",
-    "values_of",
 ]
 
 TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -83,89 +81,19 @@ def _written_types(site: Site) -> frozenset[str]:
     return frozenset(found)
 
 
-def values_of(sites: list[Site]) -> list[Any] | None:
-    """The values that enum and const leave, each once, in order; None: no such keyword."""
-    values: dict[str, Any] | None = None
-    for site in sites:
-        written: list[list[Any]] = []
-        if "enum" in site.schema:
-            listed = site.schema["enum"]
-            if not isinstance(listed, list):
-                raise SchemaRefused(f"{site.path}.enum", "must be a list of values")
-            written.append(listed)
-        if "const" in site.schema:
-            written.append([site.schema["const"]])
-        for found in written:
-            # By their spelling: 1 and true are equal in Python and not in JSON.
-            keyed = {json.dumps(value, sort_keys=True): value for value in found}
-            values = keyed if values is None else {k: v for k, v in values.items() if k in keyed}
-    return None if values is None else list(values.values())
-
-
-def is_of(value: Any, types: frozenset[str]) -> bool:
-    """Whether a value is of one of these types."""
-    match value:
-        case None:
-            return "null" in types
-        case bool():
-            return "boolean" in types
-        case int():
-            return bool(types & {"number", "integer"})
-        case float():
-            return "number" in types or ("integer" in types and value.is_integer())
-        case str():
-            return "string" in types
-        case list():
-            return "array" in types
-        case _:
-            return "object" in types
-
-
-def judge_scalar(value: Any, path: str) -> None:
-    """Refuse a constant that would not reach LoRAX as it is.
-
-    Raises:
-        SchemaRefused: Its JSON reader has 64-bit integers and no lone surrogates, and gets the
-            last digit of long fractions wrong (serde_json without its `float_roundtrip`).
-    """
-    match value:
-        case str() if not _is_text(value):
-            raise SchemaRefused(path, f"{value!r} has half a surrogate pair, which is no text")
-        case int() if not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-            raise SchemaRefused(path, f"{value} does not fit into 64 bits")
-        case float() if not _is_short(value):
-            raise SchemaRefused(
-                path, f"{value} cannot be written exactly: over 15 digits, or past 1e22 or 1e-22"
-            )
-        case _:
-            pass
-
-
-def _is_short(value: float) -> bool:
-    """Whether every JSON reader, hasty ones included, reads this number as it is."""
-    if not isfinite(value):
-        return False
-    _, digits, exponent = Decimal(repr(value)).as_tuple()
-    return len(digits) <= 15 and isinstance(exponent, int) and abs(exponent) <= 22
-
-
 def judge_name(name: str, path: str) -> None:
     """Refuse a property name that LoRAX's compiler would spell as invalid JSON.
 
     Raises:
         SchemaRefused: It holds a quote, a backslash, a control character or half a surrogate pair.
     """
-    if _SPELLED_BADLY.isdisjoint(name) and _is_text(name):
+    if _SPELLED_BADLY.isdisjoint(name) and is_text(name):
         return
     raise SchemaRefused(
         path,
         f"the property name {name!r} cannot be enforced: LoRAX does not escape quotes, "
         "backslashes and control characters in names; rename it",
     )
-
-
-def _is_text(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def sized(sites: list[Site], keyword: str) -> list[tuple[Site, int]]:
@@ -236,7 +164,8 @@ def items(sites: list[Site]) -> tuple[list[list[Site]], list[Site]]:
                 for each in ([members[index]] if index < len(members) else _other_items(site))
             ]
         )
-    return leading, [each for site in sites for each in _other_items(site)]
+    others = [each for site in sites for each in _other_items(site)]
+    return leading, others or _never(sites, "unevaluatedItems")
 
 
 def _tuple_members(site: Site) -> list[Site]:
@@ -277,15 +206,38 @@ def properties(sites: list[Site]) -> list[str] | None:
 
 
 def member_sites(sites: list[Site], name: str) -> list[Site]:
-    """What a property must satisfy: its own schema, or what is said of additional ones."""
+    """What a property must satisfy: all that is said of its name, else of additional ones.
+
+    A pattern that cannot be judged is taken to match: a value that satisfies its schema too is
+    never wrong.
+    """
     found: list[Site] = []
     for site in sites:
+        own = [
+            site.under("patternProperties", schema, pattern)
+            for pattern, schema in patterned(site).items()
+            if fits(pattern, name) is not False
+        ]
         declared = site.schema.get("properties", {})
         if name in declared:
-            found.append(site.under("properties", declared[name], name))
-        elif "additionalProperties" in site.schema and not site.schema.get("patternProperties"):
-            found.append(site.under("additionalProperties", site.schema["additionalProperties"]))
-    return found
+            own.append(site.under("properties", declared[name], name))
+        if not own and "additionalProperties" in site.schema:
+            own.append(site.under("additionalProperties", site.schema["additionalProperties"]))
+        found += own
+    return found or _never(sites, "unevaluatedProperties")
+
+
+def _never(sites: list[Site], keyword: str) -> list[Site]:
+    """What may not be there because nothing else is said of it."""
+    return [site.under(keyword, False) for site in sites if site.schema.get(keyword) is False]
+
+
+def patterned(site: Site) -> Mapping[str, Any]:
+    """The schemas of names that match a pattern."""
+    patterns = site.schema.get("patternProperties", {})
+    if not isinstance(patterns, Mapping):
+        raise SchemaRefused(f"{site.path}.patternProperties", "must be an object of schemas")
+    return patterns
 
 
 def free_members(sites: list[Site]) -> list[Site]:
@@ -295,10 +247,11 @@ def free_members(sites: list[Site]) -> list[Site]:
     additional, and a value that satisfies both is never wrong.
     """
     found: list[Site] = []
+    said = {keyword for site in sites for keyword in site.schema}
+    if said.isdisjoint(("additionalProperties", "patternProperties")):
+        found += _never(sites, "unevaluatedProperties")
     for site in sites:
-        patterns = site.schema.get("patternProperties", {})
-        if not isinstance(patterns, Mapping):
-            raise SchemaRefused(f"{site.path}.patternProperties", "must be an object of schemas")
+        patterns = patterned(site)
         found += [
             site.under("patternProperties", schema, pattern) for pattern, schema in patterns.items()
         ]

@@ -1,13 +1,15 @@
 """The forms that lowered schemas are built from: the only ones that LoRAX's compiler is ever sent.
 
-What is notable about the compiler (outlines-core 0.1.14, src/json_schema/parsing.rs) stands beside
-the form that answers it. Every form is also true as plain JSON schema: no value that it lets a
+What is notable about the compiler (outlines 0.1.1, outlines/fsm/json_schema.py) stands beside the
+form that answers it; later ones, whose speller is in outlines-core, read every form alike. Every
+form is also true as plain JSON schema: no value that it lets a
 model write is one that a validator would refuse, escapes in patterns apart (`core.schema_strings`).
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from lorax_proxy.core.schema_patterns import literal
 from lorax_proxy.core.schema_strings import Spelling, free
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "any_of",
     "any_value",
     "closed_object",
+    "constants",
     "empty_array",
     "tuple_of",
 ]
@@ -62,12 +65,13 @@ def empty_array() -> dict[str, Any]:
 def closed_object(lowered: dict[str, Any], required: list[str]) -> dict[str, Any]:
     """An object with these properties and no others.
 
-    Where all of several properties are optional, the compiler spells each as the first that is
-    there with all others around it, optional again, and its automaton follows all of these rows at
-    once (3.5 s for eight strings). One alternative for each first property says the same in half
-    the space, and its first name tells the alternatives apart.
+    Where all properties are optional, the compiler writes their names without escaping them: `$id`
+    ends the whole batch, `a.b` admits a quote in place of its dot. And it spells each property as
+    the last that is there with all others around it, optional again, and its automaton follows all
+    of these rows at once (3.5 s for eight strings). One alternative for each first property says
+    the same in half the space, and its first name tells the alternatives apart.
     """
-    if required or len(lowered) < 2:
+    if required or not lowered:
         return _object_with(lowered, required)
     names = list(lowered)
     return {
@@ -88,6 +92,24 @@ def _object_with(lowered: dict[str, Any], required: list[str]) -> dict[str, Any]
         "required": required,
         "additionalProperties": False,
     }
+
+
+def constants(values: list[Any]) -> dict[str, Any]:
+    r"""One of these scalars.
+
+    The compiler writes what is not ASCII as ``\u`` escapes, and a model that must tell words apart by
+    their code points is lost; later compilers write it as it is. A pattern says the latter to all.
+    """
+    plain = [value for value in values if not isinstance(value, str) or _is_plain(value)]
+    others = [value for value in values if isinstance(value, str) and not _is_plain(value)]
+    results: list[dict[str, Any]] = [{"enum": plain}] if plain else []
+    if others:
+        results.append({"type": "string", "pattern": f"^(?:{'|'.join(map(literal, others))})$"})
+    return any_of(results)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "\x7f" not in text
 
 
 def tuple_of(members: list[dict[str, Any]]) -> dict[str, Any]:

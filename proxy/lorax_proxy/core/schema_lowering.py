@@ -9,30 +9,37 @@ from itertools import product
 from math import prod
 from typing import Any, Final
 
+from lorax_proxy.core.schema_constants import (
+    is_of,
+    judge_array,
+    judge_object,
+    judge_scalar,
+    unjudged,
+    values_of,
+)
 from lorax_proxy.core.schema_facts import (
     TYPES,
     free_members,
-    is_of,
     items,
     judge_name,
-    judge_scalar,
     member_sites,
     numeric,
+    patterned,
     properties,
     required_names,
     sized,
     small_range,
     types_of,
-    values_of,
 )
 from lorax_proxy.core.schema_forms import (
     any_of,
     any_value,
     closed_object,
+    constants,
     empty_array,
     tuple_of,
 )
-from lorax_proxy.core.schema_patterns import translate
+from lorax_proxy.core.schema_patterns import fits, translate
 from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site, flatten
 from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted
 
@@ -143,7 +150,9 @@ class Lowering:
         types = types_of(sites)
         values = values_of(sites)
         if values is not None:
-            return self._enumeration(values, types, path, depth)
+            # Types that other keywords only imply do not rule out a value that is written.
+            written = any("type" in site.schema for site in sites)
+            return self._enumeration(values, sites, types if written else None, path, depth)
         if types is None:
             return any_value(self.level.nesting)
         results: list[dict[str, Any]] = []
@@ -189,47 +198,69 @@ class Lowering:
     # Values
 
     def _enumeration(
-        self, values: list[Any], types: frozenset[str] | None, path: str, depth: int
+        self,
+        values: list[Any],
+        sites: list[Site],
+        types: frozenset[str] | None,
+        path: str,
+        depth: int,
     ) -> dict[str, Any]:
+        """The values that all other keywords leave."""
         fitting = [value for value in values if types is None or is_of(value, types)]
         if not fitting:
             raise Impossible(path, "no value of its enum or const is of its type")
         if len(fitting) > MAX_ENUM:
             raise SchemaRefused(path, f"more than {MAX_ENUM} values in one enum")
-        scalars = [value for value in fitting if not isinstance(value, dict | list)]
-        results: list[dict[str, Any]] = []
-        if scalars:
-            for value in scalars:
-                judge_scalar(value, path)
-            results.append({"enum": scalars})
-        results += [
-            self._constant(value, path, depth)
-            for value in fitting
-            if isinstance(value, dict | list)
-        ]
-        return any_of(results)
+        scalars: list[Any] = []
+        containers: list[dict[str, Any]] = []
+        impossible: Impossible | None = None
+        for value in fitting:
+            try:
+                match value:
+                    case dict():
+                        containers.append(self._constant_object(value, sites, path, depth))
+                    case list():
+                        containers.append(self._constant_array(value, sites, path, depth))
+                    case _:
+                        judge_scalar(value, path)
+                        for site, keyword in unjudged(value, sites):
+                            self._drop(site, keyword)
+                        scalars.append(value)
+            except Impossible as found:
+                impossible = impossible or found
+        if impossible and not scalars and not containers:
+            raise impossible
+        return any_of([*([constants(scalars)] if scalars else []), *containers])
 
-    def _constant(self, value: Any, path: str, depth: int) -> dict[str, Any]:
+    def _constant_object(
+        self, value: dict[str, Any], sites: list[Site], path: str, depth: int
+    ) -> dict[str, Any]:
         """A value spelled out: the compiler knows no objects and arrays as constants."""
-        self.nodes += 1
-        if depth > MAX_DEPTH:
-            raise SchemaRefused(path, f"nested deeper than {MAX_DEPTH} levels")
-        match value:
-            case dict():
-                for name in value:
-                    judge_name(name, path)
-                return closed_object(
-                    {
-                        name: self._constant(member, path, depth + 1)
-                        for name, member in value.items()
-                    },
-                    list(value),
-                )
-            case list():
-                return tuple_of([self._constant(member, path, depth + 1) for member in value])
-            case _:
-                judge_scalar(value, path)
-                return {"enum": [value]}
+        judge_object(value, sites, path)
+        for name in value:
+            judge_name(name, path)
+        members = {
+            name: [*member_sites(sites, name), Site({"const": member}, path)]
+            for name, member in value.items()
+        }
+        self._drop_patterns(sites)
+        return closed_object(
+            {name: self.conjunction(each, depth + 1) for name, each in members.items()},
+            list(members),
+        )
+
+    def _constant_array(
+        self, value: list[Any], sites: list[Site], path: str, depth: int
+    ) -> dict[str, Any]:
+        judge_array(value, sites, path)
+        leading, rest = items(sites)
+        leading += [rest] * (len(value) - len(leading))
+        return tuple_of(
+            [
+                self.conjunction([*each, Site({"const": member}, path)], depth + 1)
+                for each, member in zip(leading, value, strict=False)
+            ]
+        )
 
     def _number(self, name: str, sites: list[Site], path: str) -> dict[str, Any]:
         bounds = numeric(sites)
@@ -347,9 +378,10 @@ class Lowering:
         declared = properties(sites)
         if declared is None and not required:
             return self._free_object(sites, path, depth)
-        self._drop_counts(sites, len(required), len(declared or ()))
         names: list[str] = [*(declared or ())]
         names += [name for name in required if name not in names]
+        self._drop_counts(sites, len(required), len(names))
+        self._drop_patterns(sites)
         lowered: dict[str, Any] = {}
         for name in names:
             judge_name(name, path)
@@ -397,11 +429,19 @@ class Lowering:
             raise Impossible(path, "it must have properties, but none is allowed")
         return closed_object({}, [])
 
+    def _drop_patterns(self, sites: list[Site]) -> None:
+        """Of names that are known it is known which patterns they match, where one can be read."""
+        for site in sites:
+            if any(fits(pattern, "") is None for pattern in patterned(site)):
+                self._drop(site, "patternProperties")
+
     def _drop_counts(self, sites: list[Site], least: int, most: int) -> None:
         for site, size in sized(sites, "minProperties"):
             if size > least:
                 self._drop(site, "minProperties")
         for site, size in sized(sites, "maxProperties"):
+            if size < least:
+                raise Impossible(site.path, "maxProperties is smaller than the list of required")
             if size < most:
                 self._drop(site, "maxProperties")
 

@@ -11,6 +11,7 @@ expression becomes its JSON spelling, and an end without an anchor becomes any s
 What cannot be read (`core.regex_tree`) or makes too large an automaton has no form.
 """
 
+import json
 from functools import lru_cache
 from typing import Final
 
@@ -21,12 +22,13 @@ from lorax_proxy.core.regex_tree import (
     Node,
     Repeated,
     Sequence,
+    matches,
     parse,
     positions,
     states,
 )
 
-__all__ = ["translate"]
+__all__ = ["fits", "literal", "translate", "wide_places"]
 
 # A real pattern has twenty or thirty.
 _MOST_POSITIONS: Final = 128
@@ -51,11 +53,24 @@ def translate(pattern: str) -> str | None:
     node = Alternatives(tuple(_whole(branch) for branch in branches))
     if positions(node) > _MOST_POSITIONS or states(node, _MOST_STATES) is None:
         return None
-    if _wide(node) > _MOST_WIDE:
+    if wide_places(node) > _MOST_WIDE:
         return None
     if len({point for point in _points(node) if point > 0x7F}) > _MOST_FOREIGN:
         return None
     return f"^(?:{'|'.join(map(_spell, node.options))})$"
+
+
+def fits(pattern: str, text: str) -> bool | None:
+    """Whether a pattern matches a text that is known; None where the pattern cannot be judged."""
+    branches = parse(pattern)
+    if branches is None or sum(positions(each.inner) for each in branches) > _MOST_POSITIONS:
+        return None
+    return matches(branches, text)
+
+
+def literal(text: str) -> str:
+    """An expression that one string matches, as its JSON text without the quotes."""
+    return "".join(map(_literal, map(ord, json.dumps(text, ensure_ascii=False)[1:-1])))
 
 
 def _whole(branch: Branch) -> Node:
@@ -68,15 +83,18 @@ def _whole(branch: Branch) -> Node:
     return Sequence(tuple(parts))
 
 
-def _wide(node: Node) -> int:
-    """How many wide places an expression has when repetition is spelled out."""
+def wide_places(node: Node) -> int:
+    """How many wide places an expression has when repetition is spelled out.
+
+    A wide place is one where nearly every token of a vocabulary fits.
+    """
     match node:
         case Characters(points, negated):
             return int(negated or len(points) >= _WIDE)
         case Sequence(parts) | Alternatives(parts):
-            return sum(map(_wide, parts))
+            return sum(map(wide_places, parts))
         case Repeated(inner, least, most):
-            return _wide(inner) * max(1, least if most is None else most)
+            return wide_places(inner) * max(1, least if most is None else most)
 
 
 def _points(node: Node) -> frozenset[int]:

@@ -17,7 +17,7 @@ Its own formats are not used: ``time`` admits a backslash before the fraction (`
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["CHARACTER", "FORMATS", "RAW", "SIMPLE_ESCAPE", "Spelling", "counted", "free"]
+__all__ = ["CHARACTER", "FORMATS", "RAW", "SIMPLE_ESCAPE", "Spelling", "counted", "free", "is_text"]
 
 RAW: Final = r'[^"\\\x00-\x1F]'
 SIMPLE_ESCAPE: Final = r'\\["\\/bfnrt]'
@@ -59,6 +59,11 @@ def counted(least: int, most: int | None, spelling: Spelling) -> str:
         # One spelling throughout: where two meet, the compiler cannot tell the counted part's end.
         return f"^(?:{CHARACTER[Spelling.SHORT]}){{{least},}}$"
     return f"^(?:{CHARACTER[spelling]}){'+' if least else '*'}$"
+
+
+def is_text(text: str) -> bool:
+    """Whether a text is Unicode: without half a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 _YEAR: Final = "[1-9][0-9]{3}"

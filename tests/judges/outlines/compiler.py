@@ -1,10 +1,16 @@
 """LoRAX's schema compiler as a child process: one JSON request a line, one JSON answer a line.
 
 It does what `OutlinesLogitsProcessor.compile_fsm` does up to the model's vocabulary
-(server/lorax_server/utils/logits_process.py:570): outlines-core spells the schema as a regular
+(server/lorax_server/utils/logits_process.py:570): outlines spells the schema as a regular
 expression, interegular builds its automaton and minimises it. Then it walks the automaton at random
 to sample texts that a model could write, or says whether it accepts given ones. A recursive schema
 ends this process, and that is why it is one.
+
+Two programs spell schemas. LoRAX's image has outlines 0.1.1 (server/requirements.txt:88), whose
+`build_regex_from_schema` is Python of its own; every later outlines leaves that to outlines-core,
+in Rust (and LoRAX cannot import it from there yet). The first is asked. The second must say the
+same, or something that its automaton cannot tell from it, so that nothing that is sent hangs on a
+quirk of either.
 """
 
 import json
@@ -12,18 +18,41 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import distribution
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 import interegular
 from interegular.fsm import FSM, anything_else
-from outlines_core.fsm.json_schema import build_regex_from_schema
+from outlines_core.fsm.json_schema import build_regex_from_schema as spelled_in_rust
 
+# How deep LoRAX's own calls stand when it compiles is not known; a tenth of what Python allows.
+MOST_CALLS = 900
 # What stands for "any other character" in a sample: two to four bytes, separators, DEL.
 OTHERS = "é世😀\u2028\x7f\x9f ~"
 
 
+def outlines_speller() -> Callable[[str], str]:
+    """`outlines.fsm.json_schema.build_regex_from_schema`, without torch and all else around it.
+
+    The module is loaded from its file: `import outlines` imports every model library there is.
+    """
+    path = distribution("outlines").locate_file("outlines/fsm/json_schema.py")
+    spec = spec_from_file_location("outlines_fsm_json_schema", str(path))
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    speller: Callable[[str], str] = module.build_regex_from_schema
+    return speller
+
+
+spelled = outlines_speller()
+
+
 def main() -> None:
     """Answer until the input ends."""
+    sys.setrecursionlimit(MOST_CALLS)
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -37,13 +66,15 @@ def main() -> None:
 def compiled(request: dict[str, Any]) -> dict[str, Any]:
     """Compile a schema; sample texts, judge texts."""
     # LoRAX's caller names no white space pattern: at most one space.
-    expression = build_regex_from_schema(json.dumps(request["schema"]), None)
+    expression = spelled(json.dumps(request["schema"]))
+    other = spelled_in_rust(json.dumps(plain_numbers(request["schema"])), None)
     begun = time.process_time()
     automaton = interegular.parse_pattern(expression).to_fsm().reduce()
     seconds = time.process_time() - begun
     distances = distances_to_end(automaton)
     return {
         "regex": expression,
+        "agreed": agreed(spelled(json.dumps(plain_numbers(request["schema"]))), other),
         "seconds": seconds,
         "states": len(automaton.states),
         "samples": [
@@ -52,6 +83,27 @@ def compiled(request: dict[str, Any]) -> dict[str, Any]:
         ],
         "accepted": [automaton.accepts(text) for text in request.get("texts", ())],
     }
+
+
+def plain_numbers(schema: Any) -> Any:
+    """A schema without the numbers that the spellers write in two right ways: 1e-05, 0.00001."""
+    match schema:
+        case dict():
+            return {key: plain_numbers(value) for key, value in schema.items()}
+        case list():
+            return [plain_numbers(value) for value in schema]
+        case float() if "e" in repr(schema):
+            return 0.5
+        case _:
+            return schema
+
+
+def agreed(one: str, other: str) -> bool:
+    """Whether two expressions are one, or match the same texts."""
+    if one == other:
+        return True
+    automata = [interegular.parse_pattern(each).to_fsm().reduce() for each in (one, other)]
+    return bool(automata[0].symmetric_difference(automata[1]).empty())
 
 
 def distances_to_end(automaton: FSM) -> dict[Any, int]:

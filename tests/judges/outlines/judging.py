@@ -42,6 +42,7 @@ class Compiler:
             self.close()
             return {"error": f"no answer in {PATIENCE} seconds, or the compiler died"}
         answer: dict[str, Any] = json.loads(line)
+        assert answer.get("agreed", True), f"two spellers read this in two ways: {schema}"
         return answer
 
     @staticmethod

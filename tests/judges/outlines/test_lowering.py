@@ -90,7 +90,19 @@ LEAVES = st.one_of(
     STRINGS,
     NUMBERS,
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {}, True, False]),
-    st.lists(CONSTANTS, min_size=1, max_size=4).map(lambda values: {"enum": values}),
+    st.builds(
+        lambda values, more: {"enum": values, **more},
+        st.lists(CONSTANTS, min_size=1, max_size=4),
+        st.one_of(
+            st.just({}),
+            PATTERNS.map(lambda pattern: {"pattern": pattern}),
+            sized("minLength", "maxLength", 4),
+            sized("minimum", "maximum", 4),
+            sized("minItems", "maxItems", 3),
+            st.just({"required": ["a"], "additionalProperties": {"type": "string"}}),
+            st.just({"items": {"type": "number"}, "uniqueItems": True}),
+        ),
+    ),
     CONSTANTS.map(lambda value: {"const": value}),
     st.lists(
         st.sampled_from(["string", "integer", "number", "null", "boolean", "array", "object"]),
@@ -118,7 +130,13 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             st.just({}),
             st.one_of(inner, st.booleans()).map(lambda extra: {"additionalProperties": extra}),
             sized("minProperties", "maxProperties", 5),
-            st.just({"patternProperties": {"^x": {"type": "integer"}}}),
+            st.builds(
+                lambda pattern, schema, more: {"patternProperties": {pattern: schema}, **more},
+                st.sampled_from(["^x", "a", "[.]"]),
+                inner,
+                st.sampled_from([{}, {"additionalProperties": False}]),
+            ),
+            st.just({"unevaluatedProperties": False}),
             st.just({"title": "T", "description": "D", "default": {}, "examples": [{}]}),
         ),
     )
@@ -131,7 +149,7 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lambda item, sizes, more: {"type": "array", "items": item, **sizes, **more},
         inner,
         sized("minItems", "maxItems", 4),
-        st.sampled_from([{}, {"uniqueItems": True}]),
+        st.sampled_from([{}, {"uniqueItems": True}, {"unevaluatedItems": False}]),
     )
     tuples = st.builds(
         lambda members, sizes, more: {"type": "array", "prefixItems": members, **sizes, **more},
@@ -143,7 +161,19 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lambda keyword, members, more: {keyword: members, **more},
         st.sampled_from(["anyOf", "oneOf", "allOf"]),
         st.lists(inner, min_size=1, max_size=2),
-        st.sampled_from([{}, {"type": "object"}, {"type": "string"}, {"required": ["a"]}]),
+        st.sampled_from(
+            [
+                {},
+                {"type": "object"},
+                {"type": "string"},
+                {"required": ["a"]},
+                {"minLength": 2},
+                {"maximum": 3},
+                {"minItems": 1},
+                {"unevaluatedProperties": False},
+                {"unevaluatedItems": False},
+            ]
+        ),
     )
     shaped = st.builds(
         lambda base, more: {**base, **more} if isinstance(base, dict) else base,
@@ -248,9 +278,22 @@ def test_any_object_may_be_nested_and_hold_line_breaks(compiler: Compiler) -> No
 @pytest.mark.parametrize(
     "name", ["a.b", "x-y", "a b", "ü", "(a|b)", "#&~", "[x]", "$^", "a'b", "?*+{}", "%<>=@`,:;!/"]
 )
-def test_names_with_metacharacters_are_spelled_as_they_are(compiler: Compiler, name: str) -> None:
-    """A property name stands for itself in the compiled expression."""
+@pytest.mark.parametrize("required", [True, False])
+def test_names_with_metacharacters_are_spelled_as_they_are(
+    compiler: Compiler, name: str, required: bool
+) -> None:
+    """A property name stands for itself in the compiled expression, and for nothing else."""
     schema = {"type": "object", "properties": {name: {"type": "null"}}, "required": [name]}
+    if not required:
+        del schema["required"]
     lowered = lower(schema, path="s", strict=True).schema
-    answer = compiler.ask(lowered, texts=[json.dumps({name: None}, ensure_ascii=False)])
-    assert answer["accepted"] == [True]
+    texts = [json.dumps({each: None}, ensure_ascii=False) for each in (name, "x" * len(name))]
+    assert compiler.ask(lowered, texts=texts)["accepted"] == [True, False]
+
+
+@pytest.mark.parametrize("value", ["é", "中文", 'a"\\b', "\t\x01\x7f\u2028", "(a|b)*", "😀 ~#&-"])
+def test_constants_are_spelled_as_they_are(compiler: Compiler, value: str) -> None:
+    """What is not ASCII is written raw, as models write it, and not as escapes."""
+    lowered = lower({"enum": [value, "other"]}, path="s", strict=True).schema
+    texts = [json.dumps(each, ensure_ascii=False) for each in (value, "other", value + "x")]
+    assert compiler.ask(lowered, texts=texts)["accepted"] == [True, True, False]

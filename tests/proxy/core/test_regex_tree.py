@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lorax_proxy.core.regex_tree import (
@@ -11,6 +11,7 @@ from lorax_proxy.core.regex_tree import (
     Characters,
     Repeated,
     Sequence,
+    matches,
     parse,
     positions,
     states,
@@ -84,3 +85,26 @@ def test_what_is_read_is_an_expression_elsewhere_too(expression: str) -> None:
     if parse(expression) is not None:
         # Python calls some of it ambiguous in future versions; it reads it all the same.
         re.compile(expression)
+
+
+@pytest.mark.law
+@given(
+    st.text(st.sampled_from("ab(|)*+?^${2}."), max_size=10),
+    st.text(st.sampled_from("ab\n"), max_size=6),
+)
+def test_an_expression_matches_where_python_says(expression: str, text: str) -> None:
+    """Anywhere in the text, and at its ends where it is anchored."""
+    branches = parse(expression)
+    assume(branches is not None)
+    assert branches is not None
+    # ECMA-262's `.` and `$`: Python's `$` also matches before a last line break.
+    python = expression.replace("$", r"\Z")
+    assert matches(branches, text) == (re.search(python, text) is not None)
+
+
+def test_matching_takes_no_longer_for_hostile_expressions() -> None:
+    """What an engine that tries one way after the other would follow for years."""
+    branches = parse("^(a|a)*(a*)*b$")
+    assert branches is not None
+    assert not matches(branches, "a" * 200)
+    assert matches(branches, "a" * 200 + "b")

@@ -6,10 +6,8 @@ import pytest
 
 from lorax_proxy.core.schema_facts import (
     free_members,
-    is_of,
     items,
     judge_name,
-    judge_scalar,
     member_sites,
     numeric,
     properties,
@@ -17,7 +15,6 @@ from lorax_proxy.core.schema_facts import (
     sized,
     small_range,
     types_of,
-    values_of,
 )
 from lorax_proxy.core.schema_sites import SchemaRefused, Site
 
@@ -41,45 +38,6 @@ def sites(*schemas: Any) -> list[Site]:
 def test_types_are_intersected_or_implied(schemas: list[Any], types: set[str] | None) -> None:
     """A written type counts; without any, the other keywords tell."""
     assert types_of(sites(*schemas)) == types
-
-
-def test_values_are_intersected_in_order() -> None:
-    """By their JSON spelling, in which 1 and true differ."""
-    assert values_of(sites({"enum": [3, 1, True]}, {"enum": [True, 1]})) == [1, True]
-    assert values_of(sites({"enum": [1, 2]}, {"const": 2})) == [2]
-    assert values_of(sites({})) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "types"),
-    [
-        (None, {"null"}),
-        (True, {"boolean"}),
-        (1, {"integer", "number"}),
-        (1.0, {"integer", "number"}),
-        (1.5, {"number"}),
-        ("a", {"string"}),
-        ([], {"array"}),
-        ({}, {"object"}),
-    ],
-)
-def test_values_know_their_types(value: Any, types: set[str]) -> None:
-    """As JSON Schema has them: a whole fraction is an integer."""
-    every = ("object", "array", "string", "number", "integer", "boolean", "null")
-    assert {name for name in every if is_of(value, frozenset({name}))} == types
-
-
-@pytest.mark.parametrize("value", ["\ud800", 2**64, -(2**63) - 1, float("inf"), 1e300, 0.1 + 0.2])
-def test_constants_that_would_change_on_the_way_are_refused(value: Any) -> None:
-    """LoRAX's reader is 64-bit, strict about text and hasty about fractions."""
-    with pytest.raises(SchemaRefused):
-        judge_scalar(value, "s")
-
-
-@pytest.mark.parametrize("value", ["é😀\n", 2**64 - 1, -(2**63), 0.1, 1e22, True, None])
-def test_other_constants_pass(value: Any) -> None:
-    """What arrives as it is may be sent."""
-    judge_scalar(value, "s")
 
 
 def test_names_are_judged_by_their_spelling() -> None:
@@ -156,6 +114,37 @@ def test_properties_meet_what_others_say_of_them() -> None:
         "s1.additionalProperties",
     ]
     assert properties(sites({})) is None
+
+
+def test_a_known_name_meets_the_patterns_that_match_it() -> None:
+    """And those that nobody can read; additional properties are those that nothing names."""
+    schema = {
+        "properties": {"xa": {}},
+        "patternProperties": {"^x": {}, "y$": {}, "(?=z)": {}},
+        "additionalProperties": False,
+    }
+    found = {
+        name: [each.path.removeprefix("s0.") for each in member_sites(sites(schema), name)]
+        for name in ("xa", "y", "a")
+    }
+    assert found == {
+        "xa": ["patternProperties.^x", "patternProperties.(?=z)", "properties.xa"],
+        "y": ["patternProperties.y$", "patternProperties.(?=z)"],
+        "a": ["patternProperties.(?=z)"],
+    }
+    del schema["patternProperties"]
+    assert [each.path for each in member_sites(sites(schema), "a")] == ["s0.additionalProperties"]
+
+
+def test_what_nobody_evaluates_is_not_there() -> None:
+    """`unevaluatedProperties: false` closes an object of which nothing else is said."""
+    closed = {"unevaluatedProperties": False, "unevaluatedItems": False}
+    assert [each.schema for each in free_members(sites(closed))] == [False, True]
+    assert [each.schema for each in member_sites(sites(closed), "a")] == [False]
+    assert [each.schema for each in items(sites(closed))[1]] == [False]
+    beside = sites(closed, {"additionalProperties": {}, "items": {}})
+    assert False not in [each.schema for each in free_members(beside)]
+    assert [each.schema for each in items(beside)[1]] == [{}]
 
 
 def test_patterned_properties_hold_for_every_name() -> None:

@@ -11,6 +11,7 @@ from lorax_proxy.core.schema_forms import (
     any_of,
     any_value,
     closed_object,
+    constants,
     empty_array,
     tuple_of,
 )
@@ -33,6 +34,8 @@ def accepts(schema: Any, value: Any) -> bool:
         (JSON_OBJECT, [{}, {"a": {"b": [1]}}], ["a", [], {"a": {"b": {"c": {}}}}]),
         (closed_object({"a": NULL}, ["a"]), [{"a": None}], [{}, {"a": 1}, {"a": None, "b": 1}]),
         (closed_object({}, []), [{}], [{"a": 1}]),
+        (closed_object({"$id": NULL}, []), [{}, {"$id": None}], [{"a": 1}]),
+        (constants(["a", 1, "é", "a.b"]), ["a", 1, "é", "a.b"], ["e", "aéb", 2]),
         (
             closed_object({"a": NULL, "b": INTEGER, "c": NULL}, []),
             [{}, {"a": None}, {"b": 1}, {"c": None}, {"a": None, "c": None}],
@@ -54,6 +57,13 @@ def test_optional_properties_are_told_apart_by_the_first_one() -> None:
     alternatives = closed_object({"a": NULL, "b": NULL}, [])["anyOf"]
     assert [each["required"] for each in alternatives] == [["a"], ["b"], []]
     assert [list(each["properties"]) for each in alternatives] == [["a", "b"], ["b"], []]
+
+
+def test_no_object_has_only_optional_properties() -> None:
+    """LoRAX's compiler would not escape their names, and `$id` would end a batch."""
+    for names in (["$id"], ["a.b", "(c|"], ["a", "b", "c"]):
+        for each in closed_object(dict.fromkeys(names, NULL), [])["anyOf"]:
+            assert bool(each["properties"]) == bool(each["required"])
 
 
 def test_alternatives_stand_once_and_in_one_row() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.schema_patterns import translate
+from lorax_proxy.core.regex_tree import parse
+from lorax_proxy.core.schema_patterns import fits, literal, translate, wide_places
 
 # pattern -> texts that match it, texts that do not
 READ: dict[str, tuple[list[str], list[str]]] = {
@@ -129,3 +130,26 @@ def test_translated_and_original_agree(pieces: list[str], start: str, end: str, 
     # Python's `$` also matches before a last line break, ECMA-262's does not.
     expected = re.search(start + inner + (r"\Z" if end else ""), text) is not None
     assert accepts(translated, text) == expected
+
+
+def test_a_known_text_is_judged() -> None:
+    """By patterns that are read and not too large; of others nothing is known."""
+    assert fits("^a+$", "aa") is True
+    assert fits("b", "aa") is False
+    assert fits("(?=a)", "a") is None
+    assert fits("(a{100}){100}", "a") is None
+
+
+@pytest.mark.parametrize("text", ["", "a", 'é"\\|', "\n\t\x01\x7f", "a.b*(c)-d", "😀"])
+def test_a_literal_is_its_own_json_text(text: str) -> None:
+    """Metacharacters stand for themselves, and what JSON escapes is escaped."""
+    spelled = json.dumps(text, ensure_ascii=False)[1:-1]
+    assert re.fullmatch(literal(text), spelled)
+    assert parse(f"^(?:{literal(text)})$") is not None
+
+
+def test_wide_places_are_counted_as_they_are_written_out() -> None:
+    """Nearly every token fits what is excluded from little; few fit a digit."""
+    branches = parse("^(?:[^a]{3}[0-9]|.*x|[a-z]){2}$")
+    assert branches is not None
+    assert wide_places(branches[0].inner) == 2 * (3 + 1 + 1)

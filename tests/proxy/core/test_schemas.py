@@ -57,6 +57,59 @@ FORMS: list[tuple[Any, Any]] = [
     ({"enum": ["a", 1, None]}, {"enum": ["a", 1, None]}),
     ({"type": "string", "enum": ["a", 1]}, {"enum": ["a"]}),
     ({"const": True}, {"enum": [True]}),
+    ({"const": "é"}, {"type": "string", "pattern": "^(?:é)$"}),
+    (
+        {"enum": ["a", "中文\n", 1, "\x7f|"]},
+        {
+            "anyOf": [
+                {"enum": ["a", 1]},
+                {"type": "string", "pattern": r"^(?:中文\x5Cn|\x7F\x7C)$"},
+            ]
+        },
+    ),
+    ({"enum": ["a", "bb"], "minLength": 2}, {"enum": ["bb"]}),
+    ({"enum": [1, "a"], "minLength": 1}, {"enum": [1, "a"]}),
+    (
+        {"const": {"a": [1, 2]}, "properties": {"a": {"items": {"enum": [2, 1]}}}},
+        closed(
+            {
+                "a": {
+                    "type": "array",
+                    "prefixItems": [{"enum": [1]}, {"enum": [2]}],
+                    "items": False,
+                    "minItems": 2,
+                }
+            },
+            ["a"],
+        ),
+    ),
+    (
+        {"enum": [{"a": 1}, {"a": "x"}], "required": ["a"], "additionalProperties": INTEGER},
+        closed({"a": {"enum": [1]}}, ["a"]),
+    ),
+    (
+        {"enum": [[1, 1], [1, 2.0], {}], "uniqueItems": True, "required": ["a"]},
+        {
+            "type": "array",
+            "prefixItems": [{"enum": [1]}, {"enum": [2.0]}],
+            "items": False,
+            "minItems": 2,
+        },
+    ),
+    (
+        {
+            "properties": {"xa": {}, "a": {"type": "null"}},
+            "patternProperties": {"^x": {"type": "integer"}},
+            "required": ["xa", "a"],
+        },
+        closed({"xa": INTEGER, "a": NULL}, ["xa", "a"]),
+    ),
+    ({"type": "object", "unevaluatedProperties": False}, closed({}, [])),
+    ({"type": "array", "unevaluatedItems": False}, {"type": "array", "maxItems": 0}),
+    (
+        {"const": {"é": "é"}},
+        closed({"é": {"type": "string", "pattern": "^(?:é)$"}}, ["é"]),
+    ),
     ({"enum": [1, True]}, {"enum": [1, True]}),
     ({"const": {"a": 1}}, closed({"a": {"enum": [1]}}, ["a"])),
     (
@@ -82,7 +135,10 @@ FORMS: list[tuple[Any, Any]] = [
     ({"type": "object", "additionalProperties": False}, closed({}, [])),
     ({"type": "object", "maxProperties": 0}, closed({}, [])),
     ({"type": "object", "properties": {}}, closed({}, [])),
-    ({"properties": {"a": {"type": "integer"}}}, closed({"a": INTEGER}, [])),
+    (
+        {"properties": {"a": {"type": "integer"}}},
+        {"anyOf": [closed({"a": INTEGER}, ["a"]), closed({}, [])]},
+    ),
     (
         {"type": "object", "properties": {"b": {"type": "null"}, "a": {"type": "integer"}}},
         {
@@ -120,8 +176,11 @@ FORMS: list[tuple[Any, Any]] = [
     ({"anyOf": [False, {"type": "null"}]}, NULL),
     ({"allOf": [{"type": "integer"}], "description": "D"}, INTEGER),
     (
-        {"allOf": [{"properties": {"a": {}}}, {"properties": {"a": {"type": "null"}}}]},
-        closed({"a": NULL}, []),
+        {
+            "allOf": [{"properties": {"a": {}}}, {"properties": {"a": {"type": "null"}}}],
+            "required": ["a"],
+        },
+        closed({"a": NULL}, ["a"]),
     ),
     (
         {
@@ -198,7 +257,10 @@ REFUSALS: list[tuple[Any, str, str]] = [
     ({"type": "integer", "minimum": 3, "maximum": 2}, "s", "no integer lies between"),
     ({"allOf": [{"type": "null"}, {"type": "string"}]}, "s", "its types exclude one another"),
     ({"type": "string", "enum": [1]}, "s", "no value of its enum or const is of its type"),
+    ({"anyOf": [{"enum": [1]}, {"enum": ["a"]}], "maximum": 0, "type": "integer"}, "s.maximum", ""),
+    ({"const": [], "minItems": 1}, "s.minItems", "a constant is smaller"),
     ({"minItems": 2, "maxItems": 1}, "s", "minItems is larger than maxItems"),
+    ({"required": ["a"], "maxProperties": 0}, "s", "maxProperties is smaller than the list"),
     ({"minLength": 2, "maxLength": 1}, "s", "maxLength is smaller than minLength"),
     ({"type": "strng"}, "s.type", "'strng' is no type; types are object"),
     ({"properties": []}, "s.properties", "must be an object of schemas"),
@@ -250,6 +312,11 @@ DROPPED: list[tuple[Any, tuple[str, ...]]] = [
     ({"type": "integer", "minimum": 0}, ("s.minimum",)),
     ({"type": "number", "minimum": 0, "maximum": 1}, ("s.minimum", "s.maximum")),
     ({"type": "integer", "multipleOf": 5}, ("s.multipleOf",)),
+    ({"properties": {"a": {}}, "required": ["b"], "maxProperties": 1}, ("s.maxProperties",)),
+    ({"enum": ["a"], "pattern": "(?=a)", "format": "date"}, ("s.format", "s.pattern")),
+    ({"properties": {"a": {}}, "patternProperties": {"^x": {}}}, ()),
+    ({"properties": {"a": {}}, "patternProperties": {"(?=x)": {}}}, ("s.patternProperties",)),
+    ({"properties": {"a": {}}, "required": ["b"], "maxProperties": 2}, ()),
     ({"type": "string", "format": "uri"}, ("s.format",)),
     ({"type": "string", "pattern": "(?=a)"}, ("s.pattern",)),
     ({"type": "string", "pattern": "^a$", "format": "date"}, ("s.format",)),
