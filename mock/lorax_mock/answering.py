@@ -3,44 +3,39 @@
 * A stream's status line and headers leave before anything is checked (router/src/server.rs:930), so
   refusals become events.
 * A concurrency permit is taken without waiting and held until the answer or stream has ended.
-* A client that leaves is noticed between events, and ends its own generation.
+* A client that leaves is noticed between events, and its sequence leaves the shard with its next token.
+* What is said is decided at once; when it is said is the shard's business (`batching`), or a script's.
 """
 
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.asked import Asked, ask
 from lorax_mock.axum import JSON, ClientLeft, Exchange, Header
+from lorax_mock.batching import Batcher, Ticket, Work, read_meeting
 from lorax_mock.engine import generate, pick_best, request_key, server_seed
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
 from lorax_mock.faults import Act, Close, Fault, Send, Stall, mangle
 from lorax_mock.headers import echoed, measured
 from lorax_mock.journal import Journal
 from lorax_mock.metrics import Metrics
-from lorax_mock.pace import Watch, breathe, clock, pause
+from lorax_mock.pace import Silence, Watch, breathe, clock, pause
 from lorax_mock.replies import encode_error, sse
 from lorax_mock.rulebook import Rulebook
-from lorax_mock.scheduler import Done, Job, Shard
 from lorax_mock.script_file import ScriptFile
-from lorax_mock.settings import Settings
+from lorax_mock.settings import Costs, Settings
 from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import Valid, adapter_ids, check_before_permit, validate
+from lorax_mock.validation import adapter_ids, check_before_permit, validate
 from lorax_mock.wire import Generated, GenerateRequest, Token
 
 __all__ = ["Answering", "Encode", "EncodeEvent"]
 
-_FAIRNESS: Final = 64
-"""Events after which an unpaced stream lets others have the loop."""
-
 _OCCURRENCES: Final = 100_000
 """Sampled requests whose repetitions are counted; then counting starts anew."""
-
-_DONE: Final = 2_000
-"""Finished jobs that the schedule shows."""
 
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
@@ -55,6 +50,34 @@ EncodeEvent = Callable[[Token, Generated | None], bytes]
 """A token, with the whole at the last one, into a framed event."""
 
 
+@dataclass(slots=True)
+class _Ran:
+    """What a request gets, and when: by the shard (`tickets`), or as a script says (`times`)."""
+
+    sequences: list[Generated]
+    tickets: list[Ticket]
+    times: list[Timing]
+
+    @property
+    def timing(self) -> Timing:
+        """Of the first sequence, which is done."""
+        if self.times:
+            return self.times[0]
+        done = self.tickets[0].done
+        assert done is not None  # noqa: S101 - its last token was sent
+        return timing_of(done)
+
+    @property
+    def entered(self) -> bool:
+        """Whether the shard knows them, and they wait for nobody else."""
+        return all(ticket.entered for ticket in self.tickets)
+
+    def drop(self) -> None:
+        """The client has left."""
+        for ticket in self.tickets:
+            ticket.drop()
+
+
 class Answering:
     """What a mock has and knows, and how it answers."""
 
@@ -67,12 +90,10 @@ class Answering:
         self.rulebook = Rulebook()
         self.script_file: ScriptFile | None = None
         self._permits = settings.limits.max_concurrent_requests
-        self._occurrences: dict[bytes, int] = {}
-        self.shard = Shard(
-            settings.limits, settings.costs, memory=settings.memory, loads=settings.loads
-        )
-        self.done: deque[Done] = deque(maxlen=_DONE)
-        self._jobs = 0
+        self._occurrences: dict[tuple[str, bytes], int] = {}
+        """How often a session asked the same without a seed."""
+
+        self.batcher = Batcher(settings, self.metrics)
 
     def spoken(self, refusal: Refusal) -> tuple[int, bytes]:
         """Status and JSON of a refusal, counted."""
@@ -101,6 +122,18 @@ class Answering:
             now=clock(),
         )
 
+    def renew(self, session: str) -> None:
+        """As new: a session's rules, calls and entries; or everything, with a shard that has done nothing."""
+        self.rulebook.reset(session)
+        self.journal.clear(session)
+        if session:
+            for place in [place for place in self._occurrences if place[0] == session]:
+                del self._occurrences[place]
+            return
+        self._occurrences.clear()
+        if self.batcher.renew():
+            self.catalogue = Catalogue(self.settings)
+
     @contextmanager
     def permits(self, count: int) -> Generator[None]:
         """Permits for the time of an answer; raises LoraxRefusal (429) at once."""
@@ -112,7 +145,8 @@ class Answering:
         finally:
             self._permits += count
 
-    def _run(self, asked: Asked, count: int = 1) -> list[tuple[Generated, Timing]]:
+    async def _run(self, asked: Asked, count: int = 1) -> "_Ran":
+        """Sequences, and their way through the shard begun."""
         request = asked.request
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
@@ -123,7 +157,7 @@ class Answering:
         try:
             identity, persona = self.catalogue.open(parameters, token)
         except LoraxRefusal:
-            self.shard.fail(",".join(adapter_ids(parameters)))
+            await self.batcher.fail(",".join(adapter_ids(parameters)))
             raise
         key = request_key(valid, identity, self.settings.seed)
         if not valid.samples:
@@ -133,42 +167,53 @@ class Answering:
         else:
             if len(self._occurrences) >= _OCCURRENCES:
                 self._occurrences.clear()
-            first = self._occurrences.get(key, 0)
-            self._occurrences[key] = first + count
+            first = self._occurrences.get((asked.entry.session, key), 0)
+            self._occurrences[asked.entry.session, key] = first + count
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
         reply = asked.action.reply
         sequences = [
             generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply) for seed in seeds
         ]
-        return list(zip(sequences, self._schedule(asked, identity, valid, sequences), strict=True))
-
-    def _schedule(
-        self, asked: Asked, identity: str, valid: Valid, sequences: list[Generated]
-    ) -> list[Timing]:
-        """What these sequences would have taken, arriving together at the shard's now."""
         if asked.has_pace:
             costs = asked.costs(self.settings.costs)
-            own = [costs.step * (len(one.tokens) - 1) for one in sequences]
-            return [Timing(0.0, 0.0, costs.first, costs.first + steps) for steps in own]
-        arrived = self.shard.now
-        done: list[Done] = []
-        for one in sequences:
-            self._jobs += 1
-            job = Job(
-                self._jobs,
-                arrived,
+            times = [
+                Timing(0.0, 0.0, costs.first, costs.first + costs.step * (len(one.tokens) - 1))
+                for one in sequences
+            ]
+            return _Ran(sequences, [], times)
+        meeting = read_meeting(
+            asked.exchange.header(b"x-lorax-mock-together"),
+            asked.exchange.header(b"x-lorax-mock-at"),
+            session=asked.entry.session,
+            key=key,
+        )
+        works = [
+            Work(
                 identity,
                 len(valid.prompt),
                 max(valid.max_new_tokens, len(one.tokens)),
                 len(one.tokens),
             )
-            done += self.shard.feed(job)
-        done += self.shard.finish()
-        done.sort(key=_number)
-        self.done.extend(done)
-        self.metrics.batch("prefill")
-        self.metrics.batch("decode", max(len(one.tokens) for one in sequences) - 1)
-        return [timing_of(one) for one in done]
+            for one in sequences
+        ]
+        return _Ran(sequences, self.batcher.submit(works, meeting), [])
+
+    async def _all(self, ran: "_Ran", exchange: Exchange, costs: Costs) -> list[Timing]:
+        """When all sequences are done, how long they took; raises ClientLeft."""
+        if not ran.tickets:
+            await pause(max(one.total for one in ran.times) / 1000, exchange)
+            return ran.times
+        # Without a pace an answer is there before its client can think of leaving.
+        watch = Watch(exchange) if costs.paced or not ran.entered else None
+        if watch is not None:
+            watch.when_gone(ran.drop)
+        ended = [await ticket.whole() for ticket in ran.tickets]
+        if watch is not None:
+            watch.close()
+        times = [timing_of(one) for one in ended if one is not None]
+        if len(times) < len(ended):
+            raise ClientLeft
+        return times
 
     async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:
         """Faults that come instead of an answer; raises Refusal, or says that all is said."""
@@ -199,18 +244,16 @@ class Answering:
             with self.permits(count):
                 if await self._fails_first(asked, stream=False):
                     return
-                ran = self._run(asked, count)
-                best, others = pick_best([sequence for sequence, _ in ran])
-                timing = next(times for sequence, times in ran if sequence is best)
-                if asked.paced(self.settings.costs):
-                    await pause(timing.total / 1000, exchange)
+                ran = await self._run(asked, count)
+                times = await self._all(ran, exchange, self.settings.costs)
+                best, others = pick_best(ran.sequences)
+                timing = times[next(n for n, one in enumerate(ran.sequences) if one is best)]
             headers = [*echoed(request, self.settings), *measured(best, timing)]
             body = encode(best, others)
         except Refusal as refusal:
             entry.refused(refusal)
             raise
         except ClientLeft:
-            self.metrics.failed("dropped")
             entry.left(0)
             raise
         self.metrics.answered(best, timing)
@@ -220,7 +263,7 @@ class Answering:
             return
         length = (b"content-length", b"%d" % len(body))
         await exchange.start(200, _retyped([JSON, *headers, length], asked.fault))
-        if await self._perform(asked, mangle(asked.fault, [body])):
+        if await self._perform(asked, mangle(asked.fault, [body]), Watch(exchange)):
             await exchange.end()
 
     async def stream(
@@ -242,8 +285,8 @@ class Answering:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
             with self.permits(1):
                 await self._fails_first(asked, stream=True)
-                sequence, timing = self._run(asked)[0]
-                whole = await self._send_events(asked, sequence, timing, encode, done)
+                ran = await self._run(asked)
+                whole = await self._send_events(asked, ran, encode, done)
         except Refusal as refusal:
             asked.entry.refused(refusal)
             await exchange.chunk(sse(self.spoken(refusal)[1]))
@@ -252,17 +295,11 @@ class Answering:
             await exchange.end()
 
     async def _send_events(
-        self,
-        asked: Asked,
-        sequence: Generated,
-        timing: Timing,
-        encode: EncodeEvent,
-        done: bytes,
+        self, asked: Asked, ran: "_Ran", encode: EncodeEvent, done: bytes
     ) -> bool:
         """Send what there is to send; False when the connection is not to be used any more."""
-        costs = asked.costs(self.settings.costs)
-        paced = asked.paced(costs)
-        exchange, entry = asked.exchange, asked.entry
+        exchange, entry, sequence = asked.exchange, asked.entry, ran.sequences[0]
+        watch = Watch(exchange)
         last = len(sequence.tokens) - 1
         if asked.fault is not None:
             events = [
@@ -270,36 +307,76 @@ class Answering:
                 for place, token in enumerate(sequence.tokens)
             ]
             acts = mangle(asked.fault, [*events, done] if done else events)
-            return await self._perform(asked, acts, sequence)
-        watch = Watch(exchange)
-        for place, token in enumerate(sequence.tokens):
-            if paced:
-                idle = costs.step if place else timing.queue + timing.first_token
-                await watch.wait(idle / 1000)
-            elif place % _FAIRNESS == _FAIRNESS - 1:
-                await breathe()
-            if watch.gone:
-                self.metrics.failed("dropped")
-                entry.left(place)
-                return False
-            await exchange.chunk(encode(token, sequence if place == last else None))
+            return await self._perform(asked, acts, watch, ran)
+        if ran.tickets:
+            sent = await self._send_as_they_come(exchange, watch, ran, encode)
+        else:
+            sent = await self._send_at_its_pace(asked, watch, sequence, encode)
+        if sent <= last:
+            entry.left(sent)
+            return False
         if done:
             await exchange.chunk(done)
-        self.metrics.answered(sequence, timing)
+        self.metrics.answered(sequence, ran.timing)
         entry.answered(sequence)
         return True
 
+    async def _send_as_they_come(
+        self, exchange: Exchange, watch: Watch, ran: "_Ran", encode: EncodeEvent
+    ) -> int:
+        """Events of the tokens that the shard gives; how many were sent before the client left."""
+        sequence, ticket = ran.sequences[0], ran.tickets[0]
+        tokens = sequence.tokens
+        last = len(tokens) - 1
+        watch.when_gone(ticket.drop)
+        silence = Silence(exchange) if self.settings.costs.paced else None
+        place = 0
+        try:
+            while place <= last:
+                there = await ticket.more(place)
+                if watch.gone:
+                    break
+                while place < there and not watch.gone:
+                    whole = sequence if place == last else None
+                    await exchange.chunk(encode(tokens[place], whole))
+                    place += 1
+                if silence is not None:
+                    silence.broken()
+        finally:
+            if silence is not None:
+                silence.close()
+        return place
+
+    async def _send_at_its_pace(
+        self, asked: Asked, watch: Watch, sequence: Generated, encode: EncodeEvent
+    ) -> int:
+        """Events as the script times them; how many were sent before the client left."""
+        costs = asked.costs(self.settings.costs)
+        last = len(sequence.tokens) - 1
+        for place, token in enumerate(sequence.tokens):
+            await watch.wait((costs.step if place else costs.first) / 1000)
+            if watch.gone:
+                return place
+            await asked.exchange.chunk(encode(token, sequence if place == last else None))
+        return last + 1
+
     async def _perform(
-        self, asked: Asked, acts: list[Act], sequence: Generated | None = None
+        self, asked: Asked, acts: list[Act], watch: Watch, ran: "_Ran | None" = None
     ) -> bool:
-        """Do what a fault makes of an answer; False when the connection is not to be used any more."""
+        """Do what a fault makes of an answer; False when the connection is not to be used any more.
+
+        A stream (`ran`) starts when its first token is there and then goes on at its pace, act by act.
+        """
         exchange, entry = asked.exchange, asked.entry
         costs = asked.costs(self.settings.costs)
-        watch = Watch(exchange)
+        paced = asked.paced(costs) and ran is not None
+        if ran is not None and ran.tickets:
+            watch.when_gone(ran.drop)
+            await ran.tickets[0].more(0)
         for place, act in enumerate(acts):
             match act:
                 case Send(data):
-                    if asked.paced(costs) and sequence is not None:
+                    if paced:
                         await watch.wait(costs.step / 1000)
                     await breathe()
                     await exchange.chunk(data)
@@ -317,10 +394,6 @@ class Answering:
                 return False
         entry.outcome = "fault"
         return True
-
-
-def _number(one: Done) -> int:
-    return one.job.id
 
 
 def _retyped(headers: list[Header], fault: Fault | None) -> list[Header]:

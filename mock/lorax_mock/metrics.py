@@ -2,17 +2,23 @@
 
 A series appears with its first sample and no family has a HELP line, as metrics-exporter-prometheus
 0.12.2 writes them; an off-the-shelf registry would show zeros, add `_total` and help texts. The JSON
-form is a translation of the text, line by line, with the router's quirk kept: a name that ends in
-`sum` or `count` gives that word as key, so the counter `lorax_request_count` has key `count`.
+form is a translation of the text, line by line, with the router's quirk kept: an unlabelled name that ends
+in `_sum` or `_count` gives that word as key, so the counter `lorax_request_count` has key `count`.
+
+What batches leave behind is counted as the shard works (router/src/infer.rs:1051-1316, scheduler.rs:295-543):
+sizes, durations and reasons by its steps, gauges as of its last look; durations are those of virtual time.
 """
 
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate, repeat
+from operator import mul
 from typing import Any, Final
 
 import msgspec
 
+from lorax_mock.scheduler import Shard, Step
 from lorax_mock.settings import Limits
 from lorax_mock.timing import Timing
 from lorax_mock.wire import Generated
@@ -32,17 +38,19 @@ class _Histogram:
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
-    def add(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def add(self, value: float, times: int = 1) -> None:
+        self._counts[bisect_left(self._bounds, value)] += times
+        self._sum += value * times
 
-    def lines(self, name: str) -> list[str]:
+    def lines(self, name: str, label: str) -> list[str]:
         out: list[str] = []
         total = 0
+        inner = f"{label}," if label else ""
+        outer = f"{{{label}}}" if label else ""
         for bound, count in zip((*map(_number, self._bounds), "+Inf"), self._counts, strict=True):
             total += count
-            out.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*out, f"{name}_sum {_number(self._sum)}", f"{name}_count {total}"]
+            out.append(f'{name}_bucket{{{inner}le="{bound}"}} {total}')
+        return [*out, f"{name}_sum{outer} {_number(self._sum)}", f"{name}_count{outer} {total}"]
 
 
 class _Summary:
@@ -53,10 +61,10 @@ class _Summary:
         self._count = 0
         self._sum = 0.0
 
-    def add(self, value: float) -> None:
-        self._samples.append(value)
-        self._count += 1
-        self._sum += value
+    def add(self, value: float, times: int = 1) -> None:
+        self._samples.extend(repeat(value, times))
+        self._count += times
+        self._sum += value * times
 
     def lines(self, name: str) -> list[str]:
         ordered = sorted(self._samples)
@@ -72,22 +80,29 @@ class Metrics:
     """Everything a mock counts."""
 
     def __init__(self, limits: Limits) -> None:
-        self._durations = [0.00015 * 1.5**step for step in range(35)]
-        self._inputs = [limits.max_input_length * step / 100 for step in range(1, 101)]
-        self._tokens = [limits.max_total_tokens * step / 100 for step in range(1, 101)]
+        # Multiplied in the router's order (router/src/server.rs:1505-1534): `le` tells the last bit.
+        self._durations = list(accumulate(repeat(1.5, 35), mul, initial=0.0001))[1:]
+        self._inputs = [limits.max_input_length / 100 * step for step in range(1, 101)]
+        self._tokens = [limits.max_total_tokens / 100 * step for step in range(1, 101)]
+        self._sizes = [float(size) for size in range(1, 1025)]
         self._counters: dict[str, dict[str, int]] = {}
-        self._histograms: dict[str, _Histogram] = {}
+        self._histograms: dict[str, dict[str, _Histogram]] = {}
         self._summaries: dict[str, _Summary] = {}
+        self.shard: Shard | None = None
+        """Where the gauges are read."""
 
     def _count(self, name: str, label: str = "", times: int = 1) -> None:
         family = self._counters.setdefault(name, {})
         family[label] = family.get(label, 0) + times
 
-    def _observe(self, name: str, bounds: Sequence[float], value: float) -> None:
-        histogram = self._histograms.get(name)
+    def _observe(
+        self, name: str, bounds: Sequence[float], value: float, label: str = "", times: int = 1
+    ) -> None:
+        family = self._histograms.setdefault(name, {})
+        histogram = family.get(label)
         if histogram is None:
-            histogram = self._histograms[name] = _Histogram(bounds)
-        histogram.add(value)
+            histogram = family[label] = _Histogram(bounds)
+        histogram.add(value, times)
 
     def asked(self) -> None:
         """A request was understood."""
@@ -99,11 +114,39 @@ class Metrics:
         self._observe("lorax_request_max_new_tokens", self._tokens, max_new_tokens)
 
     def batch(self, method: str, times: int = 1) -> None:
-        """Forward passes that succeeded: `prefill`, `decode`, `embed` or `classify`."""
+        """Forward passes that succeeded outside the shard's time: `embed` or `classify`."""
         if times:
-            label = f'{{method="{method}"}}'
-            self._count("lorax_batch_inference_count", label, times)
-            self._count("lorax_batch_inference_success", label, times)
+            self._observe("lorax_batch_next_size", self._sizes, 1, times=times)
+            self._passed(method, 0.0, times)
+
+    def _passed(self, method: str, seconds: float, times: int) -> None:
+        label = f'method="{method}"'
+        self._count("lorax_batch_inference_count", label, times)
+        self._count("lorax_batch_inference_success", label, times)
+        self._observe("lorax_batch_inference_duration", self._durations, seconds, label, times)
+
+    def batch_failed(self, method: str) -> None:
+        """A forward pass that did not succeed."""
+        label = f'method="{method}"'
+        self._count("lorax_batch_inference_count", label)
+        self._count("lorax_batch_inference_failure", label)
+
+    def ran(self, step: Step) -> None:
+        """The shard did something."""
+        for _ in step.dropped:
+            self.failed("dropped")
+        if not step.steps:
+            return
+        if step.kind == "prefill":
+            self._observe("lorax_batch_next_size", self._sizes, len(step.jobs))
+            if step.concat is not None:
+                self._count("lorax_batch_concat", f'reason="{step.concat}"')
+        self._passed(step.kind, step.milliseconds / 1000, step.steps)
+        skipped = self._summaries.get("lorax_request_skipped_tokens")
+        if skipped is None:
+            skipped = self._summaries["lorax_request_skipped_tokens"] = _Summary()
+        # of each token of each request (router/src/infer.rs:1549), and nothing speculates here
+        skipped.add(0.0, len(step.jobs) * step.steps)
 
     def answered(self, sequence: Generated, timing: Timing) -> None:
         """A request was answered."""
@@ -119,8 +162,6 @@ class Metrics:
         ):
             self._observe(name, self._durations, milliseconds / 1000)
         self._observe("lorax_request_generated_tokens", self._tokens, generated)
-        skipped = self._summaries.setdefault("lorax_request_skipped_tokens", _Summary())
-        skipped.add(sum(token.skipped for token in sequence.tokens))
 
     def done(self) -> None:
         """A request without generated tokens was answered."""
@@ -128,21 +169,47 @@ class Metrics:
 
     def failed(self, err: str) -> None:
         """A request failed, by LoRAX's word for why."""
-        self._count("lorax_request_failure", f'{{err="{err}"}}')
+        self._count("lorax_request_failure", f'err="{err}"')
 
     def _families(self) -> list[tuple[str, str, list[str]]]:
         counters = [
-            (name, "counter", [f"{name}{label} {value}" for label, value in family.items()])
+            (
+                name,
+                "counter",
+                [f"{name}{_braces(label)} {value}" for label, value in family.items()],
+            )
             for name, family in self._counters.items()
         ]
+        gauges = [
+            (name, "gauge", [f"{name} {value}"])
+            for name, value in self._gauges().items()
+            if value is not None
+        ]
         histograms = [
-            (name, "histogram", histogram.lines(name))
-            for name, histogram in self._histograms.items()
+            (
+                name,
+                "histogram",
+                [
+                    line
+                    for label, histogram in family.items()
+                    for line in histogram.lines(name, label)
+                ],
+            )
+            for name, family in self._histograms.items()
         ]
         summaries = [
             (name, "summary", summary.lines(name)) for name, summary in self._summaries.items()
         ]
-        return [*counters, *histograms, *summaries]
+        return [*counters, *gauges, *histograms, *summaries]
+
+    def _gauges(self) -> dict[str, int | None]:
+        if self.shard is None:
+            return {}
+        return {
+            "lorax_batch_current_size": self.shard.batch_size,
+            "lorax_batch_current_max_tokens": self.shard.batch_max_tokens,
+            "lorax_queue_length": self.shard.queue_length,
+        }
 
     def as_text(self) -> bytes:
         """Prometheus's text format."""
@@ -168,9 +235,13 @@ def _key(name: str) -> str:
     if "{" in name:
         return name
     for word in ("sum", "count"):
-        if name.endswith(word):
+        if name.endswith(f"_{word}"):
             return word
     return ""
+
+
+def _braces(label: str) -> str:
+    return f"{{{label}}}" if label else ""
 
 
 def _number(value: float) -> str:

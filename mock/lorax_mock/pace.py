@@ -1,12 +1,24 @@
 """Real time, for those who asked for it, and the eye on whether anybody is still listening."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from lorax_mock.axum import ClientLeft, Exchange
 
-__all__ = ["KEEP_ALIVE", "Watch", "breathe", "clock", "pause", "until"]
+__all__ = [
+    "KEEP_ALIVE",
+    "Bell",
+    "Silence",
+    "Watch",
+    "breathe",
+    "clock",
+    "later",
+    "pause",
+    "rest",
+    "start",
+    "until",
+]
 
 KEEP_ALIVE: Final = b":\n\n"
 """axum's comment after 15 silent seconds."""
@@ -15,12 +27,36 @@ _SILENCE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.005
 
 
+class Bell:
+    """Wakes the one who waits for it."""
+
+    __slots__ = ("_waiter",)
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake whoever waits; nobody may."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Until the next ring."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+
 class Watch:
     """Knows when the client of an exchange has hung up."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._left = asyncio.ensure_future(exchange.left())
+
+    def when_gone(self, tell: Callable[[], None]) -> None:
+        """Call that once nobody listens any more."""
+        self._left.add_done_callback(lambda _: tell())
 
     @property
     def gone(self) -> bool:
@@ -48,6 +84,33 @@ class Watch:
         self._left.cancel()
 
 
+class Silence:
+    """axum's keep-alive for a stream whose events somebody else times."""
+
+    def __init__(self, exchange: Exchange, seconds: float = _SILENCE_SECONDS) -> None:
+        self._exchange = exchange
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._look)
+        self._sending: asyncio.Task[None] | None = None
+
+    def broken(self) -> None:
+        """Something was sent."""
+        self._last = self._loop.time()
+
+    def close(self) -> None:
+        """The stream has ended."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self._loop.time() - self._last >= self._seconds:
+            self._sending = self._loop.create_task(self._exchange.chunk(KEEP_ALIVE))
+            self.broken()
+        left = self._last + self._seconds - self._loop.time()
+        self._timer = self._loop.call_later(left, self._look)
+
+
 async def pause(seconds: float, exchange: Exchange) -> None:
     """Let time pass before a whole answer; raises ClientLeft when nobody waits for it any more."""
     watch = Watch(exchange)
@@ -60,6 +123,21 @@ async def pause(seconds: float, exchange: Exchange) -> None:
 async def breathe() -> None:
     """Let other requests have the loop."""
     await asyncio.sleep(0)
+
+
+async def rest(seconds: float) -> None:
+    """Let so much time pass."""
+    await asyncio.sleep(seconds)
+
+
+def later(seconds: float, what: Callable[[], None]) -> None:
+    """Call it after so much time."""
+    asyncio.get_running_loop().call_later(seconds, what)
+
+
+def start(what: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Let it run beside everything else; whoever started it keeps the task, a loop does not."""
+    return asyncio.get_running_loop().create_task(what)
 
 
 async def until(settled: Callable[[], bool], seconds: float) -> None:

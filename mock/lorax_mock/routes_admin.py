@@ -11,10 +11,9 @@ are shown whole.
     DELETE /_mock/script        no script
     GET    /_mock/schedule      what the shard did and when, in virtual time; .svg draws it
     GET    /_mock/faults        every kind of fault
-    POST   /_mock/reset         scripts, calls and journal: as new
+    POST   /_mock/reset         scripts, calls and journal, and without a session the shard: as new
 """
 
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final, Protocol
 
@@ -22,13 +21,13 @@ import msgspec
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.axum import JSON, Exchange
+from lorax_mock.batching import Batcher
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.faults import KINDS
 from lorax_mock.journal import Entry, Journal
 from lorax_mock.pace import until
 from lorax_mock.rulebook import Rulebook
 from lorax_mock.schedule import as_json, as_svg
-from lorax_mock.scheduler import Done, Shard
 from lorax_mock.script import ScriptError, read_script
 from lorax_mock.settings import Settings
 
@@ -50,8 +49,9 @@ class _App(Protocol):
     catalogue: Catalogue
     journal: Journal
     rulebook: Rulebook
-    shard: Shard
-    done: deque[Done]
+    batcher: Batcher
+
+    def renew(self, session: str) -> None: ...
 
 
 def _session(exchange: Exchange) -> str:
@@ -123,19 +123,18 @@ class _Admin:
         await exchange.reply(204)
 
     async def schedule(self, exchange: Exchange) -> None:
-        told = as_json(self._app.shard.spans, self._app.done)
+        told = as_json(self._app.batcher.shard.spans, self._app.batcher.done)
         await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
     async def picture(self, exchange: Exchange) -> None:
-        drawn = as_svg(self._app.shard.spans, self._app.done)
+        drawn = as_svg(self._app.batcher.shard.spans, self._app.batcher.done)
         await exchange.reply(200, drawn.encode(), [(b"content-type", b"image/svg+xml")])
 
     async def faults(self, exchange: Exchange) -> None:
         await exchange.reply(200, msgspec.json.encode({"faults": list(KINDS)}), [JSON])
 
     async def reset(self, exchange: Exchange) -> None:
-        self._app.rulebook.reset(_session(exchange))
-        self._app.journal.clear(_session(exchange))
+        self._app.renew(_session(exchange))
         await exchange.reply(204)
 
 

@@ -1,7 +1,8 @@
 """One shard in virtual time: adapters, queues, one loader, continuous batching.
 
-A machine on a discrete clock, in milliseconds. `feed` takes an arrival, `finish` lets everything end; both
-give back the jobs that were done. Nothing here waits: time is a number that operations add to.
+A machine on a discrete clock, in milliseconds. `enter` takes a job that arrives now, `step` does the next
+thing the shard would do and says what came of it; `feed` and `finish` are the same for arrivals whose times
+are known beforehand. Nothing here waits: time is a number that operations add to.
 
 Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
 
@@ -13,10 +14,14 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
   order of their activation and whether or not there is room. The base model is one of the adapters.
 * The longest-active adapter, once past its cycle time and not running, makes way for a pending one.
 * A batch: when nothing runs all that fits is admitted in one prefill, which gives each its first token.
-  While R run, fewer than floor(R x ratio) waiting are not admitted until `max_waiting_tokens` steps
-  have passed since the last admission (the count starts at 1). What fits is decided in order, and the
-  first that does not fit ends the admission.
-* A decode step gives every running job one token; who has all leaves at once.
+* While R run, the shard goes in rounds: newcomers are admitted, prefill by prefill, as long as there are
+  enough of them, then everybody decodes one token. Enough is decided once a round: floor(R x ratio), or any
+  number when `max_waiting_tokens` steps have passed since the last admission (the count starts at 1). What
+  fits is decided in order, and the first that does not fit ends the admission.
+* A round looks for newcomers before it decodes; an adapter that it activates is loaded first, and admitted
+  from in the next round.
+* Who has all tokens leaves at once; so does, with the next token, a job whose client has left. A waiting one
+  whose client has left is dropped when it is reached.
 """
 
 import math
@@ -27,10 +32,13 @@ from typing import Final
 
 from lorax_mock.settings import Costs, Limits
 
-__all__ = ["Done", "Job", "Shard", "Span"]
+__all__ = ["Done", "Job", "Shard", "Span", "Step"]
 
 _BLOCK: Final = 16
 """Tokens of a block; a job's blocks are reserved whole when it is admitted."""
+
+_RESERVED_BLOCKS: Final = 1
+"""Block 0 belongs to health checks (router/src/block_allocator.rs:156)."""
 
 _SPANS: Final = 10_000
 """Operations remembered; a long-running server must not fill the memory."""
@@ -79,12 +87,44 @@ class Span:
     steps: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the shard did, or several decode steps of the same batch."""
+
+    kind: str
+    """As of a span; or `drop`, when waiting jobs were dropped and nothing else was to do."""
+
+    milliseconds: float
+    """Of each step."""
+
+    jobs: tuple[int, ...] = ()
+    """Who got a token by each."""
+
+    steps: int = 0
+    done: tuple[Done, ...] = ()
+    dropped: tuple[int, ...] = ()
+    """Jobs that ended unfinished because their clients had left."""
+
+    concat: str | None = None
+    """Why a prefill joined a running batch (router/src/infer.rs:1159): `backpressure` or `wait_exceeded`."""
+
+
 @dataclass(slots=True)
 class _Running:
     job: Job
     started: float
     first: float
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What was decided when a running batch's round began."""
+
+    least: int
+    """Fewer newcomers are not admitted."""
+
+    concat: str
 
 
 @dataclass(slots=True)
@@ -110,6 +150,13 @@ class Shard:
     ) -> None:
         self.now = 0.0
         self.spans: deque[Span] = deque(maxlen=_SPANS)
+        self.queue_length: int | None = None
+        """As of the last look for a batch; None before the first."""
+
+        self.batch_size: int | None = None
+        self.batch_max_tokens: int | None = None
+        """Of the running batch when its last round began; 0 when it has ended, None before the first."""
+
         self._limits = limits
         self._costs = costs
         self._memory = memory or {}
@@ -120,18 +167,26 @@ class Shard:
         self._budget = 1.0
         self._loader: deque[tuple[str, str]] = deque()
         self._running: list[_Running] = []
+        self._batch: tuple[int, ...] = ()
+        self._round: _Round | None = None
+        self._looked = False
         self._since_admission = 1
         self._waiting = 0
+        self._left: set[int] = set()
+        self._dropped: list[int] = []
 
     @property
     def active(self) -> list[str]:
         """Adapters in use, longest active first."""
         return list(self._active)
 
-    def feed(self, job: Job) -> list[Done]:
-        """A job arrives; gives back those that were done before. Arrivals come in order of time."""
-        done = self._until(job.at)
-        self.now = max(self.now, job.at)
+    @property
+    def idle(self) -> bool:
+        """Whether nobody waits or runs."""
+        return not (self._waiting or self._running)
+
+    def enter(self, job: Job) -> None:
+        """A job arrives; `at` says when, which is at most now."""
         adapter = self._known.get(job.adapter)
         if adapter is None:
             adapter = self._known[job.adapter] = _Adapter()
@@ -140,6 +195,16 @@ class Shard:
             self._pending.append(job.adapter)
         adapter.queue.append(job)
         self._waiting += 1
+
+    def leave(self, number: int) -> None:
+        """The client of a job that is not done has left."""
+        self._left.add(number)
+
+    def feed(self, job: Job) -> list[Done]:
+        """A job arrives; gives back those that were done before. Arrivals come in order of time."""
+        done = self._until(job.at)
+        self.now = max(self.now, job.at)
+        self.enter(job)
         return done
 
     def finish(self) -> list[Done]:
@@ -150,21 +215,43 @@ class Shard:
         """A download that comes to nothing takes its time and is forgotten."""
         self._spend("download", self._costs.adapter_download, adapter=adapter)
 
+    def step(self, most: int = 1) -> Step | None:
+        """Do what comes next, or up to so many decode steps of a batch that nobody joins or leaves.
+
+        None when there is nothing to do, or nothing that could ever be done.
+        """
+        while True:
+            if self._loader:
+                step = self._load(*self._loader.popleft())
+                if step is not None:
+                    return step
+                continue
+            if self._running and self._round is None:
+                self._begin_round()
+            admitted = (
+                [] if self._looked else self._admit(0 if self._round is None else self._round.least)
+            )
+            if admitted:
+                return self._prefill(admitted)
+            self._looked = self._round is not None
+            if self._loader:
+                continue  # looking for a batch activated an adapter
+            if self._running:
+                return self._decode(most)
+            if self._dropped:
+                return Step("drop", 0.0, dropped=self._take_dropped())
+            return None
+
     def _until(self, moment: float) -> list[Done]:
         done: list[Done] = []
         while self.now < moment and (self._loader or self._waiting or self._running):
-            if self._loader:
-                self._load(*self._loader.popleft())
-                continue
-            admitted = self._admit()
-            if admitted:
-                done += self._prefill(admitted)
-            elif self._loader:
-                continue  # looking for a batch activated an adapter
-            elif self._running:
-                done += self._decode(moment)
-            else:
+            most = 1 << 30
+            if self._costs.step > 0 and moment != math.inf:
+                most = max(1, math.ceil((moment - self.now) / self._costs.step))
+            step = self.step(most)
+            if step is None:
                 break  # nothing can be activated: only a job too big for the server does this
+            done += step.done
         return done
 
     def _spend(
@@ -178,13 +265,15 @@ class Shard:
     ) -> None:
         start = self.now
         self.now += milliseconds
+        if kind == "decode" and self.spans:
+            last = self.spans[-1]
+            if last.jobs is jobs and last.kind == kind and last.end == start:
+                self.spans.pop()
+                start, steps = last.start, last.steps + steps
         self.spans.append(Span(kind, start, self.now, adapter, jobs, steps))
 
-    def _load(self, kind: str, name: str) -> None:
-        if name:  # the base model's steps do nothing
-            load = self._loads.get(name, self._costs.adapter_load)
-            cost = {"download": self._costs.adapter_download, "load": load, "offload": 0.0}[kind]
-            self._spend(kind, cost, adapter=name)
+    def _load(self, kind: str, name: str) -> Step | None:
+        """The loader's next errand; None for the base model, whose errands do nothing."""
         adapter = self._known[name]
         match kind:
             case "download":
@@ -193,25 +282,44 @@ class Shard:
                 adapter.ready = True
             case _:
                 adapter.ready = False
+        if not name:
+            return None
+        load = self._loads.get(name, self._costs.adapter_load)
+        cost = {"download": self._costs.adapter_download, "load": load, "offload": 0.0}[kind]
+        self._spend(kind, cost, adapter=name)
+        return Step(kind, cost)
 
-    def _admit(self) -> list[Job]:
+    def _begin_round(self) -> None:
+        running = len(self._running)
+        self.batch_size = running
+        self.batch_max_tokens = _BLOCK * self._blocks_in_use()
+        if self._since_admission >= self._limits.max_waiting_tokens:
+            self._round = _Round(0, "wait_exceeded")
+        else:
+            least = math.floor(running * self._limits.waiting_served_ratio)
+            self._round = _Round(least, "backpressure")
+
+    def _blocks_in_use(self) -> int:
+        return sum(_blocks(one.job) for one in self._running)
+
+    def _admit(self, least: int) -> list[Job]:
         """Jobs for one prefill, by the rules above; none when it has to wait."""
-        if not self._waiting:
-            return []
-        least = 0
-        if self._running and self._since_admission < self._limits.max_waiting_tokens:
-            least = math.floor(len(self._running) * self._limits.waiting_served_ratio)
-        if self._waiting < least:
+        self.queue_length = self._waiting
+        if not self._waiting or self._waiting < least:
             return []
         self._update_adapters()
         taken: list[Job] = []
         prompts = 0
-        blocks = self._limits.max_batch_total_tokens // _BLOCK - sum(
-            _blocks(one.job) for one in self._running
-        )
+        blocks = self._limits.max_batch_total_tokens // _BLOCK - _RESERVED_BLOCKS
+        blocks -= self._blocks_in_use()
         while (name := self._next_adapter()) is not None:
             queue = self._known[name].queue
             job = queue[0]
+            if job.id in self._left:
+                queue.popleft()
+                self._drop(job)
+                self._waiting -= 1
+                continue
             prompts += job.prompt
             blocks -= _blocks(job)
             if prompts > self._limits.max_batch_prefill_tokens or blocks < 0:
@@ -223,6 +331,17 @@ class Shard:
             return []
         self._waiting -= len(taken)
         return taken
+
+    def _drop(self, job: Job) -> None:
+        self._left.discard(job.id)
+        self._dropped.append(job.id)
+
+    def _take_dropped(self) -> tuple[int, ...]:
+        if not self._dropped:
+            return ()
+        dropped = tuple(self._dropped)
+        self._dropped.clear()
+        return dropped
 
     def _update_adapters(self) -> None:
         used = {one.job.adapter for one in self._running}
@@ -269,36 +388,49 @@ class Shard:
         ]
         return min(ready)[3] if ready else None
 
-    def _prefill(self, jobs: list[Job]) -> list[Done]:
+    def _prefill(self, jobs: list[Job]) -> Step:
         started = self.now
         cost = self._costs.first + self._costs.prefill_token * sum(job.prompt for job in jobs)
-        self._spend("prefill", cost, jobs=tuple(job.id for job in jobs), steps=1)
+        numbers = tuple(job.id for job in jobs)
+        self._spend("prefill", cost, jobs=numbers, steps=1)
         self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
         self._since_admission = 1
-        return self._leave()
+        concat = None if self._round is None else self._round.concat
+        return Step("prefill", cost, numbers, 1, *self._part(), concat)
 
-    def _decode(self, moment: float) -> list[Done]:
-        """Steps until somebody is done, or one while somebody waits, or until the moment."""
-        steps = min(one.left for one in self._running)
-        if self._waiting:
-            steps = 1
-        elif self._costs.step > 0 and moment != math.inf:
-            steps = min(steps, max(1, math.ceil((moment - self.now) / self._costs.step)))
-        jobs = tuple(one.job.id for one in self._running)
+    def _decode(self, most: int) -> Step:
+        """One step; as many as nobody joins or leaves in, up to `most`, while nobody waits."""
+        fewest = min(one.left for one in self._running)
+        steps = 1 if self._waiting or self._left else min(most, fewest)
+        jobs = self._batch
         self._spend("decode", steps * self._costs.step, jobs=jobs, steps=steps)
         self._since_admission += steps
         for one in self._running:
             one.left -= steps
-        return self._leave()
+        self._round = None
+        self._looked = False
+        if steps < fewest and not self._left:
+            return Step("decode", self._costs.step, jobs, steps, dropped=self._take_dropped())
+        return Step("decode", self._costs.step, jobs, steps, *self._part())
 
-    def _leave(self) -> list[Done]:
-        done = [
-            Done(one.job, one.started, one.first, self.now)
-            for one in self._running
-            if one.left <= 0
-        ]
-        self._running = [one for one in self._running if one.left > 0]
-        return done
+    def _part(self) -> tuple[tuple[Done, ...], tuple[int, ...]]:
+        """Who has all its tokens leaves the batch, and whose client has left; gives back the done."""
+        done: list[Done] = []
+        staying: list[_Running] = []
+        for one in self._running:
+            if one.job.id in self._left:
+                self._drop(one.job)
+            elif one.left <= 0:
+                done.append(Done(one.job, one.started, one.first, self.now))
+            else:
+                staying.append(one)
+        self._running = staying
+        self._batch = tuple(one.job.id for one in staying)
+        if not staying:
+            self._round = None
+            self._looked = False
+            self.batch_size = self.batch_max_tokens = 0
+        return tuple(done), self._take_dropped()
 
 
 def _blocks(job: Job) -> int:

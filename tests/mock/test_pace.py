@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from lorax_mock.axum import ClientLeft, Exchange
-from lorax_mock.pace import KEEP_ALIVE, Watch, breathe, clock, pause, until
+from lorax_mock.pace import (
+    KEEP_ALIVE,
+    Bell,
+    Silence,
+    Watch,
+    breathe,
+    clock,
+    later,
+    pause,
+    rest,
+    start,
+    until,
+)
 
 
 class _Client:
@@ -82,3 +94,54 @@ async def test_the_clock_is_the_loops() -> None:
     """Seconds that never go back."""
     before = asyncio.get_running_loop().time()
     assert before <= clock() <= asyncio.get_running_loop().time()
+
+
+async def test_a_bell_wakes_who_waits() -> None:
+    """A ring that nobody waits for is lost; two are one."""
+    bell = Bell()
+    bell.ring()
+    woken = start(bell.wait())
+    await breathe()
+    assert not woken.done()
+    bell.ring()
+    bell.ring()
+    await woken
+
+
+async def test_silence_is_broken_until_the_stream_ends() -> None:
+    """Only silence: what is sent meanwhile puts it off."""
+    client = _Client()
+    silence = Silence(client.exchange, 0.05)
+    for _ in range(8):
+        await rest(0.01)
+        silence.broken()
+    assert client.heard == []
+    await until(lambda: len(client.heard) == 2, 10)
+    assert client.heard == [KEEP_ALIVE, KEEP_ALIVE]
+    silence.close()
+    await rest(0.08)
+    assert len(client.heard) == 2
+
+
+async def test_leaving_is_told() -> None:
+    """At once, also to who asks late."""
+    client = _Client()
+    watch = Watch(client.exchange)
+    heard: list[str] = []
+    watch.when_gone(lambda: heard.append("early"))
+    client.gone.set()
+    await until(lambda: watch.gone, 10)
+    watch.when_gone(lambda: heard.append("late"))
+    await breathe()
+    assert heard == ["early", "late"]
+
+
+async def test_later_is_not_now() -> None:
+    """But after its time."""
+    heard: list[float] = []
+    began = clock()
+    later(0.02, lambda: heard.append(clock()))
+    await breathe()
+    assert heard == []
+    await until(lambda: bool(heard), 10)
+    assert heard[0] - began >= 0.019

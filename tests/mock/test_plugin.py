@@ -82,7 +82,7 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
     docs = Path(__file__).parents[2] / "docs" / "mock.md"
     examples = re.findall(r"```python\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
     for number, example in enumerate(examples):
-        (tmp_path / f"test_docs_{number}.py").write_text(example)
+        (tmp_path / f"test_docs_{number}.py").write_text(f"import asyncio\n{example}")
     (tmp_path / "conftest.py").write_text(
         "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
     )
@@ -102,7 +102,7 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
     )
     said = ended.stdout
     assert "2 failed" in said, said + ended.stderr
-    here = 8 + 1 + 4  # of them one skips without lorax-client; and four of docs/mock.md
+    here = 8 + 1 + 5  # of them one skips without lorax-client; and five of docs/mock.md
     assert f"{here - 1} passed" in said or f"{here} passed" in said, said
     assert "lorax-mock journal" in said
     assert "lorax-mock-app journal" in said

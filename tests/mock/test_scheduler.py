@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_mock.scheduler import Done, Job, Shard, Span
+from lorax_mock.scheduler import Done, Job, Shard, Span, Step
 from lorax_mock.settings import Costs, Limits
 
 _COSTS = Costs(prefill_token=1, step=10, adapter_download=100, adapter_load=50)
@@ -97,6 +97,55 @@ def test_equal_workloads_have_equal_schedules(jobs: list[Job]) -> None:
     assert (list(first[0].spans), first[1]) == (list(again[0].spans), again[1])
 
 
+@pytest.mark.law
+@given(_jobs, st.integers(1, 7))
+def test_many_steps_at_once_are_many_steps(jobs: list[Job], most: int) -> None:
+    """A driver that stops at every step sees the schedule of one that does not."""
+    at_once = Shard(Limits(), _COSTS)
+    for job in jobs:
+        at_once.enter(Job(job.id, 0.0, job.adapter, job.prompt, job.budget, job.tokens))
+    done = at_once.finish()
+    slowly = Shard(Limits(), _COSTS)
+    for job in jobs:
+        slowly.enter(Job(job.id, 0.0, job.adapter, job.prompt, job.budget, job.tokens))
+    given_tokens = dict.fromkeys([job.id for job in jobs], 0)
+    ended: list[Done] = []
+    while (step := slowly.step(most)) is not None:
+        assert step.kind != "decode" or step.steps <= most
+        for number in step.jobs:
+            given_tokens[number] += step.steps
+        ended += step.done
+    assert ended == done
+    assert list(slowly.spans) == list(at_once.spans)
+    assert given_tokens == {job.id: job.tokens for job in jobs}
+
+
+@pytest.mark.law
+@given(_jobs, st.sets(st.integers(0, 24)), st.integers(0, 40))
+def test_who_leaves_is_dropped_once_and_holds_up_nobody(
+    jobs: list[Job], leaving: set[int], after: int
+) -> None:
+    """Waiting or running; all others get all their tokens."""
+    shard = Shard(Limits(), _COSTS)
+    for job in jobs:
+        shard.enter(Job(job.id, 0.0, job.adapter, job.prompt, job.budget, job.tokens))
+    done: set[int] = set()
+    dropped: list[int] = []
+    steps = 0
+    while (step := shard.step()) is not None:
+        done |= {one.job.id for one in step.done}
+        dropped += step.dropped
+        steps += 1
+        if steps == after:
+            for number in leaving & {job.id for job in jobs} - done:
+                shard.leave(number)
+    assert shard.idle
+    assert len(dropped) == len(set(dropped))
+    assert done.isdisjoint(dropped)
+    assert done | set(dropped) == {job.id for job in jobs}
+    assert set(dropped) <= leaving
+
+
 def test_a_lone_request_is_prefill_and_steps() -> None:
     """The base model needs no loading."""
     shard, done = _run([Job(1, 5, "", 20, 10, 4)])
@@ -171,6 +220,81 @@ def test_only_so_many_adapters_are_active() -> None:
     jobs = [Job(1, 0, "a", 1, 30, 30), Job(2, 1, "b", 1, 1, 1)]
     _, done = _run(jobs, Limits(max_active_adapters=1))
     assert done[1].started >= done[0].finished
+
+
+def test_what_is_enough_is_decided_once_a_round() -> None:
+    """Who comes while a newcomer is prefilled needs no more company than the newcomer did."""
+    jobs = [Job(1, 0, "", 1, 40, 40), Job(2, 15, "", 50, 40, 40), Job(3, 40, "", 1, 1, 1)]
+    shard, done = _run(jobs)
+    assert _kinds(shard)[:4] == [
+        ("prefill", 0, 1),
+        ("decode", 1, 21),
+        ("prefill", 21, 71),
+        ("prefill", 71, 72),
+    ]
+    assert done[2].started == 71
+
+
+def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
+    """The batch that asked for it has gone on to decode meanwhile."""
+    shard, _ = _run([Job(1, 0, "", 10, 50, 20), Job(2, 25, "a", 10, 5, 1)])
+    assert _kinds(shard)[1:7] == [
+        ("decode", 10, 30),
+        ("download a", 30, 130),
+        ("load a", 130, 180),
+        ("decode", 180, 190),
+        ("prefill", 190, 200),
+        ("decode", 200, 360),
+    ]
+
+
+def test_the_first_block_is_for_health_checks() -> None:
+    """Of ten blocks nine are there for requests."""
+    limits = Limits(max_batch_total_tokens=160)
+    jobs = [Job(1, 0, "", 1, 64, 2), Job(2, 0, "", 1, 80, 2), Job(3, 0, "", 1, 80, 2)]
+    _, done = _run(jobs, limits)
+    assert done[0].started == done[1].started == 0
+    assert done[2].started == done[0].finished
+
+
+def test_gauges_tell_the_last_look() -> None:
+    """Nothing before the first; the batch's size and its blocks; nought when it has ended."""
+    shard = Shard(Limits(), _COSTS)
+    assert (shard.queue_length, shard.batch_size, shard.batch_max_tokens) == (None, None, None)
+    for job in (Job(1, 0, "", 10, 24, 3), Job(2, 0, "", 1, 1, 2)):
+        shard.enter(job)
+    shard.step()
+    assert shard.queue_length == 2
+    shard.step()
+    assert (shard.queue_length, shard.batch_size, shard.batch_max_tokens) == (0, 2, 64)
+    shard.step()
+    assert (shard.batch_size, shard.batch_max_tokens) == (0, 0)
+
+
+def test_a_prefill_says_why_it_joined_a_batch() -> None:
+    """Enough had come, or they had waited long enough; the first one joins nothing."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 60, 60))
+    first = shard.step()
+    shard.enter(Job(2, 0, "", 1, 60, 60))
+    second = shard.step()
+    shard.step()
+    shard.enter(Job(3, 0, "", 1, 1, 1))
+    steps = [shard.step() for _ in range(19)]
+    assert (first and first.concat, second and second.concat) == (None, "backpressure")
+    assert [step.kind for step in steps if step] == ["decode"] * 18 + ["prefill"]
+    assert steps[-1] is not None
+    assert steps[-1].concat == "wait_exceeded"
+
+
+def test_a_job_that_left_alone_is_dropped_without_a_batch() -> None:
+    """When it is reached."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 5, 5))
+    shard.leave(1)
+    assert shard.step() == Step("drop", 0.0, dropped=(1,))
+    assert shard.step() is None
+    assert shard.idle
 
 
 def test_a_failed_download_takes_its_time_and_is_forgotten() -> None:

@@ -1,0 +1,398 @@
+"""Served requests on the one shard: who arrives together is prefilled and decoded together.
+
+The shard (`scheduler`) is a machine in virtual time; this drives it while anybody waits or runs, and tells
+each request how many of its tokens are there. What a request says was decided before it came here, so
+neighbours change when an answer comes, never what it is.
+
+* Without a pace, the clock advances with the shard's work alone. The shard does some decode steps in a turn
+  of the event loop, then whoever has come meanwhile may join. An answer takes less than a millisecond then,
+  so requests of a usual client seldom meet.
+* With `--pace real` the clock is the real one: an operation is told when its time has passed, and requests
+  meet as they would on a GPU. A shard that is late (a busy machine) does not wait, and catches up.
+* To meet for certain, requests carry `x-lorax-mock-together: N`: the shard sees none of them before N have
+  come, and then each `x-lorax-mock-at` milliseconds after that moment. Their order is that of these times,
+  then of what they ask; so their schedule depends neither on sockets nor on the machine.
+
+LoRAX's counterpart is the batching task (router/src/infer.rs:1051); as there, a slow reader holds up nobody.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final
+
+from lorax_mock.errors import LoraxRefusal
+from lorax_mock.metrics import Metrics
+from lorax_mock.pace import Bell, breathe, clock, later, rest, start
+from lorax_mock.scheduler import Done, Job, Shard, Step
+from lorax_mock.settings import Settings
+
+__all__ = ["Batcher", "Meeting", "Ticket", "Work", "read_meeting"]
+
+_log = logging.getLogger("lorax_mock")
+
+_STEPS: Final = 16
+"""Decode steps in a turn of the loop: fewer let more requests meet, more cost less."""
+
+_DONE: Final = 2_000
+"""Finished jobs that the schedule shows."""
+
+_MOST_TOGETHER: Final = 1024
+
+_LATEST: Final = 1e9
+"""Milliseconds; later than that is a mistake."""
+
+_MEET_SECONDS: Final = 10.0
+"""How long a request waits for those it shall meet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a sequence asks of the shard; see `scheduler.Job`."""
+
+    adapter: str
+    prompt: int
+    budget: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Whom a request waits for, and when it comes after they have met."""
+
+    session: str
+    count: int
+    at: float
+    key: bytes
+    """What the request asks, hashed: the order of those that come at the same time."""
+
+
+def read_meeting(
+    together: bytes | None, at: bytes | None, *, session: str, key: bytes
+) -> Meeting | None:
+    """What the two headers say; None without them. Raises LoraxRefusal (400)."""
+    if together is None and at is None:
+        return None
+    if together is None or not together.isdigit() or not 0 < int(together) <= _MOST_TOGETHER:
+        raise _refused(
+            f"x-lorax-mock-together is how many requests meet, 1 to {_MOST_TOGETHER}"
+            f", not {_shown(together)}"
+        )
+    try:
+        milliseconds = 0.0 if at is None else float(at)
+    except ValueError:
+        milliseconds = -1.0
+    if not 0 <= milliseconds < _LATEST:
+        raise _refused(
+            "x-lorax-mock-at is milliseconds after the requests have met, from 0 on"
+            f", not {_shown(at)}"
+        )
+    return Meeting(session, int(together), milliseconds, key)
+
+
+def _shown(value: bytes | None) -> str:
+    return "absent" if value is None else repr(value.decode("latin-1"))
+
+
+def _refused(text: str) -> LoraxRefusal:
+    return LoraxRefusal(400, "mock_together", f"lorax-mock: {text}", "")
+
+
+class Ticket:
+    """A sequence on its way through the shard."""
+
+    __slots__ = ("_bell", "_leave", "done", "error", "gone", "there", "work")
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.there = 0
+        """Tokens that the shard has given."""
+
+        self.done: Done | None = None
+        self.gone = False
+        """Whether the client has left."""
+
+        self.error: Exception | None = None
+        self._bell = Bell()
+        self._leave: Callable[[], None] | None = None
+
+    def admitted(self, leave: Callable[[], None]) -> None:
+        """The shard knows it from now on, and by that call hears that it is not wanted any more."""
+        self._leave = leave
+        if self.gone:
+            leave()
+
+    @property
+    def entered(self) -> bool:
+        """Whether the shard knows it."""
+        return self._leave is not None
+
+    def advance(self, steps: int) -> None:
+        """So many more tokens are there."""
+        self.there += steps
+        self._bell.ring()
+
+    def end(self, done: Done) -> None:
+        """All of it is there."""
+        self.done = done
+        self._bell.ring()
+
+    def fail(self, error: Exception) -> None:
+        """It will never be."""
+        self.error = error
+        self._leave = None
+        self._bell.ring()
+
+    def drop(self) -> None:
+        """The client has left."""
+        if self.gone:
+            return
+        self.gone = True
+        if self._leave is not None and self.done is None:
+            self._leave()
+        self._bell.ring()
+
+    async def more(self, have: int) -> int:
+        """Tokens that are there, once they are more than these, or the client has left, or it is done."""
+        while self.there <= have and not self.gone and self.done is None:
+            if self.error is not None:
+                raise self.error
+            await self._bell.wait()
+        return self.there
+
+    async def whole(self) -> Done | None:
+        """The moments of the whole sequence; None when its client left before."""
+        while self.done is None and not self.gone:
+            if self.error is not None:
+                raise self.error
+            await self._bell.wait()
+        return self.done
+
+
+@dataclass(slots=True)
+class _Group:
+    """Requests that wait for one another."""
+
+    count: int
+    members: list[tuple[Meeting, list[Ticket]]] = field(default_factory=list)
+
+
+class Batcher:
+    """The shard's driver."""
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, meet_seconds: float = _MEET_SECONDS
+    ) -> None:
+        self._meet_seconds = meet_seconds
+        self._settings = settings
+        self._metrics = metrics
+        self._paced = settings.costs.paced
+        self._tickets: dict[int, Ticket] = {}
+        self._coming: list[tuple[float, int, Ticket]] = []
+        self._groups: dict[tuple[str, int], _Group] = {}
+        self._awake = False
+        self._task: object = None
+        self._jobs = 0
+        self._epoch: float | None = None
+        self.shard = self._new_shard()
+        self.done: deque[Done] = deque(maxlen=_DONE)
+        """The last finished jobs."""
+
+    def _new_shard(self) -> Shard:
+        settings = self._settings
+        shard = Shard(settings.limits, settings.costs, memory=settings.memory, loads=settings.loads)
+        self._metrics.shard = shard
+        return shard
+
+    def renew(self) -> bool:
+        """A shard that nothing has happened to; not while anything happens."""
+        if self._tickets or self._coming or self._groups:
+            return False
+        self.shard = self._new_shard()
+        self.done.clear()
+        self._jobs = 0
+        self._epoch = None
+        return True
+
+    def submit(self, works: Sequence[Work], meeting: Meeting | None = None) -> list[Ticket]:
+        """Sequences arrive together, now or when all have come whom they shall meet."""
+        tickets = [Ticket(work) for work in works]
+        if meeting is None:
+            now = self._moment()
+            for ticket in tickets:
+                self._enter(ticket, now)
+            self._wake()
+            return tickets
+        key = (meeting.session, meeting.count)
+        group = self._groups.setdefault(key, _Group(meeting.count))
+        group.members.append((meeting, tickets))
+        if len(group.members) == group.count:
+            del self._groups[key]
+            self._meet(group)
+        elif len(group.members) == 1:
+            later(self._meet_seconds, lambda: self._give_up(key, group))
+        return tickets
+
+    async def fail(self, adapter: str) -> None:
+        """A download that comes to nothing: it takes its time."""
+        self._moment()
+        self.shard.fail(adapter)
+        await self._until(self.shard.now)
+
+    def _meet(self, group: _Group) -> None:
+        start_of_all = self._moment()
+        group.members.sort(key=_order)
+        for meeting, tickets in group.members:
+            at = start_of_all + meeting.at
+            for ticket in tickets:
+                self._jobs += 1
+                heappush(self._coming, (at, self._jobs, ticket))
+            if self._paced:
+                later(max(0.0, at - self._real()) / 1000, self._arrive_now)
+        self._wake()
+
+    def _arrive_now(self) -> None:
+        """The real clock has come to somebody's time."""
+        real = self._real()
+        while self._coming and self._coming[0][0] <= real:
+            _, number, ticket = heappop(self._coming)
+            self._enter(ticket, self._moment(), number)
+        self._wake()
+
+    def _give_up(self, key: tuple[str, int], group: _Group) -> None:
+        if self._groups.get(key) is not group:
+            return
+        del self._groups[key]
+        came = len(group.members)
+        for _, tickets in group.members:
+            for ticket in tickets:
+                ticket.fail(
+                    _refused(
+                        f"waited {self._meet_seconds:g} s for {group.count} requests, {came} came; "
+                        "x-lorax-mock-together says how many are on their way"
+                    )
+                )
+
+    def _moment(self) -> float:
+        """The clock's now, at which requests arrive; in milliseconds."""
+        shard = self.shard
+        if not self._paced:
+            return shard.now
+        real = self._real()
+        if shard.idle and not self._awake:
+            shard.now = max(shard.now, real)
+        return min(real, shard.now)
+
+    def _real(self) -> float:
+        if self._epoch is None:
+            self._epoch = clock()
+        return (clock() - self._epoch) * 1000
+
+    def _enter(self, ticket: Ticket, at: float, number: int | None = None) -> None:
+        if number is None:
+            self._jobs += 1
+            number = self._jobs
+        work = ticket.work
+        self._tickets[number] = ticket
+        self.shard.enter(Job(number, at, work.adapter, work.prompt, work.budget, work.tokens))
+        ticket.admitted(lambda: self.shard.leave(number))
+
+    def _wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self._task = start(self._run())
+
+    async def _run(self) -> None:
+        """Work while there is work."""
+        try:
+            while await self._work():
+                pass
+        except Exception as error:  # noqa: BLE001 - nobody awaits this task; its tickets tell
+            _log.exception("a bug in lorax-mock: the shard's driver")
+            self._abandon(error)
+        finally:
+            self._awake = False
+
+    async def _work(self) -> bool:
+        """A turn; False when there is nothing left to do."""
+        if not self._paced:
+            await breathe()
+        shard = self.shard
+        for _ in range(_STEPS):
+            if not self._paced:
+                self._arrive()
+            step = shard.step(1 if self._paced else self._steps_until_next())
+            if step is None:
+                return self._idle()
+            if self._paced:
+                await self._until(shard.now)
+            self._tell(step)
+            if step.kind == "decode" or self._paced:
+                break
+        return True
+
+    def _steps_until_next(self) -> int:
+        """Decode steps that may be done at once: a turn's, or those before somebody comes."""
+        if not self._coming:
+            return _STEPS
+        ahead = self._coming[0][0] - self.shard.now
+        cost = self._settings.costs.step
+        return 1 if cost <= 0 else max(1, min(_STEPS, -int(-ahead // cost)))
+
+    def _idle(self) -> bool:
+        """Nothing can be done now; whether there is something later."""
+        if self._coming and not self._paced:
+            self.shard.now = max(self.shard.now, self._coming[0][0])
+            return True
+        if self._tickets:
+            limits = self._settings.limits
+            self._abandon(
+                RuntimeError(
+                    "a request that no batch can hold waits for ever in a real LoRAX: "
+                    f"max_batch_total_tokens is {limits.max_batch_total_tokens}, "
+                    f"max_batch_prefill_tokens {limits.max_batch_prefill_tokens}"
+                )
+            )
+        return False
+
+    def _arrive(self) -> None:
+        while self._coming and self._coming[0][0] <= self.shard.now:
+            at, number, ticket = heappop(self._coming)
+            self._enter(ticket, at, number)
+
+    def _tell(self, step: Step) -> None:
+        """Give everybody what the step gave."""
+        self._metrics.ran(step)
+        tickets = self._tickets
+        for number in step.jobs:
+            ticket = tickets.get(number)
+            if ticket is not None:
+                ticket.advance(step.steps)
+        for done in step.done:
+            self.done.append(done)
+            ticket = tickets.pop(done.job.id, None)
+            if ticket is not None:
+                ticket.end(done)
+        for number in step.dropped:
+            tickets.pop(number, None)
+
+    async def _until(self, moment: float) -> None:
+        """Let real time pass until the clock shows that, if it is paced."""
+        if self._paced:
+            await rest(max(0.0, moment - self._real()) / 1000)
+
+    def _abandon(self, error: Exception) -> None:
+        for ticket in self._tickets.values():
+            ticket.fail(error)
+        for _, _, ticket in self._coming:
+            ticket.fail(error)
+        self._tickets.clear()
+        self._coming.clear()
+        self.shard = self._new_shard()
+
+
+def _order(member: tuple[Meeting, list[Ticket]]) -> tuple[float, bytes, list[tuple[int, int]]]:
+    meeting, tickets = member
+    return meeting.at, meeting.key, [(one.work.budget, one.work.tokens) for one in tickets]
