@@ -16,7 +16,7 @@ from lorax_mock.floats import f32, spell_f32
 from lorax_mock.hashing import digest
 from lorax_mock.replies import encode_text
 
-__all__ = ["Entity", "embedding", "encode_embedding", "encode_entities", "entities"]
+__all__ = ["Entity", "embedding", "encode_embedding", "encode_entities", "entities", "logits"]
 
 _DIMENSIONS: Final = 384
 _WORD = re.compile(r"\w+|[^\w\s]+")
@@ -32,6 +32,13 @@ def embedding(text: str, adapter: str, seed: int) -> list[float]:
             total[place] += byte - 127.5
     length = math.sqrt(sum(value * value for value in total))
     return [f32(value / length) for value in total]
+
+
+def logits(text: str, tokens: int, seed: int) -> list[float]:
+    """What a classifier answers to `/embed`: a number for each label of each token, cut off."""
+    count = min(tokens * (2 * len(_LABELS) + 1), _DIMENSIONS)
+    drawn = hashlib.shake_128(digest("logits", seed, text)).digest(count)
+    return [f32((byte - 127.5) / 16) for byte in drawn]
 
 
 def encode_embedding(values: list[float]) -> bytes:

@@ -1,21 +1,25 @@
 """`/embed`, `/v1/embeddings`, `/classify` and `/classify_batch`.
 
-One permit for a whole list, the first error fails all of it (router/src/infer.rs). On a model of
-another kind the shard's refusal is a 424.
+One permit for a whole list, the first error fails all of it (router/src/infer.rs:547-971). The order is
+permit, lengths (which neither route counts as failures), the empty list, the adapter's download, the shard: a
+model of another kind is found out last, as a 424. A model that classifies embeds as well: what it gives are
+the logits of its first tokens (server/lorax_server/models/flash_bert.py:139, 190). Their work takes no
+virtual time.
 """
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
+from lorax_mock.adapters import Catalogue
 from lorax_mock.axum import JSON, Exchange, Header
-from lorax_mock.encoders import embedding, encode_embedding, encode_entities, entities
+from lorax_mock.encoders import embedding, encode_embedding, encode_entities, entities, logits
 from lorax_mock.errors import LoraxRefusal, generation
 from lorax_mock.metrics import Metrics
 from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
 from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import adapter_ids, check_input_length
+from lorax_mock.validation import adapter_ids, check_input_length, check_survivable
 from lorax_mock.wire import (
     CLASSIFY_BATCH_REQUEST,
     CLASSIFY_REQUEST,
@@ -42,6 +46,7 @@ class _App(Protocol):
     settings: Settings
     tokenizer: Tokenizer
     metrics: Metrics
+    catalogue: Catalogue
 
     async def read(self, exchange: Exchange, kind: Kind) -> Any: ...
 
@@ -54,29 +59,54 @@ class _Encoder:
     def __init__(self, app: _App) -> None:
         self._app = app
 
-    def _check(self, texts: tuple[str, ...], kind: str, words: str) -> None:
-        limits = self._app.settings.limits
-        for text in texts:
-            check_input_length(len(self._app.tokenizer.encode(text)), 1, limits)
-        if self._app.settings.kind != kind and texts:
-            raise generation(f"Server error: Model does not support {words}")
+    def _check_lengths(self, texts: tuple[str, ...]) -> None:
+        try:
+            for text in texts:
+                length = len(self._app.tokenizer.encode(text))
+                check_input_length(length, 1, self._app.settings.limits)
+        except LoraxRefusal as refusal:
+            refusal.counted_as = ""  # passed on by a bare `?` (router/src/infer.rs:589)
+            raise
+
+    def _fetch(self, parameters: GenerateParameters) -> str:
+        """The adapter's identity; raises Refusal. Only the body's own token downloads."""
+        check_survivable(parameters)
+        ids = adapter_ids(parameters)
+        try:
+            identity, _ = self._app.catalogue.open(parameters, parameters.api_token)
+        except LoraxRefusal as refusal:
+            if self._app.settings.has_adapters or refusal.counted_as != "load_adapter":
+                raise
+            identity = ""
+        if ids and not self._app.settings.has_adapters:
+            # Found out when the download is done, before anything is loaded.
+            raise generation(
+                "Server error: Memory reserved for adapters is 0. "
+                "Please set a memory reservation for adapters.",
+                "download_adapter",
+            )
+        return identity
 
     def _embed_all(self, texts: tuple[str, ...], parameters: GenerateParameters) -> list[bytes]:
         settings = self._app.settings
         with self._app.permits(1):
-            self._check(texts, "embed", "embeddings")
-            if adapter_ids(parameters):
-                raise generation(
-                    "Server error: Memory reserved for adapters is 0. "
-                    "Please set a memory reservation for adapters.",
-                    "load_adapter",
-                )
+            self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
                     500, "embedding_failure", "Embedding Failure", "embedding_failure"
                 )
+            self._fetch(parameters)
+            if settings.kind == "generate":
+                self._app.metrics.batch_failed("embed")
+                raise generation("Server error: Model does not support embeddings")
             self._app.metrics.batch("embed")
-            return [encode_embedding(embedding(text, "", settings.seed)) for text in texts]
+            if settings.kind == "embed":
+                return [encode_embedding(embedding(text, "", settings.seed)) for text in texts]
+            counts = [len(self._app.tokenizer.encode(text)) for text in texts]
+            return [
+                encode_embedding(logits(text, count, settings.seed))
+                for text, count in zip(texts, counts, strict=True)
+            ]
 
     async def embed(self, exchange: Exchange) -> None:
         """One text, one vector."""
@@ -99,7 +129,7 @@ class _Encoder:
 
     def _classify_all(self, texts: tuple[str, ...]) -> list[bytes]:
         with self._app.permits(1):
-            self._check(texts, "classify", "classification")
+            self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
                     500,
@@ -107,6 +137,9 @@ class _Encoder:
                     "Classification Failure",
                     "classification_failure",
                 )
+            if self._app.settings.kind != "classify":
+                self._app.metrics.batch_failed("classify")
+                raise generation("Server error: Model does not support classification")
             self._app.metrics.batch("classify")
             seed = self._app.settings.seed
             return [encode_entities(entities(text, seed)) for text in texts]

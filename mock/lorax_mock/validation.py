@@ -19,6 +19,7 @@ __all__ = [
     "adapter_ids",
     "check_before_permit",
     "check_input_length",
+    "check_survivable",
     "samples",
     "validate",
 ]
@@ -101,7 +102,7 @@ def validate(request: GenerateRequest, limits: Limits, tokenizer: Tokenizer) -> 
         truncate = truncate or limits.max_input_length
         length = truncate
         budget = _check_uncounted(length, parameters.max_new_tokens, limits)
-    _check_survivable(parameters)
+    check_survivable(parameters)
     kept = tokens if truncate is None else tokens[-truncate:]
     chosen_format = parameters.response_format
     return Valid(
@@ -200,7 +201,8 @@ def _check_lengths(parameters: GenerateParameters, limits: Limits) -> None:
         )
 
 
-def _check_survivable(parameters: GenerateParameters) -> None:
+def check_survivable(parameters: GenerateParameters) -> None:
+    """Raises FatalRequest for what LoRAX's loader would not survive (router/src/lib.rs:106)."""
     merged = parameters.merged_adapters
     if merged is None:
         return

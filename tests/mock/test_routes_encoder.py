@@ -1,5 +1,7 @@
 """Encoder routes over a socket, on the right model and on a wrong one."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -44,8 +46,6 @@ def test_an_embedding_model(start_mock: Callable[..., Running]) -> None:
     assert (empty.status_code, empty.json()["error"]) == (500, "Embedding Failure")
     long = running.http.post("/embed", json={"inputs": "word " * 5000})
     assert long.status_code == 422
-    adapter = {"inputs": "a", "parameters": {"adapter_id": "acme/pirate"}}
-    assert "Memory reserved" in running.http.post("/embed", json=adapter).json()["error"]
     text = running.http.post("/generate", json={"inputs": "a"}).json()
     assert text["error"].endswith("This model does not support text generation")
 
@@ -61,3 +61,64 @@ def test_a_classifying_model(start_mock: Callable[..., Running]) -> None:
     assert "x-model-id" not in reply.headers
     empty = running.http.post("/classify_batch", json={"inputs": []})
     assert empty.json()["error_type"] == "classification_failure"
+    assert running.http.post("/classify", json={"inputs": ""}).json() == []
+    # It embeds as well: numbers for the labels of its first tokens.
+    tokens = len(running.http.post("/tokenize", json={"inputs": "a"}).json())
+    vector = running.http.post("/embed", json={"inputs": "a"}).json()["embeddings"]
+    assert len(vector) == 9 * tokens
+    long = running.http.post("/embed", json={"inputs": "a b c d " * 50}).json()["embeddings"]
+    assert len(long) == 384
+    assert long[: len(vector)] != vector
+
+
+_MEMORY = "Memory reserved for adapters is 0. Please set a memory reservation for adapters."
+
+
+def _failures(running: Running) -> Counter[str]:
+    """How often which kind of failure was counted."""
+    told = running.http.get("/metrics").text
+    found = re.findall(r'lorax_request_failure\{err="(\w+)"\} (\d+)', told)
+    return Counter({err: int(count) for err, count in found})
+
+
+def test_what_an_embedding_model_finds_first(start_mock: Callable[..., Running]) -> None:
+    """Lengths, which nobody counts, then the empty list, then the download, then the memory."""
+    running = start_mock("--kind", "embed")
+    pirate = {"adapter_id": "acme/pirate"}
+    fatal = {"ids": ["a/b"], "weights": [], "merge_strategy": "magic"}
+    failures = _failures(running)
+    for parameters, texts, words, err in (
+        (pirate, ["a"], _MEMORY, "download_adapter"),
+        ({"adapter_id": "acme/wrong-base"}, ["a"], _MEMORY, "download_adapter"),
+        ({"adapter_id": "acme/none"}, ["a"], "Repository Not Found for url:", "download_adapter"),
+        (pirate, [], "Embedding Failure", "embedding_failure"),
+        (pirate, ["word " * 5000], "`inputs` tokens", None),
+        ({"merged_adapters": fatal}, ["a"], "router/src/lib.rs:106", None),
+    ):
+        body = {"input": texts, "model": "", "parameters": parameters}
+        assert words in running.http.post("/v1/embeddings", json=body).json()["error"]
+        after = _failures(running)
+        assert after - failures == Counter([] if err is None else [err])
+        failures = after
+    # Two kinds of adapters at once, weights that are missing: nobody looks.
+    merged = {"ids": ["__base_model__"], "weights": []}
+    body = {"inputs": "a", "parameters": {"adapter_id": "x/y", "merged_adapters": merged}}
+    assert running.http.post("/embed", json=body).status_code == 200
+    # OpenAI's arrays of token ids match no variant; a format or dimensions change nothing.
+    extras = {"encoding_format": "base64", "dimensions": 3, "user": "u", "model": "anything"}
+    reply = running.http.post("/v1/embeddings", json={"input": "", **extras})
+    assert len(reply.json()["embeddings"][0]["embedding"]) == 384
+    refused = running.http.post("/v1/embeddings", json={"input": [1, 2], "model": ""})
+    assert refused.status_code == 422
+    assert "did not match any variant of untagged enum StringOrVec" in refused.text
+    assert running.http.post("/v1/embeddings", json={"input": ""}).status_code == 422
+
+
+def test_on_a_text_model_the_adapter_comes_before_the_refusal(mock: Running) -> None:
+    """It is downloaded and loaded before the shard sees that it cannot embed."""
+    for adapter, words in (
+        ("acme/pirate", "Model does not support embeddings"),
+        ("acme/wrong-base", "is not compatible with model"),
+    ):
+        body = {"inputs": "a", "parameters": {"adapter_id": adapter}}
+        assert words in mock.http.post("/embed", json=body).json()["error"]
