@@ -102,8 +102,8 @@ def test_what_an_embedding_model_finds_first(start_mock: Callable[..., Running])
         failures = after
     # Two kinds of adapters at once, weights that are missing: nobody looks.
     merged = {"ids": ["__base_model__"], "weights": []}
-    body = {"inputs": "a", "parameters": {"adapter_id": "x/y", "merged_adapters": merged}}
-    assert running.http.post("/embed", json=body).status_code == 200
+    both = {"inputs": "a", "parameters": {"adapter_id": "x/y", "merged_adapters": merged}}
+    assert running.http.post("/embed", json=both).status_code == 200
     # OpenAI's arrays of token ids match no variant; a format or dimensions change nothing.
     extras = {"encoding_format": "base64", "dimensions": 3, "user": "u", "model": "anything"}
     reply = running.http.post("/v1/embeddings", json={"input": "", **extras})
