@@ -138,7 +138,7 @@ class _LogprobQueue:
             token = waiting.popleft()
             self._credit -= len(token.text)
             done.append(token)
-        if cut and self._credit and waiting:
+        if cut and self._credit:
             token = waiting.popleft()
             done.append(TokenLogprob(token.text[: self._credit], token.logprob, token.top))
         return tuple(done)
@@ -216,7 +216,7 @@ class Choice:
         self.logprob = sum([NO_LOGPROB if t.logprob is None else t.logprob for t in tokens])
         seen = tokens[:-1] if _ends_unseen(tokens[-1], details) else tokens
         text = "".join([token.text for token in seen if not token.special])
-        return self._read(text, details) + self._end(details)
+        return self._read(text, None) + self._close(details)
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended.
@@ -247,8 +247,6 @@ class Choice:
                 pieces.append(Text(""))
             else:
                 pieces += self._visible(delta.text, details)
-                if self.finished:
-                    break
         return pieces
 
     def _visible(self, text: str, details: StreamDetails | None) -> list[Piece]:
@@ -275,13 +273,10 @@ class Choice:
         pieces: list[Piece] = []
         reason: FinishReason = "length" if details.finish_reason == "length" else "stop"
         if self._reader is not None:
-            for delta in self._reader.finish():
-                if isinstance(delta, TextDelta):
-                    pieces += self._visible(delta.text, details)
-                    if self.finished:
-                        return pieces
-                else:
-                    pieces.append(delta)
+            held = "".join([delta.text for delta in self._reader.finish()])
+            pieces = self._visible(held, details)
+            if self.finished:
+                return pieces
             if self._reader.malformed or (reason == "stop" and not self._reader.complete):
                 # LoRAX was told a grammar and did not keep to it, or ended where the grammar does
                 # not: nothing in it can be trusted

@@ -175,7 +175,7 @@ class ToolReader:
             at = self._read(text, at, deltas)
         return deltas
 
-    def finish(self) -> list[Delta]:
+    def finish(self) -> list[TextDelta]:
         """No more will come: what was held back of a text that was cut."""
         if self._at is _At.TEXT and (rest := self._string.finish()):
             return [TextDelta(rest)]

@@ -25,7 +25,14 @@ from lorax_proxy.core.tool_reader import (
     ToolGrammar,
 )
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.wire.lorax import Event, FinishReason, StreamDetails, Token, decode_event
+from lorax_proxy.wire.lorax import (
+    Alternative,
+    Event,
+    FinishReason,
+    StreamDetails,
+    Token,
+    decode_event,
+)
 from tests.proxy.core.test_stops import oracle
 from tests.strategies import (
     EventStream,
@@ -384,6 +391,20 @@ def test_an_error_event_raises_with_its_type() -> None:
         assert caught.value.failure == Refused(200, "overloaded", "Model is overloaded")
 
 
+def test_an_event_with_nothing_in_it_is_a_refusal_without_words() -> None:
+    """It is no token, and LoRAX sends nothing else but errors."""
+    with pytest.raises(UpstreamError) as caught:
+        Choice(Reading()).feed(Event())
+    assert caught.value.failure == Refused(200, None, "")
+
+
+def test_output_outside_the_grammar_is_no_answer_when_it_is_cut_either() -> None:
+    """A budget that ran out excuses an early end, not another document."""
+    with pytest.raises(UpstreamError) as caught:
+        run(stream(["not json"], "length"), Reading(grammar=GRAMMAR))
+    assert caught.value.failure is Lost.UNREADABLE
+
+
 def test_a_final_event_without_details_is_not_lorax() -> None:
     """Details were asked for: nothing is made up in their place."""
     with pytest.raises(UpstreamError) as caught:
@@ -392,17 +413,90 @@ def test_a_final_event_without_details_is_not_lorax() -> None:
 
 
 def test_a_logprob_that_json_cannot_hold() -> None:
-    """Null stands for NaN and infinities, and OpenAI has a number for that."""
+    """Null stands for NaN and infinities, and OpenAI documents a number for that."""
+    assert NO_LOGPROB == -9999.0
     token = Token("a", None, alternative_tokens=())
     pieces = run(stream([token], "length"), Reading(logprobs=1))
     assert logprobs(pieces) == [TokenLogprob("a", NO_LOGPROB)]
 
 
+def test_alternatives_come_with_their_logprobs() -> None:
+    """As many as were asked for, in LoRAX's order; null is OpenAI's number for what is unlikely."""
+    others = tuple(
+        Alternative(text, logprob) for text, logprob in (("a", -0.5), ("b", None), ("c", -3))
+    )
+    pieces = run(
+        stream([Token("a", -0.5, alternative_tokens=others)], "length"), Reading(logprobs=2)
+    )
+    assert logprobs(pieces) == [TokenLogprob("a", -0.5, (("a", -0.5), ("b", -9999.0)))]
+
+
 def test_a_token_that_a_stop_cuts_keeps_what_is_visible() -> None:
-    """The token's logprob stays with the part of its text that the client sees."""
-    pieces = run(stream(["ab", "cSTOPd", "e"], "length"), Reading(stops=("STOP",), logprobs=0))
-    assert logprobs(pieces) == [TokenLogprob("ab", -0.5), TokenLogprob("c", -0.5)]
+    """The token's logprobs stay with the part of its text that the client sees."""
+    whole, cut = (
+        Token(text, -0.5, alternative_tokens=(Alternative("z", -1.5),)) for text in ("ab", "cSTOPd")
+    )
+    pieces = run(stream([whole, cut, "e"], "length"), Reading(stops=("STOP",), logprobs=1))
+    top = (("z", -1.5),)
+    assert logprobs(pieces) == [TokenLogprob("ab", -0.5, top), TokenLogprob("c", -0.5, top)]
     assert end(pieces) == Finished("stop", 2, None)
+
+
+def test_a_token_of_which_nothing_is_left_has_no_logprob() -> None:
+    """A stop string that begins where a token begins takes the token with it."""
+    pieces = run(stream(["ab", "STOP"], "length"), Reading(stops=("STOP",), logprobs=0))
+    assert logprobs(pieces) == [TokenLogprob("ab", -0.5)]
+
+
+def test_what_is_held_back_gives_no_piece() -> None:
+    """Nothing is sent to say that nothing can be said yet."""
+    choice = Choice(Reading(stops=("STOP",), logprobs=0))
+    assert choice.feed(Event(Token("ST", -0.5))) == []
+    tokens = (TokenLogprob("ST", -0.5), TokenLogprob("EP", -0.5))
+    assert choice.feed(Event(Token("EP", -0.5))) == [Text("STEP", tokens)]
+
+
+def test_a_text_under_a_grammar_says_first_that_it_is_one() -> None:
+    """Before its first character, even when both come in one token."""
+    choice = Choice(Reading(grammar=GRAMMAR))
+    assert choice.feed(Event(Token('"hi'))) == [Text(""), Text("hi")]
+
+
+def test_a_stop_in_the_last_event_knows_the_prompt() -> None:
+    """LoRAX has counted by then, whether the text is plain or in a grammar's quotes."""
+    plain, quoted = Choice(Reading(stops=("b",))), Choice(Reading(stops=("b",), grammar=GRAMMAR))
+    (event,) = stream(["abc"], "length", prompt_tokens=7)
+    assert plain.feed(event) == [Text("a"), Finished("stop", 1, 7)]
+    (event,) = stream(['"abc'], "length", prompt_tokens=7)
+    assert quoted.feed(event) == [Text(""), Text("a"), Finished("stop", 1, 7)]
+
+
+def test_a_cut_inside_an_escape_is_seen_by_the_stops() -> None:
+    """Half a surrogate pair becomes U+FFFD at the end, which is text like any other."""
+    events = stream(['"a\\ud83d'], "length", prompt_tokens=7)
+    assert run(events, Reading(grammar=GRAMMAR)) == [
+        Text(""),
+        Text("a"),
+        Text("\ufffd"),
+        Finished("length", 1, 7),
+    ]
+    assert run(events, Reading(stops=("\ufffd",), grammar=GRAMMAR)) == [
+        Text(""),
+        Text("a"),
+        Finished("stop", 1, 7),
+    ]
+
+
+def test_who_ended_a_choice() -> None:
+    """LoRAX, when its final event came; we, when a stop string did."""
+    by_lorax, by_us = Choice(Reading()), Choice(Reading(stops=("b",)))
+    for choice in (by_lorax, by_us):
+        assert (choice.ended, choice.finished) == (False, False)
+    for event in stream(["a", "b", "c"], "length"):
+        by_lorax.feed(event)
+        by_us.feed(event)
+    assert (by_lorax.ended, by_lorax.finished) == (True, True)
+    assert (by_us.ended, by_us.finished) == (False, True)
 
 
 def test_what_follows_a_stop_is_ignored() -> None:
