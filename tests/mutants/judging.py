@@ -116,6 +116,10 @@ class Judge:
         self._seconds: dict[str, float] = {}
         self._killers: Counter[str] = Counter()
         self._cpu_limit = math.inf
+        # what an earlier judge of this package has loaded may be what is mutated now
+        package = source.module.partition(".")[0]
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]
         (_, ended), *_ = self._run([None], workers=1)
         self.baseline = ended.cpu
         if ended.code != 0:
