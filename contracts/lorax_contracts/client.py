@@ -261,11 +261,11 @@ class Client:
 
     def _wait(self, refused: Exchange) -> None:
         stated = refused.header("retry-after")
-        pause = float(stated) if stated is not None and stated.isdecimal() else 1.0
-        pause = min(pause, _LONGEST_WAIT)
+        asked = float(stated) if stated is not None and stated.isdecimal() else 1.0
+        pause = min(asked, _LONGEST_WAIT)
         if self.seconds + pause >= self.bounds.seconds:
             raise Spent(
-                f"the server answers 429 and asks to wait longer ({pause:g} seconds) than the run"
+                f"the server answers 429 and asks to wait longer ({asked:g} seconds) than the run"
                 " may take; try again later, or raise --seconds"
             )
         self.waited += pause

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from lorax_contracts import loader, sse
@@ -29,10 +30,11 @@ def _is_exchange(document: Any) -> bool:
     return isinstance(document, Mapping) and "path" in document and "status" in document
 
 
-def _stream_path(body: bytes) -> str:
+def _stream_path(body: bytes, kind: str | None) -> str:
     for event in sse.read(body).data:
         value = mapping(event.value)
-        if "token" in value or "error_type" in value:
+        # LoRAX's own /v1 sends its native errors.
+        if "token" in value or ("error_type" in value and kind != "openai"):
             return "/generate_stream"
         for choice in objects(value.get("choices")):
             return "/v1/completions" if "text" in choice else "/v1/chat/completions"
@@ -113,7 +115,7 @@ def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, b
     if headed:
         exchange = _with_head(head, kind)
     elif not head.startswith((b"{", b"[")):
-        exchange = _bare(_stream_path(data), 200, "text/event-stream", data)
+        exchange = _bare(_stream_path(data, kind), 200, "text/event-stream", data)
     else:
         try:
             document = json.loads(data)
@@ -149,13 +151,22 @@ def _with_head(data: bytes, kind: str | None) -> Exchange:
     kept = tuple(headers.items())
     stream = headers.get("content-type", "").startswith("text/event-stream")
     try:
-        path = _stream_path(data) if stream else _document_path(json.loads(data), kind)[0]
+        path = _stream_path(data, kind) if stream else _document_path(json.loads(data), kind)[0]
     except (ValueError, RecursionError, CannotRead):
         path = "/generate" if kind == "lorax" else "/v1/chat/completions"
     length = headers.get("content-length", "")
     cut = length.isdecimal() and len(data) < int(length)
     bare = _bare(path, status, "", data)
-    return replace(bare, headers=kept, end=End.CUT if cut else End.COMPLETE)
+    end = End.CUT if cut else End.COMPLETE
+    return replace(bare, headers=kept, end=end, at=_moment(headers.get("date", "")))
+
+
+def _moment(date: str) -> int | None:
+    """The Unix seconds of a Date header; None when there is none that can be read."""
+    try:
+        return int(parsedate_to_datetime(date).timestamp())
+    except ValueError:
+        return None
 
 
 def _bare(path: str, status: int, media_type: str, body: bytes) -> Exchange:

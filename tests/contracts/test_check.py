@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,13 +11,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Bounds
-from lorax_contracts.errors import UnknownName
+from lorax_contracts.errors import CannotRun, UnknownName
+from lorax_contracts.laws import Evidence, law
+from lorax_contracts.listing import finding_lines
 from lorax_contracts.plan import PLANS
+from lorax_contracts.recording import lint
+from lorax_contracts.verdict import verdict_document, verdict_junit, verdict_text
 from tests.contracts.detection import PAGE, SEEDS, judged, row
 from tests.contracts.http_server import over_http
 from tests.contracts.inprocess import InProcess
@@ -108,6 +117,49 @@ def test_two_runs_of_one_seed_ask_the_same() -> None:
 
     assert asked(3) == asked(3)
     assert asked(3) != asked(4)
+
+
+KEYS = (
+    *("id", "object", "choices", "index", "message", "content", "delta", "usage", "data", "model"),
+    *("created", "finish_reason", "logprobs", "tool_calls", "function", "arguments", "embedding"),
+    *("error", "name", "type", "role", "prompt_tokens", "top_logprobs", "token", "bytes", "text"),
+)
+ODD: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1e300, 10**400, float("nan"), "", "x", "é", "\ud83d", "\x1b[31m", "null"),
+    *([], [None], [[]], [{}], [{"index": "x"}], {}, {"a": []}, {"content": 5}),
+)
+
+
+def _put(document: Any, key: str, value: Any) -> Any:
+    if isinstance(document, dict):
+        return {k: value if k == key else _put(v, key, value) for k, v in document.items()}
+    return [_put(one, key, value) for one in document] if isinstance(document, list) else document
+
+
+@pytest.mark.law
+@settings(max_examples=25)
+@example("embedding", "é").via("no base64, and no ASCII")
+@example("embedding", [10**400]).via("no float holds it")
+@example("id", "\ud83d").via("a model whose name no path can hold")
+@given(st.sampled_from(KEYS), st.sampled_from(ODD))
+def test_whatever_a_server_says_the_checker_answers(key: str, value: Any) -> None:
+    """One member is odd wherever it stands: findings or one line, printable, and nothing raised."""
+
+    def odd(asked: Asked) -> Said:
+        said = openai(asked)
+        said.document = _put(said.document, key, value)
+        said.chunks = _put(said.chunks, key, value)
+        return said
+
+    try:
+        verdict = check_server(InProcess(odd), Options(examples=0, strict=True))
+    except CannotRun as error:
+        told = str(error)
+    else:
+        told = "".join(verdict_text(verdict).splitlines())
+        ET.fromstring(verdict_junit(verdict))  # noqa: S314 - our own
+        json.dumps(verdict_document(verdict))
+    assert told.isprintable()
 
 
 # ------------------------------------------------------------------ our own programs
@@ -263,3 +315,24 @@ def test_loraxs_own_openai_routes_break_what_they_are_known_to_break(mock: str) 
         "OAI-STREAM-013",  # usage unasked
         "OAI-STREAM-017",  # errors as 200
     } <= broken(verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="findings are repeated with curl")
+def test_every_finding_is_shown_again_by_its_command(mock: str) -> None:
+    """Pasted into a shell as it is printed, and its output linted: the same law is broken."""
+    verdict = check(mock + "/v1", Options(kind="openai", examples=0))
+    pasted = 0
+    for finding in verdict.findings:
+        if law(finding.law).evidence is not Evidence.ONE:
+            continue
+        (repeat,) = [one for one in finding_lines(finding, verdict.host) if "  repeat  " in one]
+        command = repeat.split(maxsplit=1)[1]
+        done = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=30)
+        assert finding.exchange is not None
+        found = lint(done.stdout, request=finding.exchange.request, kind="openai")
+        # A wrong envelope counts under the law of its place, which the bytes do not tell.
+        again = {one.law for one in found} | {one.message for one in found}
+        assert again & {finding.law, finding.message}, command
+        pasted += 1
+    assert pasted >= 15

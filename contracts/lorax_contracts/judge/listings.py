@@ -1,7 +1,6 @@
 """Model lists and embeddings."""
 
 import base64
-import binascii
 import math
 import re
 import struct
@@ -42,14 +41,21 @@ def vector(value: Any, encoding: Any) -> list[float] | None:
             return None
         try:
             packed = base64.b64decode(value, validate=True)
-        except binascii.Error:
+        except ValueError:  # no base64, or not even ASCII
             return None
         if len(packed) % 4:
             return None
         return [number for (number,) in struct.iter_unpack("<f", packed)]
     if not isinstance(value, list):
         return None
-    return [float(n) for n in value if isinstance(n, int | float)]
+    return [_number(n) for n in value if isinstance(n, int | float)]
+
+
+def _number(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON has integers that no float holds
+        return math.inf
 
 
 def judge_embeddings(exchange: Exchange, document: Any, report: Report) -> None:

@@ -96,7 +96,7 @@ def _conversation(session: Session) -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_8f2c", "content": "3"},
     ]
-    reply = session.chat(messages=messages, tools=TOOLS, max_tokens=64)
+    reply = session.chat(messages=messages, tools=TOOLS, max_tokens=64, temperature=0, seed=7)
     accepted(session, "OAI-ACCEPT-006", "a conversation with tool results", reply)
 
 

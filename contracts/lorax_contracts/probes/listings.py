@@ -31,7 +31,8 @@ def probe_models(session: Session) -> None:
         return
     for model in listed_models(listed)[:_MANY]:
         name = str(model.get("id"))
-        one = session.ask("GET", f"/models/{quote(name)}", envelope="OAI-MODELS-003")
+        path = f"/models/{quote(name, errors='backslashreplace')}"
+        one = session.ask("GET", path, envelope="OAI-MODELS-003")
         try:
             same = mapping(json.loads(one.body)).get("id") == name
         except (ValueError, RecursionError):
