@@ -3,17 +3,22 @@
 The compiler spells the schema out as a regular expression and builds an automaton from it, group by
 group, from the inside out. Every group, alternative and repetition walks all states built below it
 once more, and looks each state up in a list: the time of one walk grows with the square of its
-states, and the whole with the nesting. Arrays and free objects spell their contents twice, an
-object whose properties are all optional spells each of n properties n times. So a schema that reads
-harmlessly can hold every request of a server up for minutes.
+states, and the whole with the nesting. Arrays and free objects spell their contents twice. So a
+schema that reads harmlessly can hold every request of a server up for minutes.
 
-Then the automaton is reduced, and for each state that is left the whole vocabulary is tried: there
-each part of a schema counts once, however often it was spelled.
+Then the automaton is reduced, and in each state that is left the whole vocabulary is tried: there
+each part of a schema counts once, however often it was spelled, and each letter of a name counts.
+With most models this is the greater part. A vocabulary of 32,000 tokens stays in a processor's
+cache and takes 4 ms a state (12 ms beside busy neighbours); one of 131,072 does not, and takes 50
+to 65 ms: twelve times as long, not four.
 
-The estimate mirrors both in numbers. Its constants were measured with outlines-core 0.1.14 and
-interegular 0.3.3; it is in seconds of one common server core and for a vocabulary of 32,000 tokens
-(one of 128,000 takes four times as long to try), right within a factor of about three, which is
-what a limit needs.
+Last, each token that fits in a state is noted with where it leads, in Python objects of about 95
+bytes. In a *wide* state, inside of a string, nearly every token fits. LoRAX keeps these notes with
+the last 32 schemas.
+
+The estimate mirrors all three in numbers. Its constants were measured with outlines 0.1.1,
+outlines-core 0.1.14 and interegular 0.3.3 on one common server core, with the vocabularies of two
+models of Mistral's; it is right within a factor of about three, which is what a limit needs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,16 +36,68 @@ from lorax_proxy.core.regex_tree import (
     parse,
     positions,
 )
+from lorax_proxy.core.schema_patterns import wide_places
 
-__all__ = ["compile_cost"]
+__all__ = ["Budget", "Cost", "compile_cost"]
 
 # Seconds for one symbol tried in one state, and for one entry passed in the list of states.
 _TRY: Final = 0.7e-6
 _PASS: Final = 27e-9
-# Seconds to try the vocabulary in one state.
-_STATE: Final = 4e-3
+# Seconds to try a vocabulary of 131,072 tokens in one state, and to note them in a wide one.
+_STATE: Final = 50e-3
+_WIDE: Final = 0.1
+# What these notes take.
+_WIDE_MEGABYTES: Final = 12.5
 # Character classes beside the letters of names: quotes, brackets, escapes, digits and all others.
 _CLASSES: Final = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What compiling one schema takes.
+
+    Attributes:
+        building: Seconds until the automaton is there, whatever the model.
+        states: The states that are left, roughly.
+        wide: Those of them where nearly every token fits.
+    """
+
+    building: float
+    states: int
+    wide: int
+
+    @property
+    def seconds(self) -> float:
+        """All of it, with a vocabulary of 131,072 tokens."""
+        return self.building + self.states * _STATE + self.wide * _WIDE
+
+    @property
+    def megabytes(self) -> float:
+        """What LoRAX keeps of it, with a vocabulary of 131,072 tokens."""
+        return self.wide * _WIDE_MEGABYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What compiling one schema may take.
+
+    Attributes:
+        building: Seconds until the automaton is there, which every model pays.
+        seconds: All of it with a large vocabulary.
+        megabytes: What is kept of it with a large vocabulary.
+    """
+
+    building: float
+    seconds: float
+    megabytes: float
+
+    def covers(self, cost: Cost) -> bool:
+        """Whether a schema is not too dear."""
+        return (
+            cost.building <= self.building
+            and cost.seconds <= self.seconds
+            and cost.megabytes <= self.megabytes
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,49 +245,84 @@ def _read(pattern: str) -> list[Branch]:
     return branches
 
 
-def compile_cost(schema: Mapping[str, Any]) -> float:
-    """Seconds that LoRAX stands still to compile a lowered schema, roughly.
+def compile_cost(schema: Mapping[str, Any]) -> Cost:
+    """What LoRAX has to do to compile a lowered schema, roughly.
 
     Args:
         schema: One of the forms of `core.schemas`.
     """
     walks = _Estimate(_CLASSES + len(_letters(schema))).schema(schema).seconds
-    return walks + _Remaining().states(schema) * _STATE
+    left = _Remaining().alone(schema)
+    return Cost(walks, left.states, left.wide)
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """States of the reduced automaton, and how many of them are wide."""
+
+    states: int = 0
+    wide: int = 0
+
+    def __add__(self, other: "_Left") -> "_Left":
+        return _Left(self.states + other.states, self.wide + other.wide)
+
+    def times(self, count: int) -> "_Left":
+        return _Left(self.states * count, self.wide * count)
 
 
 class _Remaining:
-    """States of the reduced automaton: parts that are one object are reached once."""
+    """Counts what is left when the automaton is reduced.
+
+    What is the same and goes on in the same way is one. So an object's properties count once in
+    all of its alternatives; but an item of an array and a property's value go on differently.
+    """
 
     def __init__(self) -> None:
-        self.seen: set[int] = set()
+        self.known: dict[int, _Left] = {}
 
-    def states(self, schema: Mapping[str, Any]) -> int:
-        """The states of what has not been counted before."""
-        if id(schema) in self.seen:
-            return 0
-        self.seen.add(id(schema))
+    def alone(self, schema: Mapping[str, Any]) -> _Left:
+        """A part that shares nothing with its neighbours."""
+        if id(schema) not in self.known:
+            self.known[id(schema)] = self.beside(schema, set())
+        return self.known[id(schema)]
+
+    def beside(self, schema: Mapping[str, Any], seen: set[int]) -> _Left:
+        """A part, without what its neighbours have already reached."""
+        if id(schema) in seen:
+            return _Left()
+        seen.add(id(schema))
         match schema:
             case {"properties": members}:
-                return 4 + sum(
-                    len(name) + 5 + self.states(each)
-                    for name, each in members.items()
-                    if id(each) not in self.seen
-                )
-            case {"anyOf": members} | {"prefixItems": members}:
-                return 3 + sum(map(self.states, members))
+                left = _Left(4)
+                for name, each in members.items():
+                    if id(each) not in seen:
+                        left += _Left(len(name.encode()) + 5) + self.beside(each, seen)
+                return left
+            case {"anyOf": members}:
+                return sum((self.beside(each, seen) for each in members), _Left(3))
+            case {"prefixItems": members}:
+                return sum(map(self.alone, members), _Left(3))
             case {"enum": values}:
                 # Values that begin alike share their beginnings.
                 texts = [str(value) for value in values]
-                return 2 + len({text[:end] for text in texts for end in range(len(text))})
+                return _Left(2 + len({text[:end] for text in texts for end in range(len(text))}))
             case {"type": "string", "pattern": pattern}:
-                return 2 + sum(positions(branch.inner) for branch in _read(pattern))
+                return _left_of_string(pattern)
             case {"type": "object", "additionalProperties": value}:
-                return 12 + self.states(value)
+                return _Left(15, 1) + self.alone(value)
             case {"type": "array", "items": item}:
                 copies: int = max(1, schema.get("minItems", 0), schema.get("maxItems", 0))
-                return 3 + self.states(item) * copies
+                return _Left(3) + self.alone(item).times(copies)
             case _:
-                return 9
+                return _Left(9)
+
+
+def _left_of_string(pattern: str) -> _Left:
+    inner = [branch.inner for branch in _read(pattern)]
+    wide = sum(map(wide_places, inner))
+    # A character beyond ASCII has up to four bytes, and a token may end inside of it.
+    foreign = sum(not character.isascii() for character in pattern)
+    return _Left(2 + sum(map(positions, inner)) + 3 * wide + 2 * foreign, wide)
 
 
 def _letters(schema: Mapping[str, Any]) -> set[str]:

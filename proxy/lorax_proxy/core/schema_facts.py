@@ -198,10 +198,7 @@ def properties(sites: list[Site]) -> list[str] | None:
     found: dict[str, None] | None = None
     for site in sites:
         if "properties" in site.schema:
-            declared = site.schema["properties"]
-            if not isinstance(declared, Mapping):
-                raise SchemaRefused(f"{site.path}.properties", "must be an object of schemas")
-            found = {**(found or {}), **dict.fromkeys(declared)}
+            found = {**(found or {}), **dict.fromkeys(_schemas_by_name(site, "properties"))}
     return None if found is None else list(found)
 
 
@@ -218,7 +215,7 @@ def member_sites(sites: list[Site], name: str) -> list[Site]:
             for pattern, schema in patterned(site).items()
             if fits(pattern, name) is not False
         ]
-        declared = site.schema.get("properties", {})
+        declared = _schemas_by_name(site, "properties")
         if name in declared:
             own.append(site.under("properties", declared[name], name))
         if not own and "additionalProperties" in site.schema:
@@ -234,10 +231,14 @@ def _never(sites: list[Site], keyword: str) -> list[Site]:
 
 def patterned(site: Site) -> Mapping[str, Any]:
     """The schemas of names that match a pattern."""
-    patterns = site.schema.get("patternProperties", {})
-    if not isinstance(patterns, Mapping):
-        raise SchemaRefused(f"{site.path}.patternProperties", "must be an object of schemas")
-    return patterns
+    return _schemas_by_name(site, "patternProperties")
+
+
+def _schemas_by_name(site: Site, keyword: str) -> Mapping[str, Any]:
+    found = site.schema.get(keyword, {})
+    if not isinstance(found, Mapping):
+        raise SchemaRefused(f"{site.path}.{keyword}", "must be an object of schemas")
+    return found
 
 
 def free_members(sites: list[Site]) -> list[Site]:

@@ -17,6 +17,7 @@ from lorax_proxy.core.schema_constants import (
     unjudged,
     values_of,
 )
+from lorax_proxy.core.schema_cost import Budget
 from lorax_proxy.core.schema_facts import (
     TYPES,
     free_members,
@@ -71,13 +72,13 @@ class Level:
         spelling: Which escapes free strings may use.
         counts: Lengths of strings and numbers of items are kept, patterns and formats too.
         nesting: How many levels of arrays and objects a value of any type may have.
-        budget: What a schema at this level may cost to compile, in seconds.
+        budget: What a schema at this level may cost to compile.
     """
 
     spelling: Spelling
     counts: bool
     nesting: int
-    budget: float
+    budget: Budget
 
 
 # Dropped, or with strict refused: each of them can forbid whole shapes of a value.

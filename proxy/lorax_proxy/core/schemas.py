@@ -1,9 +1,10 @@
 """JSON schemas lowered to the closed subset that LoRAX's constrained decoder compiles.
 
-LoRAX turns a schema into a regular expression with outlines-core 0.1.14 and that into an automaton,
-inside the process that serves every request (server/lorax_server/utils/logits_process.py:532). What
-the compiler does not know it ignores, rejects by failing the whole batch, or dies of. So what is
-sent is never the client's schema but one written anew from these forms:
+LoRAX's image turns a schema into a regular expression with outlines 0.1.1's own Python
+(server/requirements.txt:88) and that into an automaton with outlines-core 0.1.14, inside the
+process that serves every request (server/lorax_server/utils/logits_process.py:569). What the
+compiler does not know it ignores, rejects by failing the whole batch, or dies of. So what is sent
+is never the client's schema but one written anew from these forms:
 
     {"type": "object", "properties": {...}, "required": [...], "additionalProperties": false}
     {"type": "object", "additionalProperties": S}       and with "minProperties": 1
@@ -30,7 +31,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lorax_proxy.core.schema_cost import compile_cost
+from lorax_proxy.core.schema_cost import Budget, compile_cost
 from lorax_proxy.core.schema_forms import FREE_OBJECT, JSON_OBJECT
 from lorax_proxy.core.schema_lowering import Level, Lowering
 from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site
@@ -40,7 +41,7 @@ __all__ = [
     "FREE_OBJECT",
     "JSON_OBJECT",
     "LEVELS",
-    "MOST_SECONDS",
+    "MOST",
     "Level",
     "Lowered",
     "SchemaRefused",
@@ -48,17 +49,20 @@ __all__ = [
     "lower_at",
 ]
 
-# What one client may take from all others at its first request, in seconds. LoRAX's own default
-# schema costs two to three; a compiled schema is kept, with 31 others.
-MOST_SECONDS: Final = 10.0
-# Rare escapes are a nicety (every character can be written without them) and not worth as much.
-NICETY_SECONDS: Final = 2.0
+# What one client may take from all others at its first request; a compiled schema is kept, with 31
+# others. LoRAX's own default schema takes 2.4 s to build, 15 to 20 in all with 131,072 tokens. Two
+# minutes there are ten seconds with 32,000 tokens, and what 10 functions of 5 strings need: what
+# would be refused for less, no client gets at all.
+MOST: Final = Budget(building=10.0, seconds=120.0, megabytes=1200)
+# Rare escapes are a nicety (every character can be written without them) and not worth as much:
+# three quarters of a free string's states are theirs.
+NICETY: Final = Budget(building=2.0, seconds=5.0, megabytes=1200)
 
 LEVELS: Final = (
-    Level(Spelling.FULL, counts=True, nesting=1, budget=NICETY_SECONDS),
-    Level(Spelling.PLANE, counts=True, nesting=1, budget=NICETY_SECONDS),
-    Level(Spelling.SHORT, counts=True, nesting=1, budget=MOST_SECONDS),
-    Level(Spelling.SHORT, counts=False, nesting=0, budget=MOST_SECONDS),
+    Level(Spelling.FULL, counts=True, nesting=1, budget=NICETY),
+    Level(Spelling.PLANE, counts=True, nesting=1, budget=NICETY),
+    Level(Spelling.SHORT, counts=True, nesting=1, budget=MOST),
+    Level(Spelling.SHORT, counts=False, nesting=0, budget=MOST),
 )
 
 
@@ -94,7 +98,7 @@ def lower(schema: Schema, *, path: str, strict: bool) -> Lowered:
     """
     for level in LEVELS:
         lowered = lower_at(schema, path=path, strict=strict, level=level)
-        if compile_cost(lowered.schema) <= level.budget:
+        if level.budget.covers(compile_cost(lowered.schema)):
             return lowered
     raise SchemaRefused(
         path,

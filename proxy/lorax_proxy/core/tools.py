@@ -29,7 +29,7 @@ from lorax_proxy.core.schema_strings import Spelling, free
 from lorax_proxy.core.schemas import (
     FREE_OBJECT,
     LEVELS,
-    MOST_SECONDS,
+    MOST,
     Level,
     SchemaRefused,
     lower_at,
@@ -153,13 +153,13 @@ def tool_grammar(
             lowered[level] = _lower_all(candidates, level)
         functions = lowered[level]
         schema = _document(functions, text=text, parallel=several)
-        if compile_cost(schema) <= level.budget:
+        if level.budget.covers(compile_cost(schema)):
             return _grammar(schema, functions, text=text, parallel=several)
     while loose := [each for each in functions if not each.tool.strict and not each.free]:
-        largest = max(loose, key=lambda each: compile_cost(each.parameters))
+        largest = max(loose, key=lambda each: compile_cost(each.parameters).seconds)
         functions = [each.freed() if each is largest else each for each in functions]
         schema = _document(functions, text=text, parallel=False)
-        if compile_cost(schema) <= MOST_SECONDS:
+        if MOST.covers(compile_cost(schema)):
             return _grammar(schema, functions, text=text, parallel=False)
     raise SchemaRefused(
         "tools",

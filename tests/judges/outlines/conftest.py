@@ -3,8 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.judges.outlines.judging import Compiler
+
+# A schema takes the compiler a third of a second: the 100,000 of the deep profile would take a day
+# each. `HYPOTHESIS_PROFILE=deep make judge-outlines ARGS="-m law"` takes the better part of an hour.
+DEEP = 3000
+
+if settings.get_current_profile_name() == "deep":
+    settings.register_profile("deep", settings.get_profile("deep"), max_examples=DEEP)
+    settings.load_profile("deep")
 
 
 @pytest.fixture(scope="session")

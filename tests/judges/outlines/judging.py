@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from hypothesis import settings
+
+# How long a law may take, in seconds: a hundred schemas, some of which take seconds; without end in
+# the deep profile.
+LAW_SECONDS = 1200 if settings().max_examples <= 100 else 0
 
 # The compiler may take this long on the machine that runs the tests: twice its estimate's limit,
 # and room for a neighbour.

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
+from lorax_proxy.core.schema_cost import Budget
 from lorax_proxy.core.schema_forms import any_value
 from lorax_proxy.core.schema_lowering import Level, Lowering
 from lorax_proxy.core.schema_sites import Impossible, Site
 from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted, free
 
-EXACT = Level(Spelling.FULL, counts=True, nesting=1, budget=1.0)
-BARE = Level(Spelling.SHORT, counts=False, nesting=0, budget=1.0)
+ANY = Budget(building=1.0, seconds=1.0, megabytes=1.0)
+EXACT = Level(Spelling.FULL, counts=True, nesting=1, budget=ANY)
+BARE = Level(Spelling.SHORT, counts=False, nesting=0, budget=ANY)
 
 
 def at(level: Level, schema: Any) -> tuple[Any, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted, free
 from lorax_proxy.core.schemas import (
     JSON_OBJECT,
     LEVELS,
-    MOST_SECONDS,
+    MOST,
     SchemaRefused,
     lower,
     lower_at,
@@ -264,6 +264,8 @@ REFUSALS: list[tuple[Any, str, str]] = [
     ({"minLength": 2, "maxLength": 1}, "s", "maxLength is smaller than minLength"),
     ({"type": "strng"}, "s.type", "'strng' is no type; types are object"),
     ({"properties": []}, "s.properties", "must be an object of schemas"),
+    ({"properties": None, "const": {"a": 1}}, "s.properties", "must be an object of schemas"),
+    ({"patternProperties": 1, "const": {}}, "s.patternProperties", "must be an object of schemas"),
     ({"properties": {"a": 1}}, "s.properties.a", "a schema is an object, true or false"),
     ({"anyOf": []}, "s.anyOf", "must be a list of at least one schema"),
     ({"enum": "a"}, "s.enum", "must be a list of values"),
@@ -367,10 +369,9 @@ def test_a_large_schema_loses_rare_escapes_first() -> None:
     pattern = result.schema["properties"]["property_0"]["pattern"]
     assert pattern == free(Spelling.SHORT)
     assert result.dropped == ()
-    assert compile_cost(result.schema) <= MOST_SECONDS
-    assert compile_cost(
-        lower_at(schema, path="s", strict=True, level=LEVELS[0]).schema
-    ) > compile_cost(result.schema)
+    assert MOST.covers(compile_cost(result.schema))
+    exact = lower_at(schema, path="s", strict=True, level=LEVELS[0]).schema
+    assert compile_cost(exact).seconds > 1.5 * compile_cost(result.schema).seconds
 
 
 def test_a_schema_too_large_at_every_level_is_refused() -> None:
@@ -408,7 +409,7 @@ def test_deep_nesting_is_refused() -> None:
 def test_json_mode_nests_and_compiles_in_time() -> None:
     """Any object, three levels deep, at the price of LoRAX's own default."""
     assert {"type": "object", "additionalProperties": any_value(2)} == JSON_OBJECT
-    assert compile_cost(JSON_OBJECT) < MOST_SECONDS
+    assert MOST.covers(compile_cost(JSON_OBJECT))
 
 
 KEYWORDS = st.sampled_from(
@@ -469,7 +470,7 @@ def test_any_document_is_lowered_or_refused(schema: dict[str, Any], strict: Any)
     except SchemaRefused as refused:
         assert refused.path.startswith("s")  # noqa: PT017 - a refusal is one of two right answers
     else:
-        assert compile_cost(result.schema) <= MOST_SECONDS
+        assert MOST.covers(compile_cost(result.schema))
         assert result == lower(schema, path="s", strict=strict)
         # It goes to LoRAX as JSON, in UTF-8.
         json.dumps(result.schema, ensure_ascii=False, allow_nan=False).encode()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lorax_proxy.core import tool_reader, tools
 from lorax_proxy.core.schema_cost import compile_cost
 from lorax_proxy.core.schema_strings import Spelling, free
-from lorax_proxy.core.schemas import FREE_OBJECT, MOST_SECONDS, SchemaRefused
+from lorax_proxy.core.schemas import FREE_OBJECT, MOST, SchemaRefused
 from lorax_proxy.core.tools import (
     Allowed,
     Auto,
@@ -196,7 +196,13 @@ def many(count: int, width: int, *, strict: bool) -> list[FunctionTool]:
 
 
 # tools, properties each -> whether several calls, how many functions lost their schema
-SIZES = [(3, 3, True, 0), (10, 4, True, 0), (20, 3, False, 0), (20, 10, False, 13)]
+SIZES = [
+    (3, 3, True, 0),
+    (10, 5, True, 0),
+    (20, 3, True, 0),
+    (20, 5, False, 7),
+    (20, 10, False, 13),
+]
 
 
 @pytest.mark.parametrize(("count", "width", "parallel", "freed"), SIZES)
@@ -208,7 +214,7 @@ def test_a_large_grammar_is_simplified_step_by_step(
     assert grammar.form.parallel == parallel
     assert len(grammar.dropped) == freed
     assert len(grammar.form.names) == count
-    assert compile_cost(grammar.schema) <= MOST_SECONDS
+    assert MOST.covers(compile_cost(grammar.schema))
 
 
 def test_strict_functions_that_are_too_large_together_are_refused() -> None:
@@ -237,7 +243,7 @@ def test_hundreds_of_wide_functions_are_answered_at_once(*, strict: bool) -> Non
     else:
         grammar = made(Auto(), *functions)
         assert len(grammar.form.names) == 128
-        assert compile_cost(grammar.schema) <= MOST_SECONDS
+        assert MOST.covers(compile_cost(grammar.schema))
 
 
 @pytest.mark.law
