@@ -13,10 +13,11 @@ one final newline, because Python's `$` matches there too).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
 
 from lorax_mock.chances import Chances, chances_for
 from lorax_mock.conforming import compose
+from lorax_mock.decoding import whole_text
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.personas import Persona
 from lorax_mock.script import Reply
@@ -25,8 +26,6 @@ from lorax_mock.validation import Valid
 from lorax_mock.wire import Alternative, FinishReason, Generated, PrefillToken, Token
 
 __all__ = ["Source", "generate", "pick_best", "request_key", "server_seed"]
-
-_UNFINISHED: Final = "\ufffd"
 
 Source = Iterator[int]
 """Token ids that the model would go on to produce, EOS among them, without end."""
@@ -105,7 +104,7 @@ def generate(
     chances = chances_for(parameters, samples=valid.samples, forced=forced)
     confidence = Draws(key, "confidence").byte
     luck = Draws(key, "luck").byte if valid.samples and not forced else _no_luck
-    feed = tokenizer.detokenizer(valid.prompt)
+    decoder = tokenizer.decoder(valid.prompt)
     ending = _Ending(
         valid.max_new_tokens,
         -1 if parameters.ignore_eos_token else tokenizer.eos,
@@ -116,14 +115,20 @@ def generate(
     tokens: list[Token] = []
     finish: FinishReason | None = None
     for token in source:
-        text = spelled[len(tokens)] if len(tokens) < len(spelled) else feed(token)
+        own = len(tokens) < len(spelled)
+        text = spelled[len(tokens)] if own else decoder.feed(token)
         texts.append(text)
         certainty = confidence()
         rank = chances.rank(certainty, luck())
         listed = None
         if alternatives is not None:
-            listed = _alternatives(
-                tokenizer, chances, (token, text), certainty, rank=rank, count=alternatives
+            # The shard decodes each as if it followed the chosen token, the chosen one as well.
+            shown = text if own else decoder.peek(token)
+            listed = tuple(
+                Alternative(one, shown if one == token else decoder.peek(one), logprob)
+                for one, logprob in _likeliest(
+                    tokenizer.size(), chances, token, certainty, rank=rank, count=alternatives
+                )
             )
         tokens.append(
             Token(
@@ -142,7 +147,11 @@ def generate(
     if spelled:
         whole = "".join(token.text for token in tokens if not token.special)
     else:
-        whole = _whole_text(tokens, tokenizer)
+        whole = whole_text(
+            partial(tokenizer.decode, skip_special=True),
+            valid.prompt,
+            [token.id for token in tokens],
+        )
     return Generated(
         whole,
         finish,
@@ -155,12 +164,6 @@ def generate(
 
 def _no_luck() -> int:
     return 0
-
-
-def _whole_text(tokens: list[Token], tokenizer: Tokenizer) -> str:
-    """The whole text, decoded afresh; empty when it ends inside a character (model.py:195)."""
-    text = tokenizer.decode([token.id for token in tokens], skip_special=True)
-    return "" if text.endswith(_UNFINISHED) else text
 
 
 def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) -> Source:
@@ -194,31 +197,20 @@ def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
         yield from beyond
 
 
-def _alternatives(
-    tokenizer: Tokenizer,
-    chances: Chances,
-    chosen: tuple[int, str],
-    confidence: int,
-    *,
-    rank: int,
-    count: int,
-) -> tuple[Alternative, ...]:
-    """The top `count`, best first; the chosen token stands at its rank if that is among them."""
-    token, text = chosen
-    size = tokenizer.size()
-    count = min(count, size)
-    out: list[Alternative] = []
-    other = (token * 31 + confidence) % size
-    for place in range(count):
+def _likeliest(
+    size: int, chances: Chances, chosen: int, confidence: int, *, rank: int, count: int
+) -> Iterator[tuple[int, float | None]]:
+    """The top `count` with their logprobs, best first; the chosen token is at its rank among them."""
+    other = (chosen * 31 + confidence) % size
+    for place in range(min(count, size)):
         logprob = chances.logprob(confidence, place)
         if place == rank:
-            out.append(Alternative(token, text, logprob))
+            yield chosen, logprob
             continue
         other = (other + 1) % size
-        if other == token:
+        if other == chosen:
             other = (other + 1) % size
-        out.append(Alternative(other, tokenizer.decode([other]), logprob))
-    return tuple(out)
+        yield other, logprob
 
 
 def _prefill(

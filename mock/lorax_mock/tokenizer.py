@@ -4,23 +4,20 @@ Two directions with different rules:
 
 * *In*: special-token spellings inside a prompt become their special ids, wherever they stand;
   the rest is cut into words and each word into the longest vocabulary entries from the left.
-* *Out*: a stream shows text late. A token's event text is what the decoded text grew by, except
-  that text ending in U+FFFD counts as unfinished and is held back whole (server/lorax_server/
-  models/model.py:195). So the first bytes of a character give "", its last byte the character.
+* *Out*: as the shard decodes (`decoding`): a stream shows text late.
 
 The one vocabulary serves limits, counts, `/tokenize` and events alike.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
+from lorax_mock.decoding import UNFINISHED, Decode, Decoder, Window
 from lorax_mock.vocabulary import SPECIAL, piece_of, vocabulary
 from lorax_mock.wire import SimpleToken
 
-__all__ = ["BuiltinTokenizer", "Detokenizer", "Tokenizer", "builtin"]
-
-UNFINISHED: Final = "\ufffd"
+__all__ = ["BuiltinTokenizer", "Tokenizer", "builtin"]
 
 _WORD = re.compile(
     r"(?i:'(?:s|t|re|ve|m|ll|d))\b"
@@ -63,8 +60,8 @@ class Tokenizer(Protocol):
         """As `/tokenize` shows a text: pieces with character offsets."""
         ...
 
-    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:
-        """A machine that turns each generated id into its event text."""
+    def decoder(self, prompt: Sequence[int]) -> Decoder:
+        """Turns the ids generated after a prompt into event texts."""
         ...
 
     def size(self) -> int:
@@ -72,28 +69,33 @@ class Tokenizer(Protocol):
         ...
 
 
-class Detokenizer:
-    """Event texts of the built-in vocabulary: held-back bytes, then the text they complete."""
+class _Plain(Window):
+    """The same texts, without decoding for tokens that are whole characters."""
 
-    __slots__ = ("_pending", "_plain", "_spell")
+    __slots__ = ("_plain",)
 
-    def __init__(self, plain: Sequence[str | None], spell: Callable[[int], bytes]) -> None:
+    def __init__(self, plain: Sequence[str | None], decode: Decode, prompt: Sequence[int]) -> None:
+        super().__init__(decode, prompt)
         self._plain = plain
-        self._spell = spell
-        self._pending = b""
 
     def feed(self, token: int) -> str:
         """The event text of the next token."""
-        if not self._pending and token < len(self._plain):
+        at = len(self._ids)
+        if self._read == at and token < len(self._plain):
+            text = self._plain[token]
+            if text is not None:
+                self._ids.append(token)
+                self._prefix, self._read = at, at + 1
+                return text
+        return super().feed(token)
+
+    def peek(self, token: int) -> str:
+        """What the event text would be, were this the next token."""
+        if self._read == len(self._ids) and token < len(self._plain):
             text = self._plain[token]
             if text is not None:
                 return text
-        self._pending += self._spell(token)
-        text = self._pending.decode("utf-8", "replace")
-        if text.endswith(UNFINISHED):
-            return ""
-        self._pending = b""
-        return text
+        return super().peek(token)
 
 
 class BuiltinTokenizer:
@@ -192,9 +194,9 @@ class BuiltinTokenizer:
             out.append(SimpleToken(token, piece, start, stop))
         return out
 
-    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:  # noqa: ARG002 - a prompt's cut-off character cannot reach a byte-level decode of what follows it
-        """A machine that turns each generated id into its event text."""
-        return Detokenizer(self._plain, self.spell).feed
+    def decoder(self, prompt: Sequence[int]) -> Decoder:
+        """Turns the ids generated after a prompt into event texts."""
+        return _Plain(self._plain, self.decode, prompt)
 
 
 def _as_text(entry: bytes) -> str | None:

@@ -1,21 +1,18 @@
 """A real `tokenizer.json` in place of the built-in vocabulary (the extra `tokenizers`).
 
-Event texts are the difference of two decodes of a window that starts up to five tokens before the end of
-the prompt, exactly as the shard does it (server/lorax_server/models/model.py:195), because real tokenizers
-add and drop spaces by what stands around a token.
+It decodes without cleaning up spaces, as the configurations of most models ask for.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from lorax_mock.decoding import Decoder, Window
 from lorax_mock.wire import SimpleToken
 
 __all__ = ["FileTokenizer", "TokenizerError", "read_tokenizer"]
 
-_WINDOW: Final = 5
-_UNFINISHED: Final = "\ufffd"
 _EOS_NAMES: Final = ("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "</s>", "<eos>")
 
 
@@ -58,21 +55,9 @@ class FileTokenizer:
         rows = zip(encoded.ids, encoded.tokens, encoded.offsets, strict=True)
         return [SimpleToken(token, piece, start, stop) for token, piece, (start, stop) in rows]
 
-    def detokenizer(self, prompt: Sequence[int]) -> Callable[[int], str]:
-        """A machine that turns each generated id into its event text."""
-        tokens = list(prompt[-_WINDOW:])
-        read = len(tokens)
-
-        def feed(token: int) -> str:
-            nonlocal read, tokens
-            tokens.append(token)
-            before, now = self.decode(tokens[:read]), self.decode(tokens)
-            if len(now) <= len(before) or now.endswith(_UNFINISHED):
-                return ""
-            tokens, read = tokens[read:], len(tokens) - read
-            return now[len(before) :]
-
-        return feed
+    def decoder(self, prompt: Sequence[int]) -> Decoder:
+        """Turns the ids generated after a prompt into event texts."""
+        return Window(self.decode, prompt)
 
 
 def read_tokenizer(path: Path) -> FileTokenizer:

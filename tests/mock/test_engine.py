@@ -8,6 +8,8 @@ from hypothesis import given
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.engine import generate, pick_best, request_key, server_seed
+from lorax_mock.personas import VOICES, Persona
+from lorax_mock.script import Reply
 from lorax_mock.settings import Limits, Settings
 from lorax_mock.tokenizer import builtin
 from lorax_mock.validation import validate
@@ -87,6 +89,7 @@ def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
         assert len({one.id for one in token.alternatives}) == count
         chosen = [one for one in token.alternatives if one.id == token.id]
         assert all(one.logprob == token.logprob for one in chosen)
+        assert not any(one.text.endswith("\ufffd") for one in token.alternatives)
 
 
 @pytest.mark.law
@@ -142,6 +145,19 @@ def test_a_cut_inside_a_character_loses_the_text() -> None:
     """The decoder gives nothing when it ends unfinished, whatever was streamed."""
     answer = _ask(adapter_id="acme/poet", max_new_tokens=1)
     assert (answer.text, answer.tokens[0].text) == ("", "")
+
+
+def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
+    """So the second half of a character adds nothing behind itself, nor does its first half."""
+    parameters = GenerateParameters(return_k_alternatives=1, max_new_tokens=3)
+    valid = validate(GenerateRequest("x", parameters), Limits(), builtin())
+    persona = Persona("p", (VOICES["base"],))
+    answer = generate(
+        valid, persona, builtin(), b"", seed=0, reply=Reply(text="\U0001f600!", finish=None)
+    )
+    shown = [(token.text, token.alternatives) for token in answer.tokens]
+    assert [text for text, _ in shown] == ["", "\U0001f600", "!"]
+    assert [one[0].text for _, one in shown if one] == ["", "", "!"]
 
 
 def test_eos_is_counted_and_spelled_as_a_special_token() -> None:

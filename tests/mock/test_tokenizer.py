@@ -34,7 +34,7 @@ def test_pieces_cover_the_text_in_order(text: str) -> None:
 def test_event_texts_join_to_the_text(text: str) -> None:
     """Late characters come whole: the joined event texts are the text."""
     tokenizer = builtin()
-    feed = tokenizer.detokenizer([])
+    feed = tokenizer.decoder([]).feed
     assert "".join(map(feed, tokenizer.encode(text, special=False))) == text
 
 
@@ -42,7 +42,7 @@ def test_one_character_over_several_tokens_comes_with_the_last() -> None:
     """An emoji gives empty texts first, then itself."""
     tokenizer = builtin()
     tokens = tokenizer.encode("😀", special=False)
-    feed = tokenizer.detokenizer([])
+    feed = tokenizer.decoder([]).feed
     assert [feed(token) for token in tokens] == ["", "😀"]
 
 
@@ -51,7 +51,7 @@ def test_a_broken_character_is_shown_once_something_follows() -> None:
     tokenizer = builtin()
     half = tokenizer.encode("😀", special=False)[0]
     letter = tokenizer.encode("a", special=False)[0]
-    feed = tokenizer.detokenizer([])
+    feed = tokenizer.decoder([]).feed
     assert [feed(half), feed(letter)] == ["", "\ufffda"]
 
 

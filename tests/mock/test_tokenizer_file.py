@@ -46,7 +46,7 @@ def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
 def test_late_characters_come_whole(path: Path) -> None:
     """By the difference of two decodes."""
     tokenizer = read_tokenizer(path)
-    feed = tokenizer.detokenizer(tokenizer.encode("prompt"))
+    feed = tokenizer.decoder(tokenizer.encode("prompt")).feed
     texts = [feed(token) for token in tokenizer.encode("a😀é", special=False)]
     assert texts == ["a", "", "", "", "😀", "", "é"]
 
