@@ -20,6 +20,7 @@ from lorax_mock.engine import generate, pick_best, request_key, server_seed
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
 from lorax_mock.faults import Act, Close, Fault, Send, Stall, mangle
 from lorax_mock.headers import echoed, measured
+from lorax_mock.health import Health
 from lorax_mock.journal import Journal
 from lorax_mock.metrics import Metrics
 from lorax_mock.pace import Silence, Watch, breathe, clock, pause
@@ -30,7 +31,7 @@ from lorax_mock.settings import Costs, Settings
 from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.validation import adapter_ids, check_before_permit, validate
-from lorax_mock.wire import Generated, GenerateRequest, Token
+from lorax_mock.wire import Generated, GenerateParameters, GenerateRequest, Token
 
 __all__ = ["Answering", "Encode", "EncodeEvent"]
 
@@ -86,7 +87,8 @@ class Answering:
         self.tokenizer = tokenizer
         self.catalogue = Catalogue(settings)
         self.journal = Journal()
-        self.metrics = Metrics(settings.limits)
+        self.health = Health()
+        self.metrics = Metrics(settings.limits, self.health)
         self.rulebook = Rulebook()
         self.script_file: ScriptFile | None = None
         self._permits = settings.limits.max_concurrent_requests
@@ -131,6 +133,7 @@ class Answering:
                 del self._occurrences[place]
             return
         self._occurrences.clear()
+        self.health.inference, self.health.shard = False, "well"
         if self.batcher.renew():
             self.catalogue = Catalogue(self.settings)
 
@@ -150,14 +153,13 @@ class Answering:
         request = asked.request
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
-        if self.settings.kind != "generate":
-            raise generation("Server error: This model does not support text generation")
         self.metrics.validated(valid.input_length, valid.max_new_tokens)
         token = asked.exchange.download_token(parameters.api_token)
         try:
             identity, persona = self.catalogue.open(parameters, token)
-        except LoraxRefusal:
-            await self.batcher.fail(",".join(adapter_ids(parameters)))
+        except LoraxRefusal as refusal:
+            loading = refusal.counted_as == "load_adapter"
+            await self.batcher.fail(",".join(adapter_ids(parameters)), loading=loading)
             raise
         key = request_key(valid, identity, self.settings.seed)
         if not valid.samples:
@@ -171,9 +173,13 @@ class Answering:
             self._occurrences[asked.entry.session, key] = first + count
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
         reply = asked.action.reply
-        sequences = [
-            generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply) for seed in seeds
-        ]
+        with self._prefill():
+            if self.settings.kind != "generate":
+                raise generation("Server error: This model does not support text generation")
+            sequences = [
+                generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply)
+                for seed in seeds
+            ]
         if asked.has_pace:
             costs = asked.costs(self.settings.costs)
             times = [
@@ -197,6 +203,44 @@ class Answering:
             for one in sequences
         ]
         return _Ran(sequences, self.batcher.submit(works, meeting), [])
+
+    @contextmanager
+    def _prefill(self) -> Generator[None]:
+        """What a refusal in here fails; it is refused itself while the shard is not well."""
+        try:
+            unwell = self.health.refusal()
+            if unwell is not None:
+                raise unwell
+            yield
+        except LoraxRefusal:
+            self.metrics.batch_failed("prefill")
+            raise
+
+    async def start_up(self) -> None:
+        """The startup probe's own request, past the journal; raises LoraxRefusal (router/src/server.rs:488)."""
+        with self.permits(1):
+            if self.settings.kind != "generate":
+                self._embed_at_start()
+                return
+            request = GenerateRequest("Who?", GenerateParameters(max_new_tokens=1))
+            valid = validate(request, self.settings.limits, self.tokenizer)
+            self.metrics.validated(valid.input_length, valid.max_new_tokens)
+            identity, persona = self.catalogue.open(request.parameters, None)
+            key = request_key(valid, identity, self.settings.seed)
+            with self._prefill():
+                sequence = generate(valid, persona, self.tokenizer, key, seed=0, reply=None)
+            await self.batcher.submit([Work(identity, len(valid.prompt), 1, 1)])[0].whole()
+        if not sequence.text:
+            raise LoraxRefusal(500, "failed healthcheck", "Empty generation", "")
+
+    def _embed_at_start(self) -> None:
+        methods = ("classify", "embed") if self.settings.kind == "classify" else ("embed",)
+        for method in methods:
+            unwell = self.health.refusal()
+            if unwell is not None:
+                self.metrics.batch_failed(method)
+                raise unwell
+            self.metrics.batch(method)
 
     async def _all(self, ran: "_Ran", exchange: Exchange, costs: Costs) -> list[Timing]:
         """When all sequences are done, how long they took; raises ClientLeft."""
@@ -231,8 +275,15 @@ class Answering:
             return True
         refusal = fault.refusal
         if refusal is not None and not (stream and fault.place is not None):
+            self._fail_by(fault)
             raise refusal
         return False
+
+    def _fail_by(self, fault: Fault) -> None:
+        """An error that was asked for is a forward pass that failed."""
+        refusal = fault.refusal
+        if refusal is not None and refusal.counted_as == "generation":
+            self.metrics.batch_failed("decode" if fault.place else "prefill")
 
     async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
         """Generate, then reply whole; raises Refusal before anything was sent."""
@@ -249,6 +300,8 @@ class Answering:
                 best, others = pick_best(ran.sequences)
                 timing = times[next(n for n, one in enumerate(ran.sequences) if one is best)]
             headers = [*echoed(request, self.settings), *measured(best, timing)]
+            # A tool answer is parsed after it was counted (router/src/server.rs:338, 846).
+            self.metrics.answered(best, timing)
             body = encode(best, others)
         except Refusal as refusal:
             entry.refused(refusal)
@@ -256,7 +309,6 @@ class Answering:
         except ClientLeft:
             entry.left(0)
             raise
-        self.metrics.answered(best, timing)
         entry.answered(best)
         if asked.fault is None:
             await exchange.reply(200, body, [JSON, *headers])
@@ -393,6 +445,9 @@ class Answering:
                 entry.left(place)
                 return False
         entry.outcome = "fault"
+        if ran is not None and asked.fault is not None and asked.fault.refusal is not None:
+            self._fail_by(asked.fault)
+            self.metrics.failed(asked.fault.refusal.counted_as)
         return True
 
 

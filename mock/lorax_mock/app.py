@@ -12,7 +12,8 @@ from typing import Any
 
 from lorax_mock.answering import Answering, Encode, EncodeEvent
 from lorax_mock.axum import JSON, PREFLIGHT, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
-from lorax_mock.errors import FrameworkRefusal, Refusal, no_fast_tokenizer
+from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
+from lorax_mock.health import unhealthy
 from lorax_mock.info import encode_info
 from lorax_mock.replies import encode_generate, encode_stream_event, encode_tokenize
 from lorax_mock.routes_admin import admin_routes
@@ -54,7 +55,7 @@ class MockApp(Answering):
             "/info": {"GET": self._tell_info},
             "/health": alive,
             "/ping": alive,
-            "/startup": alive,
+            "/startup": {"GET": self._started},
             "/metrics": {"GET": self._tell_metrics},
             **openai_routes(self),
             **encoder_routes(self),
@@ -99,7 +100,18 @@ class MockApp(Answering):
         await exchange.reply(status, body, [JSON])
 
     async def _healthy(self, exchange: Exchange) -> None:
+        if not self.health.check():
+            raise unhealthy()
         await exchange.reply(200)
+
+    async def _started(self, exchange: Exchange) -> None:
+        """Whatever fails, the status is 500 (router/src/server.rs:488)."""
+        try:
+            await self.start_up()
+        except LoraxRefusal as refusal:
+            await exchange.reply(500, self.spoken(refusal)[1], [JSON])
+        else:
+            await exchange.reply(200)
 
     async def _tell_info(self, exchange: Exchange) -> None:
         await exchange.reply(200, self._info, [JSON])

@@ -235,10 +235,10 @@ class Batcher:
             later(self._meet_seconds, lambda: self._give_up(key, group))
         return tickets
 
-    async def fail(self, adapter: str) -> None:
-        """A download that comes to nothing: it takes its time."""
+    async def fail(self, adapter: str, *, loading: bool) -> None:
+        """A download, or a load after it, that comes to nothing: it takes its time."""
         self._moment()
-        self.shard.fail(adapter)
+        self.shard.fail(adapter, loading=loading)
         await self._until(self.shard.now)
 
     def _meet(self, group: _Group) -> None:

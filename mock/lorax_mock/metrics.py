@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lorax_mock.health import Health
 from lorax_mock.scheduler import Shard, Step
 from lorax_mock.settings import Limits
 from lorax_mock.timing import Timing
@@ -77,9 +78,10 @@ class _Summary:
 
 
 class Metrics:
-    """Everything a mock counts."""
+    """Everything a mock counts; forward passes it tells to the health flag, as the router does beside each count."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, health: Health | None = None) -> None:
+        self._health = health or Health()
         # Multiplied in the router's order (router/src/server.rs:1505-1534): `le` tells the last bit.
         self._durations = list(accumulate(repeat(1.5, 35), mul, initial=0.0001))[1:]
         self._inputs = [limits.max_input_length / 100 * step for step in range(1, 101)]
@@ -113,6 +115,26 @@ class Metrics:
         self._observe("lorax_request_input_length", self._inputs, input_length)
         self._observe("lorax_request_max_new_tokens", self._tokens, max_new_tokens)
 
+    def counted_input(self, length: int) -> None:
+        """A text of an encoder's request passed the router's check (router/src/validation.rs:171)."""
+        self._observe("lorax_request_input_length", self._inputs, length)
+
+    def classified(self, outputs: Sequence[int], *, batch: bool) -> None:
+        """A classification was answered, with so many entities a text (router/src/server.rs:1911-2026)."""
+        self.done()
+        for name in ("", "_validation", "_queue", "_inference"):
+            self._observe(f"lorax_request{name}_duration", self._durations, 0.0)
+        if batch:
+            self._sample("lorax_request_input_count", len(outputs))
+        for count in outputs:
+            self._sample("lorax_request_classify_output_count", count)
+
+    def _sample(self, name: str, value: float, times: int = 1) -> None:
+        summary = self._summaries.get(name)
+        if summary is None:
+            summary = self._summaries[name] = _Summary()
+        summary.add(value, times)
+
     def batch(self, method: str, times: int = 1) -> None:
         """Forward passes that succeeded outside the shard's time: `embed` or `classify`."""
         if times:
@@ -120,6 +142,7 @@ class Metrics:
             self._passed(method, 0.0, times)
 
     def _passed(self, method: str, seconds: float, times: int) -> None:
+        self._health.passed(well=True)
         label = f'method="{method}"'
         self._count("lorax_batch_inference_count", label, times)
         self._count("lorax_batch_inference_success", label, times)
@@ -127,6 +150,7 @@ class Metrics:
 
     def batch_failed(self, method: str) -> None:
         """A forward pass that did not succeed."""
+        self._health.passed(well=False)
         label = f'method="{method}"'
         self._count("lorax_batch_inference_count", label)
         self._count("lorax_batch_inference_failure", label)
@@ -142,11 +166,8 @@ class Metrics:
             if step.concat is not None:
                 self._count("lorax_batch_concat", f'reason="{step.concat}"')
         self._passed(step.kind, step.milliseconds / 1000, step.steps)
-        skipped = self._summaries.get("lorax_request_skipped_tokens")
-        if skipped is None:
-            skipped = self._summaries["lorax_request_skipped_tokens"] = _Summary()
         # of each token of each request (router/src/infer.rs:1549), and nothing speculates here
-        skipped.add(0.0, len(step.jobs) * step.steps)
+        self._sample("lorax_request_skipped_tokens", 0.0, len(step.jobs) * step.steps)
 
     def answered(self, sequence: Generated, timing: Timing) -> None:
         """A request was answered."""

@@ -11,6 +11,8 @@ are shown whole.
     DELETE /_mock/script        no script
     GET    /_mock/schedule      what the shard did and when, in virtual time; .svg draws it
     GET    /_mock/faults        every kind of fault
+    GET    /_mock/health        the router's flag, and the shard behind it
+    PUT    /_mock/health        {"shard": "failing"}: every forward pass fails; `gone`, `well`
     POST   /_mock/reset         scripts, calls and journal, and without a session the shard: as new
 """
 
@@ -24,6 +26,7 @@ from lorax_mock.axum import JSON, Exchange
 from lorax_mock.batching import Batcher
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.faults import KINDS
+from lorax_mock.health import Health, Unwell
 from lorax_mock.journal import Entry, Journal
 from lorax_mock.pace import until
 from lorax_mock.rulebook import Rulebook
@@ -50,8 +53,15 @@ class _App(Protocol):
     journal: Journal
     rulebook: Rulebook
     batcher: Batcher
+    health: Health
 
     def renew(self, session: str) -> None: ...
+
+
+class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `PUT /_mock/health`."""
+
+    shard: str
 
 
 def _session(exchange: Exchange) -> str:
@@ -133,6 +143,20 @@ class _Admin:
     async def faults(self, exchange: Exchange) -> None:
         await exchange.reply(200, msgspec.json.encode({"faults": list(KINDS)}), [JSON])
 
+    async def health(self, exchange: Exchange) -> None:
+        health = self._app.health
+        told = {"shard": health.shard, "inference_health": health.inference}
+        await exchange.reply(200, msgspec.json.encode(told), [JSON])
+
+    async def set_health(self, exchange: Exchange) -> None:
+        try:
+            wanted = msgspec.json.decode(await exchange.raw_body(_SCRIPT_BYTES), type=_Wanted)
+            self._app.health.become(wanted.shard)
+        except (msgspec.DecodeError, UnicodeDecodeError, Unwell) as error:
+            text = f'{{"shard": "failing"}} is what is wanted: {error}'
+            raise LoraxRefusal(400, "mock_health", text, "") from None
+        await self.health(exchange)
+
     async def reset(self, exchange: Exchange) -> None:
         self._app.renew(_session(exchange))
         await exchange.reply(204)
@@ -149,5 +173,6 @@ def admin_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitabl
         "/_mock/schedule": {"GET": admin.schedule},
         "/_mock/schedule.svg": {"GET": admin.picture},
         "/_mock/faults": {"GET": admin.faults},
+        "/_mock/health": {"GET": admin.health, "PUT": admin.set_health},
         "/_mock/reset": {"POST": admin.reset},
     }

@@ -211,9 +211,11 @@ class Shard:
         """Let everything end."""
         return self._until(math.inf)
 
-    def fail(self, adapter: str) -> None:
-        """A download that comes to nothing takes its time and is forgotten."""
+    def fail(self, adapter: str, *, loading: bool = False) -> None:
+        """A download, or a load after it, that comes to nothing takes its time and is forgotten."""
         self._spend("download", self._costs.adapter_download, adapter=adapter)
+        if loading:
+            self._spend("load", self._loads.get(adapter, self._costs.adapter_load), adapter=adapter)
 
     def step(self, most: int = 1) -> Step | None:
         """Do what comes next, or up to so many decode steps of a batch that nobody joins or leaves.

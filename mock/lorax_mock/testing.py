@@ -34,6 +34,12 @@ class MockServer:
         """One fault a request, in order; then the mock answers as it always does."""
         self.script({"rules": [{"name": "faults", "sequence": [{"fault": one} for one in ids]}]})
 
+    def shard(self, state: str) -> None:
+        """Make the shard `failing` (every forward pass fails), `gone`, or `well` again."""
+        reply = self._http.put("/_mock/health", json={"shard": state})
+        if reply.status_code != 200:
+            raise ValueError(reply.json()["error"])
+
     @property
     def journal(self) -> list[dict[str, Any]]:
         """What came and what left, once nothing is being answered any more."""

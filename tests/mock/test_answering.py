@@ -1,14 +1,16 @@
 """Scripts and faults on a socket."""
 
+import asyncio
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from lorax_mock.app import create_app
 from tests.mock.conftest import Running
 from tests.mock.conftest import events as events_of
 
@@ -174,6 +176,34 @@ def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
     _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
     assert _as(mock, "pace").elapsed.total_seconds() > 0.08
     assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"
+
+
+@pytest.mark.timeout(20)
+async def test_a_client_that_leaves_between_two_events_stops_nobody() -> None:
+    """The stream ends there, although more of its tokens are ready."""
+    app = create_app()
+    gone = asyncio.Event()
+    body = [json.dumps(_BODY).encode()]
+    heard: list[bytes] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        if body:
+            return {"type": "http.request", "body": body.pop()}
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        heard.append(message.get("body", b""))
+        if len(heard) == 4:
+            gone.set()
+            await asyncio.sleep(0)
+
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/generate_stream", "headers": headers}
+    await app(scope, receive, send)
+    assert len(heard) == 4
+    (entry,) = app.journal.entries
+    assert (entry.outcome, entry.tokens) == ("client_left", 3)
 
 
 def test_the_headers_tell_the_shards_times(start_mock: Callable[..., Running]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -145,6 +146,22 @@ async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> No
     await http.post("/generate", json=body)
     spans = (await _schedule(http))["spans"]
     assert [len(span["jobs"]) for span in spans] == [2, 2]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_who_comes_at_the_same_time_is_ordered_by_what_it_asks(
+    order: tuple[int, int, int],
+) -> None:
+    """Not by whose bytes came first; which decides when a prefill holds only one."""
+    limits = Limits(max_batch_prefill_tokens=10)
+    batcher = Batcher(Settings(limits=limits, costs=_SETTINGS.costs), Metrics(limits))
+    asks = [(b"a", Work("", 6, 2, 2)), (b"b", Work("", 7, 2, 2)), (b"b", Work("", 8, 3, 3))]
+    tickets = {
+        place: batcher.submit([asks[place][1]], Meeting("", 3, 0.0, asks[place][0]))[0]
+        for place in order
+    }
+    done = [await tickets[place].whole() for place in range(3)]
+    assert [one.started for one in done if one] == [0, 6, 6 + 7]
 
 
 async def test_requests_that_never_meet_are_refused() -> None:
@@ -311,6 +328,30 @@ async def test_paced_requests_meet_as_they_come() -> None:
     assert any(span["jobs"] == [1, 2] for span in told["spans"])
     assert 0 <= int(joined.headers["x-queue-time"]) <= 20 * 4
     assert joined.elapsed.total_seconds() * 1000 >= int(joined.headers["x-total-time"]) - 5
+
+
+async def test_nothing_is_told_before_its_time() -> None:
+    """A first token comes when its prefill is over, not when it begins."""
+    with LocalMock(Settings(costs=Costs(0.0, first=40, paced=True))) as mock:
+        async with mock.async_client() as http:
+            reply = await http.post("/generate", json=_body("a", 1))
+    assert reply.headers["x-time-to-first-token"] == "40"
+    assert reply.elapsed.total_seconds() >= 0.04
+
+
+async def test_a_late_shard_has_no_newcomers_from_its_future() -> None:
+    """A machine that stood still for a moment shows in no negative queue time."""
+    batcher = Batcher(_PACED, Metrics(Limits()))
+    first = batcher.submit([Work("", 1, 40, 40)])[0]
+    await first.more(0)
+    late = time.perf_counter() + 0.06
+    while time.perf_counter() < late:
+        pass  # the loop stands still
+    second = batcher.submit([Work("", 1, 2, 2)])[0]
+    done = await second.whole()
+    assert done is not None
+    assert done.job.at <= done.started
+    first.drop()
 
 
 async def test_paced_meetings_keep_their_times() -> None:

@@ -112,3 +112,22 @@ def test_the_json_keeps_the_routers_quirk() -> None:
         told["lorax_request_failure"]["data"][0]["key"] == 'lorax_request_failure{err="validation"}'
     )
     assert [row["key"] for row in told["lorax_request_duration"]["data"]][-2:] == ["sum", "count"]
+
+
+def test_encoders_have_series_of_their_own() -> None:
+    """Lengths for each text; what a classification found, and how many texts a batch had."""
+    metrics = Metrics(Limits())
+    metrics.counted_input(3)
+    metrics.classified([2], batch=False)
+    text = metrics.as_text().decode()
+    assert "lorax_request_input_length_count 1\n" in text
+    assert "max_new_tokens" not in text
+    assert "lorax_request_success 1\n" in text
+    assert "lorax_request_queue_duration_count 1\n" in text
+    assert "lorax_request_input_count" not in text
+    metrics.classified([1, 4], batch=True)
+    text = metrics.as_text().decode()
+    assert "# TYPE lorax_request_input_count summary\n" in text
+    assert "lorax_request_input_count_sum 2\nlorax_request_input_count_count 1\n" in text
+    assert "lorax_request_classify_output_count_sum 7\n" in text
+    assert "lorax_request_classify_output_count_count 3\n" in text

@@ -235,6 +235,16 @@ def test_what_is_enough_is_decided_once_a_round() -> None:
     assert done[2].started == 71
 
 
+def test_a_round_admits_as_long_as_enough_fit() -> None:
+    """Three prompts too long for one prefill are three prefills before the next decode."""
+    limits = Limits(max_batch_prefill_tokens=100)
+    jobs = [Job(1, 0, "", 1, 40, 40), *[Job(number, 5, "", 60, 5, 5) for number in (2, 3, 4)]]
+    shard, _ = _run(jobs, limits)
+    assert [kind for kind, _, _ in _kinds(shard)][:6] == [
+        "prefill", "decode", "prefill", "prefill", "prefill", "decode",
+    ]  # fmt: skip
+
+
 def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
     """The batch that asked for it has gone on to decode meanwhile."""
     shard, _ = _run([Job(1, 0, "", 10, 50, 20), Job(2, 25, "a", 10, 5, 1)])
@@ -251,7 +261,7 @@ def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
 def test_the_first_block_is_for_health_checks() -> None:
     """Of ten blocks nine are there for requests."""
     limits = Limits(max_batch_total_tokens=160)
-    jobs = [Job(1, 0, "", 1, 64, 2), Job(2, 0, "", 1, 80, 2), Job(3, 0, "", 1, 80, 2)]
+    jobs = [Job(1, 0, "", 1, 64, 2), Job(2, 0, "", 1, 80, 2), Job(3, 0, "", 1, 1, 1)]
     _, done = _run(jobs, limits)
     assert done[0].started == done[1].started == 0
     assert done[2].started == done[0].finished
@@ -287,6 +297,17 @@ def test_a_prefill_says_why_it_joined_a_batch() -> None:
     assert steps[-1].concat == "wait_exceeded"
 
 
+def test_a_running_job_that_left_ends_with_its_next_token() -> None:
+    """It was computed for it, too; the others go on."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 40, 40))
+    shard.enter(Job(2, 0, "", 1, 40, 40))
+    shard.step()
+    shard.leave(1)
+    assert shard.step(9) == Step("decode", 10, (1, 2), 1, dropped=(1,))
+    assert shard.step(9) == Step("decode", 10, (2,), 9)
+
+
 def test_a_job_that_left_alone_is_dropped_without_a_batch() -> None:
     """When it is reached."""
     shard = Shard(Limits(), _COSTS)
@@ -303,4 +324,9 @@ def test_a_failed_download_takes_its_time_and_is_forgotten() -> None:
     shard.fail("x")
     assert list(shard.spans) == [Span("download", 0, 100, "x")]
     assert shard.now == 100
+    shard.fail("y", loading=True)
+    assert list(shard.spans)[1:] == [
+        Span("download", 100, 200, "y"),
+        Span("load", 200, 250, "y"),
+    ]
     assert shard.active == []
