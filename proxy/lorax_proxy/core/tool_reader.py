@@ -60,7 +60,7 @@ class ToolGrammar:
 
     schema: Mapping[str, Any]
     form: Form
-    dropped: tuple[str, ...] = ()
+    dropped: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,8 @@ class ToolReader:
         self._matched = 0
         self._name = ""
         self._string = StringReader()
-        self._scanner = ObjectScanner()
+        # Of the call's arguments; there is one from its name on.
+        self._scanner: ObjectScanner
 
     @property
     def calls(self) -> int:
@@ -201,7 +202,7 @@ class ToolReader:
         match self._at, character:
             case _At.START, '"' if self._form.text:
                 return _At.TEXT
-            case _At.START, "[" if self._form.names:
+            case _At.START, "[":
                 return _At.CALL
             case _At.AFTER_CALL, "," if self._form.parallel:
                 return _At.CALL

@@ -44,7 +44,7 @@ from tests.strategies import (
 )
 
 REASONS: tuple[FinishReason, ...] = ("length", "eos_token", "stop_sequence")
-GRAMMAR = ToolGrammar({}, Form(frozenset({"f", "get"}), text=True, parallel=True))
+GRAMMAR = ToolGrammar({}, Form(frozenset({"f", "get"}), text=True, parallel=True), ())
 
 
 TEXT_DOCUMENTS = [('"plain"', "plain"), ('"q\\"\\n\\u00e9\\ud83d\\ude00"', 'q"\né😀'), ('""', "")]

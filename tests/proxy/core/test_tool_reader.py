@@ -21,8 +21,8 @@ from lorax_proxy.core.tool_reader import (
 )
 
 NAMES = ("f", "get_weather", "a.b-c")
-ANYTHING = ToolGrammar({}, Form(frozenset(NAMES), text=True, parallel=True))
-ONE = ToolGrammar({}, Form(frozenset(NAMES), text=False, parallel=False))
+ANYTHING = ToolGrammar({}, Form(frozenset(NAMES), text=True, parallel=True), ())
+ONE = ToolGrammar({}, Form(frozenset(NAMES), text=False, parallel=False), ())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 OBJECTS = st.dictionaries(
     TEXTS,
@@ -178,6 +178,7 @@ def test_playbook_of_text() -> None:
         ('"cut \\ud83d', [TextDelta("cut \ufffd")]),
         ('"cut \\', [TextDelta("cut ")]),
         ('[{"name":"get_', []),
+        ('[{"name":"\\ud83d', []),
         ('[{"name":"f"', [CallStarted(0, "f")]),
         ('[{"name":"f","arguments":{"a":"b', [CallStarted(0, "f"), ArgumentsDelta(0, '{"a":"b')]),
         ("", []),
@@ -198,6 +199,7 @@ def test_a_document_cut_by_a_token_limit_is_incomplete(
         '{"name":"f","arguments":{}}',
         "[]",
         '[{"arguments":{},"name":"f"}]',
+        '[{"na me":"f","arguments":{}}]',
         '[{"name":"unknown","arguments":{}}]',
         '[{"name":"f","arguments":[]}]',
         '[{"name":"f","arguments":{},"more":1}]',
