@@ -56,7 +56,7 @@ __all__ = [
 MOST: Final = Budget(building=10.0, seconds=120.0, megabytes=1200)
 # Rare escapes are a nicety (every character can be written without them) and not worth as much:
 # three quarters of a free string's states are theirs.
-NICETY: Final = Budget(building=2.0, seconds=5.0, megabytes=1200)
+NICETY: Final = Budget(building=2.0, seconds=10.0, megabytes=1200)
 
 LEVELS: Final = (
     Level(Spelling.FULL, counts=True, nesting=1, budget=NICETY),
