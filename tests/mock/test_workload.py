@@ -2,8 +2,8 @@
 
 import pytest
 
-from lorax_mock.scheduler import Job
-from lorax_mock.settings import Settings
+from lorax_mock.scheduler import Done, Job, Shard
+from lorax_mock.settings import Adapter, Costs, Limits, Settings
 from lorax_mock.workload import WorkloadError, read_workload, simulate
 
 
@@ -46,3 +46,132 @@ def test_all_arrivals_are_done() -> None:
     shard, done = simulate(jobs, Settings())
     assert [one.job for one in done] == jobs
     assert shard.now == max(one.finished for one in done)
+
+
+_COSTS = Costs(prefill_token=1, step=10, adapter_download=100, adapter_load=50)
+
+
+def _schedule(text: str, limits: Limits | None = None, **shares: float) -> tuple[Shard, list[Done]]:
+    adapters = tuple(Adapter(name, memory=share) for name, share in shares.items())
+    settings = Settings(limits=limits or Limits(), costs=_COSTS, adapters=adapters)
+    return simulate(read_workload(text), settings)
+
+
+def _loading(shard: Shard) -> list[str]:
+    return [f"{span.kind} {span.adapter}" for span in shard.spans if span.adapter]
+
+
+def test_a_pending_adapter_blocks_those_behind_it() -> None:
+    """One that is too big for what is left keeps a small one waiting, which would fit."""
+    text = (
+        "- {at: 0, adapter: a, tokens: 60}\n"
+        "- {at: 1, adapter: b, tokens: 1}\n"
+        "- {at: 2, adapter: c, tokens: 1}\n"
+    )
+    _, blocked = _schedule(text, a=0.7, b=0.7, c=0.1)
+    assert blocked[2].started >= blocked[0].finished
+    _, free = _schedule(text, a=0.7, b=0.2, c=0.1)
+    assert free[2].started < free[0].finished
+
+
+def test_the_oldest_activation_is_offloaded_not_the_least_used() -> None:
+    """One for each that is pending, at each look, although there is room."""
+    text = (
+        "- {at: 0, adapter: c, tokens: 1}\n"
+        "- {at: 200, adapter: a, tokens: 20}\n"
+        "- {at: 201, adapter: b, tokens: 20}\n"
+        "- {at: 900, adapter: a, tokens: 1}\n"
+    )
+    shard, _ = _schedule(f"{text}- {{at: 1000, adapter: c, tokens: 1}}\n")
+    assert _loading(shard)[-2:] == ["offload a", "load c"]
+    assert shard.active == ["b", "c"]
+
+
+def test_the_base_model_takes_a_slot_and_gives_it_up() -> None:
+    """It goes through an adapter's states at no cost."""
+    text = "- {at: 0, tokens: 30}\n- {at: 1, adapter: a, tokens: 1}\n"
+    _, crowded = _schedule(text, Limits(max_active_adapters=1))
+    assert crowded[1].started >= crowded[0].finished
+    shard, _ = _schedule("- {at: 0}\n- {at: 5000, adapter: a}\n")
+    assert shard.active == ["a"]
+
+
+def test_a_lone_request_for_a_new_adapter_waits_for_its_load_to_begin() -> None:
+    """Two running want two more: nobody looks at pending adapters before the twentieth step."""
+    shard, done = _schedule(
+        "- {at: 0, prompt_tokens: 1, tokens: 60, count: 2}\n- {at: 30, adapter: a, tokens: 1}\n"
+    )
+    load = next(span for span in shard.spans if span.kind == "load")
+    # The download does not wait for anybody's looking: it starts on arrival.
+    assert load.start == 2 + 19 * 10 + 100
+    assert done[2].started == load.end + 10
+
+
+_ONE_AT_A_TIME = "prompt_tokens: 1, max_new_tokens: 128"
+_FULL = 144
+"""Block 0 and eight more: one such request fills them."""
+
+
+@pytest.mark.parametrize(("cycle", "first"), [(200.0, 2), (100_000.0, 1)])
+def test_an_adapter_past_its_cycle_makes_way(cycle: float, first: int) -> None:
+    """Offloaded and sent to the back although somebody waits for it."""
+    limits = Limits(max_active_adapters=1, max_batch_total_tokens=_FULL, adapter_cycle_ms=cycle)
+    _, done = _schedule(
+        f"- {{at: 0, adapter: a, {_ONE_AT_A_TIME}, tokens: 60, count: 2}}\n"
+        f"- {{at: 1, adapter: b, {_ONE_AT_A_TIME}, tokens: 1}}\n",
+        limits,
+    )
+    order = sorted(range(3), key=lambda place: done[place].started)
+    assert order[0] == 0
+    assert order[1] == first
+
+
+def test_an_idle_adapter_past_its_cycle_is_swapped_for_nothing() -> None:
+    """The oldest idle one makes room; the next, past its cycle, is sent to the back and comes again."""
+    shard, _ = _schedule(
+        "- {at: 0, adapter: c, tokens: 1}\n"
+        "- {at: 200, adapter: a, tokens: 20}\n"
+        "- {at: 201, adapter: b, tokens: 20}\n"
+        "- {at: 9000, adapter: c, tokens: 1}\n"
+    )
+    assert _loading(shard)[-4:] == ["offload a", "offload b", "load c", "load b"]
+    assert shard.active == ["c", "b"]
+
+
+@pytest.mark.parametrize(("cycle", "first"), [(700.0, 2), (100_000.0, 1)])
+def test_young_adapters_go_before_older_requests(cycle: float, first: int) -> None:
+    """Within its cycle an adapter is preferred; else the oldest request is."""
+    limits = Limits(max_batch_total_tokens=_FULL, adapter_cycle_ms=cycle)
+    _, done = _schedule(
+        f"- {{at: 0, {_ONE_AT_A_TIME}, tokens: 60}}\n"
+        f"- {{at: 10, {_ONE_AT_A_TIME}, tokens: 1}}\n"
+        f"- {{at: 20, adapter: a, {_ONE_AT_A_TIME}, tokens: 1}}\n",
+        limits,
+    )
+    order = sorted(range(3), key=lambda place: done[place].started)
+    assert order[1] == first
+
+
+def test_requests_of_several_adapters_are_served_in_their_order() -> None:
+    """One queue each, and the one whose front is oldest is next."""
+    limits = Limits(max_batch_total_tokens=_FULL)
+    rows = ["- {at: 0, adapter: a}", "- {at: 1, adapter: b}"]
+    rows += [
+        f"- {{at: {1000 + place}, adapter: {name}, {_ONE_AT_A_TIME}, tokens: 1}}"
+        for place, name in enumerate("abbaab")
+    ]
+    _, done = _schedule("\n".join(rows), limits)
+    served = sorted(done[2:], key=lambda one: one.started)
+    assert [one.job.adapter for one in served] == list("abbaab")
+
+
+def test_a_prompt_budget_splits_what_comes_together() -> None:
+    """Three prefills one after the other, all before the next decode step."""
+    limits = Limits(max_batch_prefill_tokens=100)
+    shard, _ = _schedule(
+        "- {at: 0, prompt_tokens: 1, tokens: 30}\n"
+        "- {at: 15, prompt_tokens: 60, tokens: 3, count: 3}\n",
+        limits,
+    )
+    kinds = [span.kind for span in shard.spans]
+    assert kinds[:6] == ["prefill", "decode", "prefill", "prefill", "prefill", "decode"]
