@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lorax_mock.answering import Answering, Encode, EncodeEvent
+from lorax_mock.apidoc import PAGE, document
 from lorax_mock.axum import JSON, PREFLIGHT, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
 from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
 from lorax_mock.health import unhealthy
@@ -57,6 +58,9 @@ class MockApp(Answering):
             "/ping": alive,
             "/startup": {"GET": self._started},
             "/metrics": {"GET": self._tell_metrics},
+            "/docs": {"GET": self._move_to_docs},
+            "/docs/": {"GET": self._show_docs},
+            "/api-doc/openapi.json": {"GET": self._tell_document},
             **openai_routes(self),
             **encoder_routes(self),
             **admin_routes(self),
@@ -121,6 +125,15 @@ class MockApp(Answering):
             await exchange.reply(200, self.metrics.as_json(), [JSON])
         else:
             await exchange.reply(200, self.metrics.as_text(), [(b"content-type", b"text/plain")])
+
+    async def _move_to_docs(self, exchange: Exchange) -> None:
+        await exchange.reply(303, headers=[(b"location", b"/docs/")])
+
+    async def _show_docs(self, exchange: Exchange) -> None:
+        await exchange.reply(200, PAGE, [(b"content-type", b"text/html")])
+
+    async def _tell_document(self, exchange: Exchange) -> None:
+        await exchange.reply(200, document(), [JSON])
 
     async def read(self, exchange: Exchange, kind: Kind) -> Any:
         """The request's body; raises FrameworkRefusal, or ClientLeft."""

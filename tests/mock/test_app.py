@@ -209,6 +209,20 @@ def test_tokenize_counts_as_generate_does(mock: Running) -> None:
     assert mock.http.post("/tokenize", json=bare).json() == tokens[1:]
 
 
+def test_the_docs_are_where_loraxs_are(mock: Running) -> None:
+    """A page behind a slash, and a document whose every operation is there."""
+    moved = mock.http.get("/docs")
+    assert (moved.status_code, moved.headers["location"], moved.content) == (303, "/docs/", b"")
+    page = mock.http.get("/docs/")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html")
+    told = mock.http.get("/api-doc/openapi.json")
+    assert told.headers["content-type"] == "application/json"
+    for path, item in told.json()["paths"].items():
+        for method in item:
+            wrong = "get" if method == "post" else "post"
+            assert mock.http.request(wrong, path).status_code == (405 if path != "/" else 200)
+
+
 def test_a_model_may_have_no_fast_tokenizer(start_mock: Callable[..., Running]) -> None:
     """Then `/tokenize` is 404 in LoRAX's envelope, and generation goes on."""
     slow = start_mock("--no-fast-tokenizer").http
