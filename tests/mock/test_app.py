@@ -321,7 +321,7 @@ def test_the_facts_table_has_no_empty_row() -> None:
     for fact, source, modules, told in rows:
         assert fact
         assert source
-        names = re.findall(r"`(?:(test_\w+\.py)::)?(test_\w+)`", told)
+        names = re.findall(r"`(?:([\w./]*test_\w+\.py)::)?(test_\w+)`", told)
         assert names or "not imitated" in told, fact
         file = ""
         for named, test in names:

@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -19,11 +20,10 @@ from lorax.types import FinishReason, MergedAdapters
 _COMMAND = shlex.split(os.environ.get("LORAX_MOCK_COMMAND", "lorax-mock"))
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The base URL of a mock on a free port."""
+@contextmanager
+def _mock(*options: str) -> Iterator[str]:
     process = subprocess.Popen(
-        [*_COMMAND, "serve", "--port", "0", "--announce", "json"],
+        [*_COMMAND, "serve", "--port", "0", "--announce", "json", *options],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -32,6 +32,13 @@ def url() -> Iterator[str]:
     process.terminate()
     assert process.wait(10) == 0
     process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The base URL of a mock on a free port."""
+    with _mock() as url:
+        yield url
 
 
 @pytest.fixture
@@ -139,6 +146,36 @@ def test_axums_plain_text_is_what_this_client_cannot_read(client: Client) -> Non
     """A stream refused before it starts is no JSON, and the client says so in its own way."""
     with pytest.raises((requests.exceptions.JSONDecodeError, errors.UnprocessableEntityError)):
         list(client.generate_stream("a", max_new_tokens=2**32))
+
+
+def test_what_the_client_refuses_itself_is_never_sent(client: Client) -> None:
+    """Stricter than the router, which takes a top_p of 1 and a best_of of 0."""
+    for wrong in ({"top_p": 1.0}, {"best_of": 0}, {"adapter_source": "elsewhere"}):
+        with pytest.raises(errors.ValidationError):
+            client.generate("a", **wrong)
+
+
+def test_an_overload_is_the_clients_own_error(url: str) -> None:
+    """Asked for by its id; the client does not repeat a POST for its status."""
+    client = Client(url, headers={"x-lorax-mock-fault": "overload"})
+    with pytest.raises(errors.OverloadedError, match="Model is overloaded"):
+        client.generate("a")
+    client.session.close()
+
+
+def test_encoders_answer_the_client() -> None:
+    """One text or several, and the refusals of the wrong kind."""
+    with _mock("--kind", "embed") as url:
+        client = Client(url)
+        assert len(client.embed("a boat").embeddings) == 384
+        with pytest.raises(errors.GenerationError, match="does not support classification"):
+            client.classify("Ada met Bob")
+    with _mock("--kind", "classify") as url:
+        client = Client(url)
+        assert client.classify("Ada met Bob").entities[0]["word"] == "ada"
+        assert [len(one.entities) for one in client.classify_batch(["Ada", "x"])] == [1, 0]
+        with pytest.raises(errors.GenerationError, match="does not support text generation"):
+            client.generate("a")
 
 
 def test_the_async_client(url: str) -> None:
