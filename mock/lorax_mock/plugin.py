@@ -98,7 +98,7 @@ def lorax_mock_server(lorax_mock_options: list[str]) -> Iterator[MockServer]:
     """The mock of this worker; tests ask for `lorax_mock`."""
     import httpx  # noqa: PLC0415 - every pytest run loads this module; only its users pay
 
-    command = ["-m", "lorax_mock", "serve", "--port=0", "--announce=json", "--exit-with-parent"]
+    command = ["lorax_mock", "serve", "--port=0", "--announce=json"]
     with _process([*command, *lorax_mock_options]) as process:
         told = json.loads(_first_line(process, "lorax-mock"))
         with httpx.Client(base_url=told["url"], timeout=30) as client:
@@ -149,7 +149,7 @@ def lorax_proxy_options() -> list[str]:
 @pytest.fixture(scope="session")
 def lorax_proxy(lorax_mock_server: MockServer, lorax_proxy_options: list[str]) -> Iterator[str]:
     """The address of a proxy before the mock, for any OpenAI client's `base_url`."""
-    command = ["-m", "lorax_proxy", "serve", "--port=0", f"--upstream={lorax_mock_server.url}"]
+    command = ["lorax_proxy", "serve", "--port=0", f"--upstream={lorax_mock_server.url}"]
     with _process([*command, *lorax_proxy_options]) as process:
         line = _first_line(process, "lorax-proxy")
         match = _URL.search(line)
@@ -184,14 +184,14 @@ def lorax_client(lorax_mock: MockServer) -> Any:
 
 
 class _process:  # noqa: N801 - used as a statement, like the functions of contextlib
-    """A Python child with a pipe to its stdin, ended with the block."""
+    """A Python module as a child, ended with the block, or with this process however that ends."""
 
     def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
 
     def __enter__(self) -> subprocess.Popen[str]:
         self._child = subprocess.Popen(  # noqa: S603 - our own commands
-            [sys.executable, *self._arguments],
+            [sys.executable, "-m", "lorax_mock.tether", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

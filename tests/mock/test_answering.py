@@ -1,8 +1,13 @@
 """Scripts and faults on a socket."""
 
 import asyncio
+import itertools
 import json
+import os
 import socket
+import struct
+import sys
+import time
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -176,6 +181,42 @@ def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
     _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
     assert _as(mock, "pace").elapsed.total_seconds() > 0.08
     assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's time from /proc")
+@pytest.mark.slow
+def test_who_left_costs_nothing_afterwards(start_mock: Callable[..., Running]) -> None:
+    """Whatever was being done for a client that is gone, nothing turns in circles for it."""
+    running = start_mock()
+    host, port = running.url.removeprefix("http://").split(":")
+    faults = ["", "stall@3", "drip:7", "rechunk:1", "oversize@2:100000", "comments", "error@4"]
+    for fault, reset in itertools.product(faults, (True, False)):
+        body = b'{"inputs":"a","parameters":{"max_new_tokens":4000,"ignore_eos_token":true}}'
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.sendall(
+                b"POST /generate_stream HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                b"x-lorax-mock-fault: %b\r\ncontent-length: %d\r\n\r\n%b"
+                % (fault.encode(), len(body), body)
+                if fault
+                else b"POST /generate_stream HTTP/1.1\r\nhost: x\r\n"
+                b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+                % (len(body), body)
+            )
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+    told = running.http.get("/_mock/journal?wait").json()["entries"]
+    assert len(told) == 2 * len(faults)
+    assert {entry["outcome"] for entry in told} <= {"client_left", "fault", "length"}
+    before = _cpu_seconds(running)
+    time.sleep(0.4)
+    assert _cpu_seconds(running) - before < 0.2
+
+
+def _cpu_seconds(running: Running) -> float:
+    told = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.timeout(20)

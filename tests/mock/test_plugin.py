@@ -2,8 +2,11 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -72,6 +75,59 @@ def test_that_fails_shows_the_journal(lorax_mock, openai_client):
 """
 
 
+_FOREVER = """
+import pathlib, threading
+
+def test_that_never_ends(lorax_mock, lorax_proxy):
+    addresses = f"{lorax_mock.url} {lorax_proxy}"
+    here = pathlib.Path(__file__).parent
+    (here / "new").write_text(addresses)
+    (here / "new").rename(here / "addresses")
+    threading.Event().wait()
+"""
+
+
+def _by_name() -> list[str]:
+    """How a run that is not of an installed project finds the plugin."""
+    announced = any(
+        point.value == "lorax_mock.plugin" for point in metadata.entry_points(group="pytest11")
+    )
+    return [] if announced else ["-p", "lorax_mock.plugin"]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
+    """SIGKILL gives it no chance to tidy up: mock and proxy end by themselves."""
+    (tmp_path / "test_forever.py").write_text(_FOREVER)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *_by_name(), "-q", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        cwd=tmp_path,
+    )
+    told = tmp_path / "addresses"
+    _until(lambda: told.exists() or run.poll() is not None)
+    addresses = told.read_text().split()
+    assert [_answers(address) for address in addresses] == [True, True]
+    run.kill()
+    run.wait()
+    _until(lambda: not any(_answers(address) for address in addresses))
+
+
+def _until(settled: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not settled():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    host, port = url.removeprefix("http://").split("/")[0].split(":")
+    with socket.socket() as connection:
+        return connection.connect_ex((host, int(port))) == 0
+
+
 @pytest.mark.slow
 def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
     """Two workers, each with its own mock and proxy; two tests fail on purpose.
@@ -87,12 +143,8 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
         "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
     )
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
-    announced = any(
-        point.value == "lorax_mock.plugin" for point in metadata.entry_points(group="pytest11")
-    )
-    by_name = [] if announced else ["-p", "lorax_mock.plugin"]
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", *by_name, "-n2", "-q", str(tmp_path)],
+        [sys.executable, "-m", "pytest", *_by_name(), "-n2", "-q", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
