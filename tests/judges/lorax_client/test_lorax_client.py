@@ -153,6 +153,7 @@ def test_what_the_client_refuses_itself_is_never_sent(client: Client) -> None:
     for wrong in ({"top_p": 1.0}, {"best_of": 0}, {"adapter_source": "elsewhere"}):
         with pytest.raises(errors.ValidationError):
             client.generate("a", **wrong)
+    assert client.generate("a", top_p=0.9).generated_text
 
 
 def test_an_overload_is_the_clients_own_error(url: str) -> None:
