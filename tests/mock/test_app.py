@@ -209,6 +209,105 @@ def test_tokenize_counts_as_generate_does(mock: Running) -> None:
     assert mock.http.post("/tokenize", json=bare).json() == tokens[1:]
 
 
+def test_replies_are_framed_as_the_router_frames_them(mock: Running) -> None:
+    """HTTP/1.1, lower-case names, JSON with its length, streams in chunks, no ids of requests."""
+    for reply, chunked in (
+        (mock.http.post("/generate", json={"inputs": "a"}), False),
+        (mock.http.post("/generate", json={"inputs": ""}), False),
+        (mock.http.post("/generate_stream", json={"inputs": "a"}), True),
+    ):
+        assert reply.http_version == "HTTP/1.1"
+        names = [name.decode() for name, _ in reply.headers.raw]
+        assert names == [name.lower() for name in names]
+        assert ("transfer-encoding" in names) == chunked
+        assert ("content-length" in names) != chunked
+        assert not {"server", "x-request-id", "traceparent"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/info", None),
+        ("GET", "/metrics", None),
+        ("GET", "/health", None),
+        ("POST", "/tokenize", {"inputs": "a"}),
+    ],
+)
+def test_only_answers_carry_x_headers(
+    mock: Running, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    """What tells about the server does not."""
+    reply = mock.http.request(method, path, json=body)
+    assert reply.status_code == 200
+    assert not [name for name in reply.headers if name.startswith("x-")]
+
+
+def test_what_lorax_does_not_read_changes_no_byte(mock: Running) -> None:
+    """Fields that are accepted and ignored, and those it has never heard of."""
+    plain = mock.http.post("/generate", json={"inputs": "a reef"}).content
+    ignored = {"apply_chat_template": True, "watermark": True, "best_of": 0, "max_tokens": 1}
+    body = {"inputs": "a reef", "stream": True, "add_special_tokens": False, "parameters": ignored}
+    assert mock.http.post("/generate", json=body).content == plain
+
+
+def test_details_come_as_far_as_they_are_asked_for(mock: Running) -> None:
+    """Prefill details bring the others along; the prompt's tokens come with them alone."""
+
+    def details(**parameters: object) -> dict[str, Any]:
+        asked = {"max_new_tokens": 2, **parameters}
+        reply = mock.http.post("/generate", json={"inputs": "a reef", "parameters": asked})
+        answer: dict[str, Any] = reply.json()
+        return answer.get("details", {})
+
+    assert details() == {}
+    assert details(details=True)["prefill"] == []
+    whole = details(decoder_input_details=True)
+    first, *rest = [token["logprob"] for token in whole["prefill"]]
+    assert first is None
+    assert rest
+    assert None not in rest
+    assert len(whole["tokens"]) == whole["generated_tokens"] == 2
+    assert "best_of_sequences" not in details(details=True, best_of=1)
+
+
+def test_best_of_shows_the_winner_and_its_figures(mock: Running) -> None:
+    """The headers count the winner's tokens; the loser stands apart."""
+    asked = {"best_of": 2, "do_sample": True, "details": True}
+    reply = mock.http.post("/generate", json={"inputs": "a reef", "parameters": asked})
+    details = reply.json()["details"]
+    assert reply.headers["x-generated-tokens"] == str(details["generated_tokens"])
+    (loser,) = details["best_of_sequences"]
+    assert loser["seed"] != details["seed"]
+
+    def mean(tokens: list[dict[str, float]]) -> float:
+        return sum(token["logprob"] for token in tokens) / len(tokens)
+
+    assert mean(details["tokens"]) >= mean(loser["tokens"])
+
+
+def test_the_prompt_stands_before_the_whole_text_alone(mock: Running) -> None:
+    """`return_full_text` leaves token events as they are, and is off by default everywhere."""
+    asked = {"return_full_text": True, "max_new_tokens": 3}
+    body = {"inputs": "a reef: ", "parameters": asked}
+    events = events_of(mock.http.post("/generate_stream", json=body).text)
+    joined = "".join(event["token"]["text"] for event in events)
+    assert events[-1]["generated_text"] == f"a reef: {joined}"
+    (listed,) = mock.http.post("/", json=body).json()
+    assert listed["generated_text"] == f"a reef: {joined}"
+    del asked["return_full_text"]
+    assert mock.http.post("/", json=body).json() == [{"generated_text": joined}]
+
+
+def test_tokenize_adds_special_tokens_unless_told_not_to(mock: Running) -> None:
+    """Null means yes, and a list of texts is refused."""
+    first = [
+        mock.http.post("/tokenize", json={"inputs": "a", "add_special_tokens": wanted}).json()[0]
+        for wanted in (True, None, False)
+    ]
+    assert [token["start"] == token["stop"] for token in first] == [True, True, False]
+    assert mock.http.post("/tokenize", json={"inputs": ["a"]}).status_code == 422
+
+
 def test_the_docs_are_where_loraxs_are(mock: Running) -> None:
     """A page behind a slash, and a document whose every operation is there."""
     moved = mock.http.get("/docs")

@@ -147,14 +147,46 @@ def test_a_cut_inside_a_character_loses_the_text() -> None:
     assert (answer.text, answer.tokens[0].text) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("parameters", "texts", "reason"),
+    [
+        ({"max_new_tokens": 3}, ["a", "1", "<|eot_id|>"], "length"),
+        ({"max_new_tokens": 2, "stop": ("1",)}, ["a", "1"], "length"),
+        ({"stop": ("",)}, ["a"], "stop_sequence"),
+        ({"stop": ("a1",)}, ["a", "1"], "stop_sequence"),
+        ({"stop": ("1", "a")}, ["a"], "stop_sequence"),
+        ({"stop": ("<|eot_id|>",)}, ["a", "1", "<|eot_id|>"], "eos_token"),
+        (
+            {"stop": ("<|eot_id|>",), "ignore_eos_token": True},
+            ["a", "1", "<|eot_id|>"],
+            "stop_sequence",
+        ),
+    ],
+)
+def test_what_ends_an_answer(parameters: dict[str, object], texts: list[str], reason: str) -> None:
+    """Length before EOS before stop strings; the empty one after the first token."""
+    answer = _scripted(Reply(text="a1"), **parameters)
+    assert [token.text for token in answer.tokens] == texts
+    assert answer.finish_reason.value == reason
+
+
+def test_a_stop_string_may_be_followed_by_one_newline() -> None:
+    """Because `$` matches before the last one; two are too many."""
+    one = _scripted(Reply(tokens=("stop\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
+    assert (len(one.tokens), one.finish_reason) == (1, FinishReason.STOP)
+    two = _scripted(Reply(tokens=("stop\n\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
+    assert (len(two.tokens), two.finish_reason) == (2, FinishReason.LENGTH)
+
+
+def _scripted(reply: Reply, **parameters: object) -> Generated:
+    asked = msgspec.convert(parameters, GenerateParameters)
+    valid = validate(GenerateRequest("x", asked), Limits(), builtin())
+    return generate(valid, Persona("p", (VOICES["base"],)), builtin(), b"", seed=0, reply=reply)
+
+
 def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
     """So the second half of a character adds nothing behind itself, nor does its first half."""
-    parameters = GenerateParameters(return_k_alternatives=1, max_new_tokens=3)
-    valid = validate(GenerateRequest("x", parameters), Limits(), builtin())
-    persona = Persona("p", (VOICES["base"],))
-    answer = generate(
-        valid, persona, builtin(), b"", seed=0, reply=Reply(text="\U0001f600!", finish=None)
-    )
+    answer = _scripted(Reply(text="\U0001f600!"), return_k_alternatives=1, max_new_tokens=3)
     shown = [(token.text, token.alternatives) for token in answer.tokens]
     assert [text for text, _ in shown] == ["", "\U0001f600", "!"]
     assert [one[0].text for _, one in shown if one] == ["", "", "!"]
