@@ -98,6 +98,16 @@ def _token(
     return token | {"skipped": False}
 
 
+_LOGPROBS = (None, 0.0, -0.0, -1.1920928955078125e-07, -0.5, -1.5, -19.9, -float(2**100))
+"""What 32-bit floats and NaN (null) come to; drawn from few, as a stream draws one for each token."""
+
+_ALTERNATIVES: Sequence[list[tuple[str, float | None]]] = [
+    list(zip(texts_, (-0.5, None, -7.25), strict=False))
+    for count in range(4)
+    for texts_ in itertools.product(("", "a", "é"), repeat=count)
+]
+
+
 @st.composite
 def event_streams(
     draw: st.DrawFn, *, visible: st.SearchStrategy[str] = small_texts, alternatives: int = 0
@@ -111,8 +121,8 @@ def event_streams(
     if reason == "eos_token":
         # not every tokenizer says of its end token that it is special
         pieces.append((draw(st.sampled_from(SPECIALS)), draw(st.booleans())))
-    logprobs = st.none() | st.floats(-20, 0, width=32)
-    others = st.lists(st.tuples(st.sampled_from(["", "a", "é"]), logprobs), max_size=alternatives)
+    logprobs = st.sampled_from(_LOGPROBS)
+    others = st.sampled_from([each for each in _ALTERNATIVES if len(each) <= alternatives])
     prompt_tokens = draw(st.integers(0, 9))
     events: list[dict[str, Any]] = [
         {

@@ -223,7 +223,9 @@ def test_a_whole_answer_is_its_events_one_by_one(
     assert calls(pieces) == calls(expected)
     assert logprobs(pieces) == logprobs(expected)
     assert end(pieces) == end(expected)
-    assert (other.tokens, other.logprob, other.ended) == (one.tokens, one.logprob, one.ended)
+    assert (other.tokens, other.ended) == (one.tokens, one.ended)
+    # since 3.12 `sum` keeps what single additions round away
+    assert other.logprob == pytest.approx(one.logprob)
 
 
 def test_a_whole_answer_without_tokens_is_cut() -> None:
