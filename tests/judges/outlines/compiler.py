@@ -3,8 +3,10 @@
 It does what `OutlinesLogitsProcessor.compile_fsm` does up to the model's vocabulary
 (server/lorax_server/utils/logits_process.py:570): outlines spells the schema as a regular
 expression, interegular builds its automaton and minimises it. Then it walks the automaton at random
-to sample texts that a model could write, or says whether it accepts given ones. A recursive schema
-ends this process, and that is why it is one.
+to sample texts that a model could write, or says whether it accepts given ones. Asked for a
+vocabulary, it goes on as LoRAX does and notes which tokens fit in each state, and the texts are
+those that a model of that vocabulary could write. A recursive schema ends this process, and that is
+why it is one.
 
 Two programs spell schemas. LoRAX's image has outlines 0.1.1 (server/requirements.txt:88), whose
 `build_regex_from_schema` is Python of its own; every later outlines leaves that to outlines-core,
@@ -13,11 +15,14 @@ same, or something that its automaton cannot tell from it, so that nothing that 
 quirk of either.
 """
 
+import base64
 import json
 import random
+import re
+import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import distribution
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
@@ -71,7 +76,9 @@ def compiled(request: dict[str, Any]) -> dict[str, Any]:
     begun = time.process_time()
     automaton = interegular.parse_pattern(expression).to_fsm().reduce()
     seconds = time.process_time() - begun
-    distances = distances_to_end(automaton)
+    if "vocabulary" in request:
+        return indexed(automaton, request) | {"regex": expression, "seconds": seconds}
+    distances = distances_to_end(automaton.map, automaton.finals)
     return {
         "regex": expression,
         "agreed": agreed(spelled(json.dumps(plain_numbers(request["schema"]))), other),
@@ -106,14 +113,97 @@ def agreed(one: str, other: str) -> bool:
     return bool(automata[0].symmetric_difference(automata[1]).empty())
 
 
-def distances_to_end(automaton: FSM) -> dict[Any, int]:
-    """How many characters each state is from an accepting one."""
+def indexed(automaton: FSM, request: dict[str, Any]) -> dict[str, Any]:
+    """Try a vocabulary in every state; sample what a model of it could write."""
+    from outlines_core.fsm.regex import (
+        create_fsm_index_tokenizer,
+        make_byte_level_fsm,
+        make_deterministic_fsm,
+        reduced_vocabulary,
+    )
+
+    # Beside this file, which runs as a program.
+    from vocabularies import tokenizer
+
+    tokens = tokenizer(request["vocabulary"])
+    # LoRAX does this once.
+    texts, _ = reduced_vocabulary(tokens)
+    before, begun = megabytes(), time.process_time()
+    final, _ = make_deterministic_fsm(make_byte_level_fsm(automaton, keep_utf8=True))
+    index, _ = create_fsm_index_tokenizer(final, tokens)
+    seconds = time.process_time() - begun
+    notes = [len(fitting) for fitting in index.values()]
+    spelled_by = {token: text for text, equal in texts.items() for token in equal}
+    # The end of the text is no character of it.
+    moves = {
+        state: {token: to for token, to in fitting.items() if token != tokens.eos_token_id}
+        for state, fitting in index.items()
+    }
+    distances = distances_to_end(moves, final.finals)
+    return {
+        "index_seconds": seconds,
+        "states": len(index),
+        "wide": sum(count > len(tokens.vocabulary) / 4 for count in notes),
+        "notes": sum(notes),
+        "megabytes": megabytes() - before,
+        "stuck": sum(state not in distances for state in moves),
+        "samples": [
+            base64.b64encode(
+                written(moves, final, distances, spelled_by, random.Random(seed).random)
+            ).decode()
+            for seed in request.get("seeds", ())
+        ],
+    }
+
+
+def megabytes() -> float:
+    """The most that this process has had in memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def written(
+    moves: dict[int, dict[int, int]],
+    final: FSM,
+    distances: dict[int, int],
+    spelled_by: dict[int, str],
+    draw: Callable[[], float],
+) -> bytes:
+    """What one model writes: any token that may follow, and the shortest way home in the end."""
+    text = b""
+    state = final.initial
+    for step in range(200):
+        fitting = {token: to for token, to in moves.get(state, {}).items() if to in distances}
+        wander = draw() < 0.9**step
+        if state in final.finals and (not fitting or not wander):
+            return text
+        if not wander:
+            nearest = min(distances[to] for to in fitting.values())
+            fitting = {token: to for token, to in fitting.items() if distances[to] == nearest}
+        targets = sorted(set(fitting.values()))
+        target = targets[int(draw() * len(targets))]
+        choices = sorted(token for token, to in fitting.items() if to == target)
+        text += bytes_of(spelled_by[choices[int(draw() * len(choices))]])
+        state = target
+    raise ValueError("no end in sight")
+
+
+def bytes_of(text: str) -> bytes:
+    """A token's bytes: outlines-core writes one beyond ASCII as a zero and two digits."""
+    return re.sub(
+        b"\x00([89A-F][0-9A-F])", lambda found: bytes.fromhex(found[1].decode()), text.encode()
+    )
+
+
+def distances_to_end(
+    automaton: Mapping[Any, Mapping[Any, Any]], finals: Iterable[Any]
+) -> dict[Any, int]:
+    """How many steps each state is from an accepting one."""
     before: dict[Any, set[Any]] = {}
-    for state, moves in automaton.map.items():
+    for state, moves in automaton.items():
         for following in moves.values():
             before.setdefault(following, set()).add(state)
-    distances = dict.fromkeys(automaton.finals, 0)
-    edge = list(automaton.finals)
+    distances = dict.fromkeys(finals, 0)
+    edge = list(finals)
     while edge:
         following = edge.pop(0)
         for state in before.get(following, ()):

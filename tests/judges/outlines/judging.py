@@ -38,25 +38,27 @@ class Compiler:
                 text=True,
             )
         try:
-            line = self._exchange(self.process, json.dumps({"schema": schema, **more}))
+            # A large vocabulary takes a twentieth of a second in each state.
+            patience = 5 * PATIENCE if "vocabulary" in more else PATIENCE
+            line = self._exchange(self.process, json.dumps({"schema": schema, **more}), patience)
         except BaseException:
             # A test's time-out lands here too; the next question must not get this one's answer.
             self.close()
             raise
         if line is None:
             self.close()
-            return {"error": f"no answer in {PATIENCE} seconds, or the compiler died"}
+            return {"error": f"no answer in {patience} seconds, or the compiler died"}
         answer: dict[str, Any] = json.loads(line)
         assert answer.get("agreed", True), f"two spellers read this in two ways: {schema}"
         return answer
 
     @staticmethod
-    def _exchange(process: "subprocess.Popen[str]", request: str) -> str | None:
+    def _exchange(process: "subprocess.Popen[str]", request: str, patience: float) -> str | None:
         assert process.stdin
         assert process.stdout
         process.stdin.write(request + "\n")
         process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
+        ready, _, _ = select.select([process.stdout], [], [], patience)
         return (process.stdout.readline() or None) if ready else None
 
     def close(self) -> None:
