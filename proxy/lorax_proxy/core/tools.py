@@ -140,7 +140,7 @@ def tool_grammar(
     places = [tool.path or f"tools[{index}].function" for index, tool in enumerate(tools)]
     _judge_names(tools, places)
     chosen = _chosen(tools, choice)
-    if isinstance(choice, NoTools) or not chosen:
+    if not chosen:
         return None
     text = isinstance(choice, Auto) or (isinstance(choice, Allowed) and choice.mode == "auto")
     candidates = [(tool, places[tools.index(tool)]) for tool in chosen]
@@ -230,13 +230,11 @@ def _lower_all(candidates: list[tuple[FunctionTool, str]], level: Level) -> list
 def _document(functions: list[_Function], *, text: bool, parallel: bool) -> dict[str, Any]:
     """The schema of the whole document."""
     # All functions without a schema share one alternative, and so do those that take nothing.
-    shared: dict[tuple[str, str], tuple[Mapping[str, Any], list[str]]] = {}
+    shared: dict[tuple[bool, str], tuple[Mapping[str, Any], list[str]]] = {}
     for each in functions:
         nothing = each.parameters.get("properties") == {}
-        kind = "free" if each.free else "nothing" if nothing else "own"
-        shared.setdefault((kind, each.tool.name if kind == "own" else ""), (each.parameters, []))[
-            1
-        ].append(each.tool.name)
+        alone = "" if each.free or nothing else each.tool.name
+        shared.setdefault((each.free, alone), (each.parameters, []))[1].append(each.tool.name)
     calls = [
         {
             "type": "object",

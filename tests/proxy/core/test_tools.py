@@ -33,6 +33,8 @@ def tool(
     name: str, parameters: Any = None, *, strict: bool = False, path: str = ""
 ) -> FunctionTool:
     """A function without a description."""
+    if not path:
+        return FunctionTool(name, None, parameters, strict)
     return FunctionTool(name, None, parameters, strict, path)
 
 
@@ -110,10 +112,10 @@ def test_the_name_is_written_before_the_arguments() -> None:
 # tools, choice -> path, reason
 REFUSALS: list[tuple[list[FunctionTool], Choice, str, str]] = [
     (
-        [WEATHER],
+        [WEATHER, NOW],
         Named("x"),
         "tool_choice.function.name",
-        "'x' is not among the tools; there are: w",
+        "'x' is not among the tools; there are: weather, now",
     ),
     ([], Named("x"), "tool_choice.function.name", "'x' is not among the tools; there are: none"),
     ([WEATHER], Allowed(("weather", "x"), "auto"), "tool_choice.allowed_tools.tools[1]", "'x' is"),
@@ -129,6 +131,19 @@ REFUSALS: list[tuple[list[FunctionTool], Choice, str, str]] = [
         Auto(),
         "tools[1].function.parameters.properties.again.$ref",
         "'#' refers to itself",
+    ),
+    (
+        [tool("f", {"type": "object", "not": CITY}, strict=True)],
+        Auto(),
+        "tools[0].function.parameters.not",
+        "'not' cannot be enforced",
+    ),
+    (
+        # two subschemas each: the 251st brings them to 502
+        [tool(f"f{number}", CITY, strict=True) for number in range(252)],
+        Auto(),
+        "tools[251].function.parameters",
+        "more than 500 subschemas in all tools together",
     ),
     (
         [tool("f", RECURSIVE, strict=True, path="functions[0]")],
@@ -162,6 +177,24 @@ def test_a_loose_function_takes_any_object_instead(parameters: Any) -> None:
     grammar = made(Required(), tool("f", parameters), NOW)
     assert grammar.schema["items"] == {"anyOf": [call(["f"], FREE_OBJECT), call(["now"], NOTHING)]}
     assert grammar.dropped == ("tools[0].function.parameters",)
+
+
+def test_functions_alike_share_one_alternative() -> None:
+    """Those that take nothing, those that take anything; each that takes its own stands alone."""
+    functions = [tool("a"), tool("b", RECURSIVE), tool("c"), tool("d", RECURSIVE), tool("e", CITY)]
+    assert made(Required(), *functions).schema["items"] == {
+        "anyOf": [
+            call(["a", "c"], NOTHING),
+            call(["b", "d"], FREE_OBJECT),
+            call(["e"], LOWERED_CITY),
+        ]
+    }
+
+
+def test_names_have_every_letter_that_openai_allows() -> None:
+    """And the dot that some frameworks use for namespaces."""
+    name = "Get_Weather-v2.AZaz09"
+    assert made(Named(name), tool(name)).form.names == {name}
 
 
 def test_only_chosen_functions_are_lowered() -> None:
@@ -211,17 +244,80 @@ def test_a_large_grammar_is_simplified_step_by_step(
 ) -> None:
     """First one call instead of several, then any object instead of the dearest schemas."""
     grammar = made(Auto(), *many(count, width, strict=False))
-    assert grammar.form.parallel == parallel
+    assert (grammar.form.text, grammar.form.parallel) == (True, parallel)
     assert len(grammar.dropped) == freed
+    assert {*grammar.dropped} <= {f"tools[{place}].function.parameters" for place in range(count)}
     assert len(grammar.form.names) == count
     assert MOST.covers(compile_cost(grammar.schema))
 
 
+def plainness(count: int, width: int, length: int, *, parallel: bool) -> tuple[str, bool, bool]:
+    """Of strict functions with so many strings each: spelling, several calls, lengths kept."""
+    functions = many(count, width, strict=True)
+    for function in functions:
+        assert function.parameters is not None
+        for string in function.parameters["properties"].values():
+            string.update({"maxLength": length} if length else {})
+    try:
+        grammar = made(Required(), *functions, parallel=parallel)
+    except SchemaRefused:
+        return "refused", False, False
+    text = repr(grammar.schema)
+    spelled = [spelling.name for spelling in Spelling if repr(free(spelling)) in text]
+    return (*spelled, "counted")[0], grammar.form.parallel, not grammar.dropped
+
+
+# parallel, longest string -> each grammar as there is more of functions
+LADDERS = [
+    (
+        True,
+        0,
+        [
+            ("FULL", True, True),
+            ("PLANE", True, True),
+            ("SHORT", True, True),
+            ("SHORT", False, True),
+            ("refused", False, False),
+        ],
+    ),
+    (
+        False,
+        0,
+        [
+            ("FULL", False, True),
+            ("PLANE", False, True),
+            ("SHORT", False, True),
+            ("refused", False, False),
+        ],
+    ),
+    (
+        True,
+        16,
+        [("counted", True, True), ("SHORT", False, False), ("refused", False, False)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("parallel", "length", "ladder"), LADDERS)
+def test_a_grammar_gets_plainer_in_one_order(
+    *, parallel: bool, length: int, ladder: list[tuple[str, bool, bool]]
+) -> None:
+    """Rarer escapes go first, then the second call, then lengths; then it is refused."""
+    sizes = [*((1, width) for width in range(1, 9)), *((count, 3) for count in range(9, 31))]
+    met = [plainness(count, width, length, parallel=parallel) for count, width in sizes]
+    assert list(dict.fromkeys(met)) == ladder
+
+
 def test_strict_functions_that_are_too_large_together_are_refused() -> None:
-    """Their schemas are a promise, so they are not simplified away."""
-    with pytest.raises(SchemaRefused, match="too many or too large strict functions") as refused:
-        tool_grammar(many(20, 10, strict=True), Auto(), parallel=True)
-    assert refused.value.path == "tools"
+    """Their schemas are a promise, so they are not simplified away, whatever else is."""
+    for loose in ([], [tool("loose", CITY)]):
+        with pytest.raises(SchemaRefused) as refused:
+            tool_grammar([*many(20, 10, strict=True), *loose], Auto(), parallel=True)
+        assert refused.value.path == "tools"
+        assert refused.value.reason == (
+            "too many or too large strict functions: LoRAX would stand still while it compiles "
+            "their schemas; send fewer of them, or set strict to false"
+        )
 
 
 def test_loose_functions_give_way_to_strict_ones() -> None:
