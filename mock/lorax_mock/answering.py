@@ -30,7 +30,7 @@ from lorax_mock.script_file import ScriptFile
 from lorax_mock.settings import Costs, Settings
 from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import adapter_ids, check_before_permit, validate
+from lorax_mock.validation import Valid, adapter_ids, check_before_permit, validate
 from lorax_mock.wire import Generated, GenerateParameters, GenerateRequest, Token
 
 __all__ = ["Answering", "Encode", "EncodeEvent"]
@@ -153,7 +153,7 @@ class Answering:
         request = asked.request
         parameters = request.parameters
         valid = validate(request, self.settings.limits, self.tokenizer)
-        self.metrics.validated(valid.input_length, valid.max_new_tokens)
+        self._validated(valid)
         token = asked.exchange.download_token(parameters.api_token)
         try:
             identity, persona = self.catalogue.open(parameters, token)
@@ -204,6 +204,10 @@ class Answering:
         ]
         return _Ran(sequences, self.batcher.submit(works, meeting), [])
 
+    def _validated(self, valid: Valid) -> None:
+        counted = self.settings.limits.fast_tokenizer
+        self.metrics.validated(valid.input_length if counted else None, valid.max_new_tokens)
+
     @contextmanager
     def _prefill(self) -> Generator[None]:
         """What a refusal in here fails; it is refused itself while the shard is not well."""
@@ -224,7 +228,7 @@ class Answering:
                 return
             request = GenerateRequest("Who?", GenerateParameters(max_new_tokens=1))
             valid = validate(request, self.settings.limits, self.tokenizer)
-            self.metrics.validated(valid.input_length, valid.max_new_tokens)
+            self._validated(valid)
             identity, persona = self.catalogue.open(request.parameters, None)
             key = request_key(valid, identity, self.settings.seed)
             with self._prefill():

@@ -110,13 +110,14 @@ class Metrics:
         """A request was understood."""
         self._count("lorax_request_count")
 
-    def validated(self, input_length: int, max_new_tokens: int) -> None:
-        """A request passed the router's checks."""
-        self._observe("lorax_request_input_length", self._inputs, input_length)
+    def validated(self, input_length: int | None, max_new_tokens: int) -> None:
+        """A request passed the router's checks; a router without a fast tokenizer has counted nothing."""
+        if input_length is not None:
+            self.counted_input(input_length)
         self._observe("lorax_request_max_new_tokens", self._tokens, max_new_tokens)
 
     def counted_input(self, length: int) -> None:
-        """A text of an encoder's request passed the router's check (router/src/validation.rs:171)."""
+        """The router has counted a text's tokens and found them few enough (router/src/validation.rs:171)."""
         self._observe("lorax_request_input_length", self._inputs, length)
 
     def classified(self, outputs: Sequence[int], *, batch: bool) -> None:

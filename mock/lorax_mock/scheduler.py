@@ -18,8 +18,10 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
   enough of them, then everybody decodes one token. Enough is decided once a round: floor(R x ratio), or any
   number when `max_waiting_tokens` steps have passed since the last admission (the count starts at 1). What
   fits is decided in order, and the first that does not fit ends the admission.
-* A round looks for newcomers before it decodes; an adapter that it activates is loaded first, and admitted
-  from in the next round.
+* Adapters are offloaded and activated only when the shard looks for a batch: at the start of a round, before
+  what the loader has to do is done; and while nothing runs, when a request has come and after each errand of
+  the loader. So a new adapter is pending at two looks, before and after its download, and may send two idle
+  ones away; and a batch decodes a step between download and load, and one between load and admission.
 * Who has all tokens leaves at once; so does, with the next token, a job whose client has left. A waiting one
   whose client has left is dropped when it is reached.
 """
@@ -169,7 +171,7 @@ class Shard:
         self._running: list[_Running] = []
         self._batch: tuple[int, ...] = ()
         self._round: _Round | None = None
-        self._looked = False
+        self._look = False
         self._since_admission = 1
         self._waiting = 0
         self._left: set[int] = set()
@@ -195,6 +197,8 @@ class Shard:
             self._pending.append(job.adapter)
         adapter.queue.append(job)
         self._waiting += 1
+        if not self._running:
+            self._look = True
 
     def leave(self, number: int) -> None:
         """The client of a job that is not done has left."""
@@ -223,26 +227,24 @@ class Shard:
         None when there is nothing to do, or nothing that could ever be done.
         """
         while True:
-            if self._loader:
-                step = self._load(*self._loader.popleft())
-                if step is not None:
-                    return step
-                continue
             if self._running and self._round is None:
                 self._begin_round()
-            admitted = (
-                [] if self._looked else self._admit(0 if self._round is None else self._round.least)
-            )
-            if admitted:
-                return self._prefill(admitted)
-            self._looked = self._round is not None
+            if self._look:
+                admitted = self._admit(0 if self._round is None else self._round.least)
+                if admitted:
+                    return self._prefill(admitted)
+                self._look = False
             if self._loader:
-                continue  # looking for a batch activated an adapter
-            if self._running:
+                step = self._load(*self._loader.popleft())
+                self._look = not self._running
+                if step is not None:
+                    return step
+            elif self._running:
                 return self._decode(most)
-            if self._dropped:
+            elif self._dropped:
                 return Step("drop", 0.0, dropped=self._take_dropped())
-            return None
+            elif not self._look:
+                return None
 
     def _until(self, moment: float) -> list[Done]:
         done: list[Done] = []
@@ -397,6 +399,7 @@ class Shard:
         self._spend("prefill", cost, jobs=numbers, steps=1)
         self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
         self._since_admission = 1
+        self._look = True
         concat = None if self._round is None else self._round.concat
         return Step("prefill", cost, numbers, 1, *self._part(), concat)
 
@@ -410,7 +413,7 @@ class Shard:
         for one in self._running:
             one.left -= steps
         self._round = None
-        self._looked = False
+        self._look = True
         if steps < fewest and not self._left:
             return Step("decode", self._costs.step, jobs, steps, dropped=self._take_dropped())
         return Step("decode", self._costs.step, jobs, steps, *self._part())
@@ -430,7 +433,7 @@ class Shard:
         self._batch = tuple(one.job.id for one in staying)
         if not staying:
             self._round = None
-            self._looked = False
+            self._look = True
             self.batch_size = self.batch_max_tokens = 0
         return tuple(done), self._take_dropped()
 

@@ -140,6 +140,9 @@ def test_a_shard_that_is_gone_is_unhealthy_at_once(local: LocalMock, http: httpx
     assert _generate(http).json()["error"].endswith("Server error: transport error")
     local.reset()
     assert _told(http) == (False, 200)
+    _generate(http)
+    local.reset()
+    assert _told(http) == (False, 200)
 
 
 def test_startup_runs_a_request(http: httpx.Client) -> None:

@@ -117,6 +117,9 @@ def test_the_json_keeps_the_routers_quirk() -> None:
 def test_encoders_have_series_of_their_own() -> None:
     """Lengths for each text; what a classification found, and how many texts a batch had."""
     metrics = Metrics(Limits())
+    metrics.validated(None, 7)
+    assert "input_length" not in metrics.as_text().decode()
+    metrics = Metrics(Limits())
     metrics.counted_input(3)
     metrics.classified([2], batch=False)
     text = metrics.as_text().decode()

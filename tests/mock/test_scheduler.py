@@ -169,11 +169,12 @@ def test_an_adapter_is_downloaded_once_and_loaded_when_switched_to() -> None:
 def test_a_load_stalls_everything_that_decodes() -> None:
     """A running stream waits for a newcomer's download and load."""
     shard, done = _run([Job(1, 0, "", 10, 50, 20), Job(2, 25, "a", 10, 5, 1)])
-    assert _kinds(shard)[:4] == [
+    assert _kinds(shard)[:5] == [
         ("prefill", 0, 10),
         ("decode", 10, 30),
         ("download a", 30, 130),
-        ("load a", 130, 180),
+        ("decode", 130, 140),
+        ("load a", 140, 190),
     ]
     assert done[0].finished == 10 + 19 * 10 + 150 + 10
 
@@ -251,11 +252,35 @@ def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
     assert _kinds(shard)[1:7] == [
         ("decode", 10, 30),
         ("download a", 30, 130),
-        ("load a", 130, 180),
-        ("decode", 180, 190),
-        ("prefill", 190, 200),
-        ("decode", 200, 360),
+        ("decode", 130, 140),
+        ("load a", 140, 190),
+        ("decode", 190, 200),
+        ("prefill", 200, 210),
     ]
+
+
+def test_a_new_adapter_sends_an_idle_one_away_at_each_look() -> None:
+    """When its request comes and when it is downloaded; a third one stays."""
+    together = [Job(number, 0, name, 1, 20, 20) for number, name in enumerate("abc")]
+    shard, _ = _run([*together, Job(9, 1500, "d", 1, 1, 1)])
+    assert [name for name, start, _ in _kinds(shard) if start >= 1500] == [
+        "download d", "offload a", "offload b", "load d", "prefill",
+    ]  # fmt: skip
+    assert shard.active == ["c", "d"]
+
+
+def test_a_running_batch_looks_before_the_loader_works() -> None:
+    """It decodes between the two looks, and sends an idle adapter away at each."""
+    jobs = [
+        *[Job(number, 0, name, 1, 3, 3) for number, name in enumerate("ab")],
+        Job(5, 0, "c", 1, 90, 90),
+        Job(9, 800, "d", 1, 1, 1),
+    ]
+    shard, _ = _run(jobs)
+    after = [name for name, start, _ in _kinds(shard) if start >= 800]
+    assert after[:7] == [
+        "download d", "offload a", "decode", "offload b", "load d", "decode", "prefill",
+    ]  # fmt: skip
 
 
 def test_the_first_block_is_for_health_checks() -> None:
