@@ -69,6 +69,240 @@ def test_what_was_lost(lost: Lost, *, status: int, code: str, retried: bool) -> 
     assert any(name == "retry-after" for name, _ in error.headers) is retried
 
 
+NEVER = (("x-should-retry", "false"),)
+
+# what failed -> all that the client is told
+ANSWERS: list[tuple[Failure, ApiError]] = [
+    (
+        Lost.UNREACHABLE,
+        ApiError(
+            503,
+            "LoRAX could not be reached.",
+            "server_error",
+            None,
+            "upstream_unavailable",
+            (("retry-after", "2"),),
+        ),
+    ),
+    (
+        Lost.CONNECT_TIMEOUT,
+        ApiError(
+            503,
+            "LoRAX did not accept a connection in time.",
+            "server_error",
+            None,
+            "upstream_unavailable",
+            (("retry-after", "2"),),
+        ),
+    ),
+    (
+        Lost.NOT_READY,
+        ApiError(
+            503,
+            "LoRAX is not known yet: its /info has not answered.",
+            "server_error",
+            None,
+            "upstream_unavailable",
+            (("retry-after", "2"),),
+        ),
+    ),
+    (
+        Lost.FIRST_EVENT_TIMEOUT,
+        ApiError(
+            504, "LoRAX sent nothing in time.", "server_error", None, "upstream_timeout", NEVER
+        ),
+    ),
+    (
+        Lost.IDLE_TIMEOUT,
+        ApiError(
+            504,
+            "LoRAX fell silent in the middle of its answer.",
+            "server_error",
+            None,
+            "upstream_timeout",
+            NEVER,
+        ),
+    ),
+    (
+        Lost.TOTAL_TIMEOUT,
+        ApiError(
+            504,
+            "LoRAX took longer than this proxy allows.",
+            "server_error",
+            None,
+            "upstream_timeout",
+            NEVER,
+        ),
+    ),
+    (
+        Lost.CUT,
+        ApiError(
+            502,
+            "LoRAX ended its answer before it was complete.",
+            "server_error",
+            None,
+            "upstream_incomplete",
+            NEVER,
+        ),
+    ),
+    (
+        Lost.UNREADABLE,
+        ApiError(
+            502,
+            "LoRAX sent what is not LoRAX's protocol.",
+            "server_error",
+            None,
+            "upstream_error",
+            NEVER,
+        ),
+    ),
+    (
+        Refused(200, "overloaded", "Model is overloaded"),
+        ApiError(
+            429,
+            "LoRAX is overloaded: it serves as many requests at once as it may.",
+            "rate_limit_error",
+            None,
+            "rate_limit_exceeded",
+            (("retry-after", "1"),),
+        ),
+    ),
+    (
+        Refused(424, "generation", NO_CONFIG),
+        ApiError(
+            404,
+            "The model `org/a` could not be loaded: "
+            "No valid adapter config file found: tried None and None",
+            "invalid_request_error",
+            "model",
+            "model_not_found",
+            NEVER,
+        ),
+    ),
+    (
+        Refused(424, "generation", SHARD + "This model does not support adapter loading."),
+        ApiError(
+            502,
+            "The model `org/a` cannot be used: This model does not support adapter loading.",
+            "server_error",
+            "model",
+            "adapter_load_failed",
+            NEVER,
+        ),
+    ),
+    (
+        Refused(500, "incomplete_generation", "Incomplete generation"),
+        ApiError(
+            502,
+            "LoRAX ended its answer before it was complete.",
+            "server_error",
+            None,
+            "upstream_incomplete",
+            NEVER,
+        ),
+    ),
+    (
+        Refused(413, None, "length limit exceeded"),
+        ApiError(
+            400,
+            "The prompt is larger than the request body that LoRAX accepts (2 MiB).",
+            "invalid_request_error",
+            "messages",
+            "context_length_exceeded",
+        ),
+    ),
+    (
+        Refused(422, "validation", TOO_LONG),
+        ApiError(
+            400,
+            "This model takes prompts of up to 4095 tokens. However, your prompt has 5000 tokens. "
+            "Please shorten it.",
+            "invalid_request_error",
+            "messages",
+            "context_length_exceeded",
+        ),
+    ),
+    (
+        Refused(422, "validation", OVER_BUDGET),
+        ApiError(
+            400,
+            "This model's maximum context length is 4096 tokens. However, you requested 4200 "
+            "tokens (4000 in the prompt, 200 in the completion). Please reduce the length of "
+            "either.",
+            "invalid_request_error",
+            "messages",
+            "context_length_exceeded",
+        ),
+    ),
+    (
+        Refused(422, "validation", " `seed` is wrong\n"),
+        ApiError(400, "`seed` is wrong", "invalid_request_error", None, "invalid_value", ()),
+    ),
+    (
+        Refused(422, "validation", " "),
+        ApiError(
+            400,
+            "LoRAX refused the request without a word.",
+            "invalid_request_error",
+            None,
+            "invalid_value",
+        ),
+    ),
+    (
+        Refused(424, "generation", SHARD + "CUDA out of memory"),
+        ApiError(
+            502,
+            "LoRAX failed: CUDA out of memory",
+            "server_error",
+            None,
+            "upstream_error",
+            NEVER,
+        ),
+    ),
+    (
+        Refused(404, None, ""),
+        ApiError(
+            502,
+            "LoRAX failed: no cause was given.",
+            "server_error",
+            None,
+            "upstream_error",
+            NEVER,
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("failure", "error"), ANSWERS)
+def test_a_failure_is_told_in_full(failure: Failure, error: ApiError) -> None:
+    """Word for word: people search for these, and clients branch on the rest."""
+    assert told(failure) == error
+
+
+def test_without_an_adapter_none_can_be_missing() -> None:
+    """Then the same words are somebody else's, and no model of the client's is to blame."""
+    error = told(Refused(424, "generation", NO_CONFIG), has_adapter=False)
+    assert (error.status, error.code, error.param) == (502, "upstream_error", None)
+
+
+@pytest.mark.parametrize("type_", ["generation", "validation"])
+def test_long_causes_are_cut_at_600_characters(type_: str) -> None:
+    """What fits is passed on whole."""
+    whole, cut = "a" * 600, "a" * 601
+    assert told(Refused(424, type_, whole)).message.endswith(whole)
+    message = told(Refused(424, type_, cut)).message
+    assert message.endswith("a" * 597 + "...")
+    assert "a" * 598 not in message
+
+
+def test_ten_thousand_characters_are_looked_at() -> None:
+    """A known message may be that long, and not longer."""
+    known = SHARD + "No valid adapter config file found: tried None and "
+    longest = known.ljust(10_000, "x")
+    assert told(Refused(424, "generation", longest)).status == 404
+    assert told(Refused(424, "generation", longest + "x")).status == 502
+
+
 def test_every_loss_has_an_answer() -> None:
     """A new member that nobody answers breaks here, not at a client."""
     assert {told(lost).status for lost in Lost} == {502, 503, 504}
@@ -253,8 +487,16 @@ def test_a_bug_of_ours_tells_nothing_but_its_id() -> None:
     """The envelope that even our own mistakes get."""
     error = internal("req-1")
     assert (error.status, error.type, error.code) == (500, "server_error", "internal_error")
-    assert "req-1" in error.message
+    assert error.message == (
+        "The proxy failed to answer this request. Its log has the cause under req-1."
+    )
     assert not retries(error)
+
+
+def test_what_an_error_does_not_say_is_null() -> None:
+    """OpenAI's envelope has all four keys, and an answer all its headers."""
+    error = ApiError(500, "m", "t")
+    assert (error.param, error.code, error.headers) == (None, None, ())
 
 
 def test_our_refusals_keep_all_they_say() -> None:
