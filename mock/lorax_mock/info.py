@@ -3,6 +3,7 @@
 import msgspec
 
 from lorax_mock.floats import spell_f32
+from lorax_mock.hashing import digest
 from lorax_mock.settings import Settings
 
 __all__ = ["encode_info"]
@@ -13,7 +14,8 @@ def encode_info(settings: Settings) -> bytes:
     limits = settings.limits
     pairs: list[tuple[str, object]] = [
         ("model_id", settings.model_id),
-        ("model_sha", None),
+        # Told together with the tag, by the hub (router/src/main.rs:305): both, or neither.
+        ("model_sha", digest("model-sha", settings.model_id).hex()[:40]),
         ("model_dtype", "torch.float16"),
         ("model_device_type", "cuda"),
         ("model_pipeline_tag", "text-generation"),
