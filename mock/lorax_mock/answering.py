@@ -44,6 +44,9 @@ _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"x-accel-buffering", b"no"),
 )
 
+_CUTTING: Final = frozenset({"cut", "reset", "nofinal", "error", "incomplete"})
+"""Faults after which a stream may lack its final event."""
+
 Encode = Callable[[Generated, tuple[Generated, ...]], bytes]
 """The winner and the losers of a request into a body; may raise LoraxRefusal."""
 
@@ -426,6 +429,8 @@ class Answering:
         exchange, entry = asked.exchange, asked.entry
         costs = asked.costs(self.settings.costs)
         paced = asked.paced(costs) and ran is not None
+        if ran is not None and asked.fault is not None:
+            entry.cut = _cut(asked.fault, acts, ran.sequences[0])
         if ran is not None and ran.tickets:
             watch.when_gone(ran.drop)
             await ran.tickets[0].more(0)
@@ -453,6 +458,20 @@ class Answering:
             self._fail_by(asked.fault)
             self.metrics.failed(asked.fault.refusal.counted_as)
         return True
+
+
+def _cut(fault: Fault, acts: list[Act], sequence: Generated) -> str | None:
+    """The text that is sent of a stream when the fault leaves its final event out."""
+    if fault.kind not in _CUTTING:
+        return None
+    sent = b"".join(act.data for act in acts if isinstance(act, Send))
+    *whole, _ = sent.split(b"\n\n")
+    count = sum(
+        event.startswith(b"data: {") and not event.startswith(b'data: {"error"') for event in whole
+    )
+    if count >= len(sequence.tokens):
+        return None
+    return "".join(token.text for token in sequence.tokens[:count])
 
 
 def _retyped(headers: list[Header], fault: Fault | None) -> list[Header]:

@@ -1,4 +1,10 @@
-"""What came and what left, kept for assertions."""
+"""What came and what left, kept for assertions, and what it tells about clients.
+
+`manners` are what a client should not have done. That it took a cut stream for a whole answer cannot be seen
+when it happens: the wire is silent then. It shows later, if the text comes back as a finished turn of a
+conversation. Short of that there is `doubts`: a client went on and did not ask again, so it took the answer
+for whole or gave it up, and only the second would be right.
+"""
 
 from collections import deque
 from collections.abc import Iterable
@@ -10,10 +16,16 @@ import msgspec
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal
 from lorax_mock.wire import Generated, GenerateRequest
 
-__all__ = ["Entry", "Journal", "manners"]
+__all__ = ["Entry", "Journal", "doubts", "manners"]
 
 _LIMIT: Final = 10_000
 """Entries kept; a load test must not fill the memory."""
+
+_TELLING: Final = 12
+"""Characters of a cut answer from which on it is no accident that a prompt has them, too."""
+
+_CUTS: Final = 100
+"""Cut answers of a session that prompts are looked through for."""
 
 
 @dataclass(slots=True)
@@ -35,6 +47,9 @@ class Entry:
 
     retry_after: float | None = None
     """What the answer told the client to wait."""
+
+    cut: str | None = None
+    """The text that was sent of a stream without its final event; None if it was whole, or a refusal."""
 
     notes: list[str] = field(default_factory=list)
 
@@ -74,6 +89,7 @@ class Entry:
             "session": self.session,
             "rule": self.rule,
             "fault": self.fault,
+            "cut": self.cut,
             "notes": self.notes,
         }
 
@@ -119,6 +135,7 @@ class Journal:
             {
                 "entries": [entry.shown() for entry in entries],
                 "manners": manners(entries),
+                "doubts": doubts(entries),
                 "notes": list(self.notes),
             }
         )
@@ -128,8 +145,10 @@ def manners(entries: Iterable[Entry]) -> list[str]:
     """What a client should not have done, in words.
 
     A repetition is the same request on the same path: after a refusal that will not change (4xx but
-    408 and 429), or earlier than it was told to wait.
+    408 and 429), or earlier than it was told to wait. A cut answer that comes back in a later prompt of the
+    session with more behind it was taken for whole; with nothing behind it, it is being continued.
     """
+    cuts: dict[str, deque[Entry]] = {}
     last: dict[tuple[str, str, bytes], Entry] = {}
     out: list[str] = []
     for entry in entries:
@@ -145,7 +164,43 @@ def manners(entries: Iterable[Entry]) -> list[str]:
                     f"{before.retry_after:g} s"
                 )
         last[key] = entry
+        out += [
+            f"{entry.number} goes on from the text of {cut.number}, which was cut off"
+            for cut in cuts.get(entry.session, ())
+            if cut.cut is not None and _finished(cut.cut, cut.request.inputs, entry.request.inputs)
+        ]
+        if entry.cut is not None and len(entry.cut.strip()) >= _TELLING:
+            cuts.setdefault(entry.session, deque(maxlen=_CUTS)).append(entry)
     return out
+
+
+def _finished(text: str, asked: str, prompt: str) -> bool:
+    """Whether a prompt has that text as something that was finished."""
+    text = text.strip()
+    return text not in asked and text in prompt and not prompt.rstrip().endswith(text)
+
+
+def doubts(entries: Iterable[Entry]) -> list[str]:
+    """What may have been wrong and cannot be seen from here, in words.
+
+    A stream was cut off, and its session went on without asking for that prompt again.
+    """
+    open_cuts: dict[str, dict[str, Entry]] = {}
+    following: dict[int, int] = {}
+    for entry in entries:
+        cuts = open_cuts.setdefault(entry.session, {})
+        cut = cuts.pop(entry.request.inputs, None)
+        if cut is not None:
+            following.pop(cut.number, None)
+        for other in cuts.values():
+            following.setdefault(other.number, entry.number)
+        if entry.cut is not None:
+            cuts[entry.request.inputs] = entry
+    return [
+        f"{number} was cut off and {after} went on without asking again: the client gave it up, "
+        "or took it for whole"
+        for number, after in sorted(following.items())
+    ]
 
 
 def _hashable(request: GenerateRequest) -> bytes:

@@ -52,6 +52,12 @@ class MockServer:
         found: list[str] = self._told()["manners"]
         return found
 
+    @property
+    def doubts(self) -> list[str]:
+        """What clients may have done wrong and the wire does not tell."""
+        found: list[str] = self._told()["doubts"]
+        return found
+
     def _told(self) -> dict[str, Any]:
         told: dict[str, Any] = self._http.get("/_mock/journal?wait=1").json()
         return told
