@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote
 
 from lorax_proxy.core.schemas import JSON_OBJECT, Lowered, SchemaRefused, lower
 from lorax_proxy.core.tools import (
@@ -40,10 +41,14 @@ from lorax_proxy.wire.openai_requests import (
     TextFormat,
 )
 
-__all__ = ["Constraints", "constraints_of", "is_dear"]
+__all__ = ["Constraints", "constraints_of", "header_names", "is_dear"]
 
 _REMEMBERED = 256
 """Grammars and schemas that are remembered: the applications behind one proxy have some dozens."""
+
+_MOST_NAMED = 16
+"""Paths that a header names: all of a schema that a person reads; clients take 8 kB of headers."""
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,27 @@ class Constraints:
         tools: The tools as a chat template takes them; None when none may be called.
         grammar: How an answer that may call them is to be read.
         schema: The lowered schema to send, of the tools or of the format.
+        dropped: The paths of keywords that LoRAX cannot enforce and that were left out of it.
     """
 
     tools: Sequence[Mapping[str, Any]] | None = None
     grammar: ToolGrammar | None = None
     schema: Mapping[str, Any] | None = None
+    dropped: tuple[str, ...] = ()
+
+
+def header_names(dropped: Sequence[str]) -> tuple[str, ...]:
+    """What was dropped, as a header's list can hold it.
+
+    A property may have any name, so all but the plainest characters are percent-encoded; a path
+    that is too long loses its beginning, and many lose their end.
+    """
+    names = [quote(path, safe="$[]()/-_.~") for path in dropped[:_MOST_NAMED]]
+    names = [
+        name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}" for name in names
+    ]
+    left = len(dropped) - len(names)
+    return (*names, f"and {left} more") if left else tuple(names)
 
 
 def is_dear(request: ChatRequest) -> bool:
@@ -78,7 +99,7 @@ def constraints_of(request: ChatRequest) -> Constraints:
     functions, place = _functions(request)
     choice = _choice(request, functions)
     if not functions or isinstance(choice, NoTools):
-        return Constraints(schema=_format_schema(request))
+        return _of_format(request)
     if request.response_format is not None and not isinstance(request.response_format, TextFormat):
         raise RequestRefused(
             "'response_format' cannot be enforced while tools may be called: LoRAX enforces one "
@@ -98,6 +119,7 @@ def constraints_of(request: ChatRequest) -> Constraints:
         tools=[{"type": "function", "function": function} for function in described],
         grammar=grammar,
         schema=None if grammar is None else grammar.schema,
+        dropped=() if grammar is None else grammar.dropped,
     )
 
 
@@ -124,26 +146,27 @@ def _lowered(schema: str, *, strict: bool) -> Lowered:
     return lower(json.loads(schema), path="response_format.json_schema.schema", strict=strict)
 
 
-def _format_schema(request: ChatRequest) -> Mapping[str, Any] | None:
-    """The schema that `response_format` asks for; `text` asks for none, and LoRAX would apply one.
+def _of_format(request: ChatRequest) -> Constraints:
+    """What `response_format` asks for; `text` asks for no schema, and LoRAX would apply one.
 
     Raises:
         RequestRefused: When a strict schema cannot be enforced, by its path.
     """
     wanted = request.response_format
     if wanted is None or isinstance(wanted, TextFormat):
-        return None
+        return Constraints()
     if not isinstance(wanted, JsonSchemaFormat) or wanted.json_schema.schema_ is None:
-        return JSON_OBJECT
+        return Constraints(schema=JSON_OBJECT)
     strict = bool(wanted.json_schema.strict)
     try:
-        return _lowered(json.dumps(wanted.json_schema.schema_), strict=strict).schema
+        lowered = _lowered(json.dumps(wanted.json_schema.schema_), strict=strict)
     except SchemaRefused as error:
         raise RequestRefused(
             f"Invalid schema for 'response_format': {error}",
             param=error.path,
             code="invalid_json_schema",
         ) from None
+    return Constraints(schema=lowered.schema, dropped=lowered.dropped)
 
 
 def _functions(request: ChatRequest) -> tuple[Sequence[FunctionObject], str]:

@@ -68,6 +68,7 @@ class Plan:
         score: Whether the prompt's own logprobs are asked for: only `/generate` tells them.
         discard: Whether what is generated is thrown away: LoRAX refuses a budget of zero.
         truncate: How many of a prompt's tokens LoRAX keeps, if fewer.
+        dropped: The paths of the schema keywords that LoRAX cannot enforce.
     """
 
     prompts: tuple[str, ...]
@@ -80,6 +81,7 @@ class Plan:
     score: bool = False
     discard: bool = False
     truncate: int | None = None
+    dropped: tuple[str, ...] = ()
 
 
 def adapter_ids(target: Target) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ meant, what a client wrote is text.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -93,7 +93,7 @@ def plan_chat(
     budget = request.max_completion_tokens
     if budget is None:
         budget = request.max_tokens
-    return make_plan(
+    plan = make_plan(
         request,
         route,
         facts,
@@ -105,6 +105,7 @@ def plan_chat(
         ),
         schema=schema,
     )
+    return replace(plan, dropped=constraints.dropped)
 
 
 def _render(

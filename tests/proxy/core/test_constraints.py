@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.constraints import Constraints, constraints_of, is_dear
+from lorax_proxy.core.constraints import Constraints, constraints_of, header_names, is_dear
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.schemas import JSON_OBJECT
 from lorax_proxy.errors import RequestRefused
@@ -99,6 +99,34 @@ def test_formats() -> None:
     assert list(found.schema["properties"]) == ["a"]
     bare = constraints(response_format={"type": "json_schema", "json_schema": {"name": "n"}})
     assert bare.schema == JSON_OBJECT
+
+
+def test_what_cannot_be_enforced_is_named() -> None:
+    """By its place in the request, for formats and for functions."""
+    age = {"type": "object", "properties": {"age": {"type": "integer", "minimum": 0}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": age}}
+    format_path = "response_format.json_schema.schema.properties.age.minimum"
+    assert constraints(response_format=wanted).dropped == (format_path,)
+    tool = {"type": "function", "function": {"name": "f", "parameters": age}}
+    tool_path = "tools[0].function.parameters.properties.age.minimum"
+    assert constraints(tools=[tool]).dropped == (tool_path,)
+    assert constraints(response_format={"type": "json_object"}).dropped == ()
+
+
+def test_names_of_any_spelling_fit_a_header() -> None:
+    """Nothing in a property's name ends a header or its list, and no schema fills it."""
+    assert header_names(["tools[0].function.parameters.properties.a.minimum"]) == (
+        "tools[0].function.parameters.properties.a.minimum",
+    )
+    (name,) = header_names(["s.properties.é\r\nx: 1, y.format"])
+    assert name == "s.properties.%C3%A9%0D%0Ax%3A%201%2C%20y.format"
+    (name,) = header_names(["s" * 5000 + ".format"])
+    assert len(name) < 250
+    assert name.endswith(".format")
+    many = header_names([f"s.properties.a{number}.format" for number in range(100)])
+    assert len(many) == 17
+    assert many[-1] == "and 84 more"
+    assert header_names([]) == ()
 
 
 def test_a_format_with_tools_that_may_not_be_called() -> None:

@@ -245,6 +245,15 @@ def test_formats_and_tools_become_one_schema() -> None:
     assert plan.reading.stops == ("x",)
 
 
+def test_a_plan_names_what_a_schema_loses() -> None:
+    """Who asked is told, by the place of each keyword."""
+    schema = {"type": "array", "items": {"type": "number", "maximum": 1}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    path = "response_format.json_schema.schema.items.maximum"
+    assert planned(response_format=wanted).dropped == (path,)
+    assert planned(tools=[TOOL]).dropped == ()
+
+
 @pytest.mark.law
 @given(chat_requests)
 def test_every_published_request_is_planned_or_refused(document: dict[str, Any]) -> None:
