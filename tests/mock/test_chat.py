@@ -44,6 +44,20 @@ def test_tools_are_lost_on_a_plain_string() -> None:
         assert _prepare(kept, template)[0].endswith("]\nTP")
 
 
+def test_tools_without_a_grammar_are_still_prompted() -> None:
+    """Chosen away, or none at all: the text is added, and the way out is in it."""
+    template = "{{ messages[-1].content }}"
+    away = ChatRequest("m", (Message("user", ("hi",)),), tools=(_TOOL,), tool_choice="none")
+    rendered, form, calls = _prepare(away, template)
+    assert (form, calls) == (None, False)
+    assert '"name":"f"' in rendered
+    assert '"name":"no_tool"' in rendered
+    none = ChatRequest("m", (Message("user", ("hi",)),), tools=(), tool_prompt="")
+    rendered, form, calls = _prepare(none, template)
+    assert (form, calls) == (None, False)
+    assert rendered.startswith("hi\n---\n[]\n\nGiven the functions available")
+
+
 def test_a_template_that_uses_tools_gets_only_the_prompt_added() -> None:
     """And the list, with the way out in it."""
     asked = ChatRequest("m", (Message("user", ("hi",)),), tools=(_TOOL,), tool_prompt="TP")

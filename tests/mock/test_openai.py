@@ -39,6 +39,32 @@ def test_a_chat_samples_unless_its_temperature_is_zero() -> None:
     assert (cold.do_sample, cold.temperature) == (False, None)
 
 
+def test_a_chats_parameters_reach_the_native_request() -> None:
+    """Those that LoRAX knows, by name; details are on and special tokens off."""
+    body = (
+        ',"top_p":0.5,"top_k":3,"repetition_penalty":1.5,"presence_penalty":1,'
+        '"frequency_penalty":-1,"seed":7,"ignore_eos_token":true,"adapter_source":"s3",'
+        '"api_token":"t","max_tokens":9,"n":2,"stop":["x"]'
+    )
+    assert _parameters(_chat(body)) == GenerateParameters(
+        adapter_id="m",
+        adapter_source="s3",
+        api_token="t",
+        best_of=2,
+        repetition_penalty=1.5,
+        frequency_penalty=-1.0,
+        presence_penalty=1.0,
+        top_k=3,
+        top_p=0.5,
+        do_sample=True,
+        max_new_tokens=9,
+        ignore_eos_token=True,
+        stop=("x",),
+        details=True,
+        seed=7,
+    )
+
+
 def test_negative_integers_become_huge_ones() -> None:
     """Rust's cast: -1 tokens, -1 choices."""
     parameters = _parameters(_chat(',"max_tokens":-1,"n":-1'))
@@ -105,6 +131,9 @@ def test_messages_keep_role_and_content() -> None:
         ('"none"', "none"),
         ('"required"', "=required"),
         ('{"Function":{"name":"f"}}', "=f"),
+        ('{"Function":["f"]}', "=f"),
+        ('{"OneOf":null}', None),
+        ('{"NoTool":null}', "none"),
     ],
 )
 def test_tool_choices_that_parse(choice: str, read_as: str | None) -> None:

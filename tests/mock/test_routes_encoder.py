@@ -31,7 +31,9 @@ def test_an_embedding_model(start_mock: Callable[..., Running]) -> None:
     """One vector, a list of them, LoRAX's shapes; no text generation, no adapters."""
     running = start_mock("--kind", "embed")
     assert running.announced["adapters"] == []
-    one = running.http.post("/embed", json={"inputs": "a boat"}).json()
+    reply = running.http.post("/embed", json={"inputs": "a boat"})
+    assert not any(name.startswith("x-") for name in reply.headers)
+    one = reply.json()
     assert len(one["embeddings"]) == 384
     listed = running.http.post(
         "/v1/embeddings", json={"input": ["x", "a boat"], "model": ""}
@@ -58,7 +60,13 @@ def test_a_classifying_model(start_mock: Callable[..., Running]) -> None:
     batch = running.http.post("/classify_batch", json={"inputs": ["Ada met Bob", "x"]})
     assert batch.json() == [reply.json(), []]
     assert batch.headers["x-validation-time"] == "0"
-    assert "x-model-id" not in reply.headers
+    assert {name for name in reply.headers if name.startswith("x-")} == {
+        "x-compute-type",
+        "x-compute-time",
+        "x-validation-time",
+        "x-queue-time",
+        "x-inference-time",
+    }
     empty = running.http.post("/classify_batch", json={"inputs": []})
     assert empty.json()["error_type"] == "classification_failure"
     assert running.http.post("/classify", json={"inputs": ""}).json() == []

@@ -104,8 +104,10 @@ def test_a_named_tool_is_called(mock: Running) -> None:
     for _ in range(3):
         reply = mock.http.post("/v1/chat/completions", json=asked)
         if reply.status_code == 200:
-            call = reply.json()["choices"][0]["message"]["tool_calls"][0]
+            choice = reply.json()["choices"][0]
+            call = choice["message"]["tool_calls"][0]
             assert (call["id"], call["function"]["name"]) == ("0", "weather")
+            assert choice["finish_reason"] == "stop"
             assert json.loads(call["function"]["arguments"])["city"]
         else:
             # The grammar lets the only property be absent; LoRAX then has nothing to call.
@@ -121,8 +123,16 @@ def test_n_is_best_of_and_shows_the_losers(mock: Running) -> None:
     assert [choice["index"] for choice in reply["choices"]] == [0, 1]
     refused = mock.http.post("/v1/chat/completions", json=_chat(n=3, temperature=0.8)).json()
     assert refused["error"].endswith("`best_of` must be > 0 and <= 2. Given: 3")
-    streamed = mock.http.post("/v1/chat/completions", json=_chat(n=2, stream=True)).text
-    assert "`best_of` != 1 is not supported when streaming tokens" in streamed
+    for count in (0, 2):
+        streamed = mock.http.post("/v1/chat/completions", json=_chat(n=count, stream=True)).text
+        assert "`best_of` != 1 is not supported when streaming tokens" in streamed
+    for wrong, words in (
+        ({"seed": 1, "temperature": 0.8}, "`seed` must not be set when `best_of` > 1"),
+        ({"temperature": 0}, "you must use sampling when `best_of` is > 1"),
+    ):
+        refused = mock.http.post("/v1/chat/completions", json=_chat(n=2, **wrong)).json()
+        assert refused["error"].endswith(words)
+    assert mock.http.post("/v1/chat/completions", json=_chat(n=2, top_p=0.9)).status_code == 200
 
 
 def test_a_chat_is_dated_now_only_when_time_is_real(
@@ -160,3 +170,70 @@ def test_the_template_is_the_models_own(start_mock: Callable[..., Running], tmp_
     bare = start_mock("--tokenizer-config-path", str(config))
     refused = bare.http.post("/v1/chat/completions", json=_chat(stream=True))
     assert refused.json()["error"] == "Failed applying chat template to inputs: template not found"
+
+
+def test_what_is_ignored_changes_nothing(mock: Running) -> None:
+    """OpenAI's newer parameters and whatever else LoRAX has never heard of."""
+    plain = mock.http.post("/v1/chat/completions", json=_chat(max_tokens=9))
+    extras = {
+        "max_completion_tokens": 2,
+        "logprobs": True,
+        "top_logprobs": 3,
+        "stream_options": {"include_usage": True},
+        "parallel_tool_calls": False,
+        "merged_adapters": {"ids": ["x"]},
+        "logit_bias": {"5": -100},
+        "user": "u",
+    }
+    messages = [{"role": "user", "content": "What is a reef?", "name": "n", "tool_call_id": "1"}]
+    told = mock.http.post(
+        "/v1/chat/completions", json=_chat(max_tokens=9, **extras) | {"messages": messages}
+    )
+    assert told.content == plain.content
+    prompt = {"model": "", "prompt": "reef", "max_tokens": 3}
+    plain = mock.http.post("/v1/completions", json=prompt)
+    form = {"response_format": {"type": "json_object"}, "suffix": "s", "tools": _TOOLS}
+    assert mock.http.post("/v1/completions", json={**prompt, **form}).content == plain.content
+
+
+def test_logprobs_are_refused_in_a_stream_and_never_come(mock: Running) -> None:
+    """Their presence asks for prefill details, which a stream cannot have; a reply has null."""
+    asked = {"model": "", "prompt": "reef", "max_tokens": 2, "logprobs": 0}
+    reply = mock.http.post("/v1/completions", json=asked).json()
+    assert reply["choices"][0]["logprobs"] is None
+    streamed = mock.http.post("/v1/completions", json={**asked, "stream": True})
+    assert streamed.status_code == 200
+    assert "`decoder_input_details` == true is not supported when streaming" in streamed.text
+    assert "[DONE]" not in streamed.text
+
+
+def test_completions_have_one_choice(mock: Running) -> None:
+    """Whatever `n` says; the losers of `best_of` are dropped."""
+    asked = {"model": "", "prompt": "reef", "max_tokens": 2, "n": 7, "best_of": 2}
+    reply = mock.http.post("/v1/completions", json=asked).json()
+    assert len(reply["choices"]) == 1
+
+
+def test_a_rendered_bos_is_doubled_on_the_native_route(mock: Running) -> None:
+    """It adds its own, whatever the prompt begins with."""
+    body = {"parameters": {"decoder_input_details": True, "max_new_tokens": 1}}
+    doubled = mock.http.post("/generate", json={**body, "inputs": "<|begin_of_text|>hi"}).json()
+    texts = [token["text"] for token in doubled["details"]["prefill"]]
+    assert texts[:2] == ["<|begin_of_text|>"] * 2
+    single = mock.http.post("/generate", json={**body, "inputs": "hi"}).json()
+    assert [token["text"] for token in single["details"]["prefill"]] == texts[1:]
+
+
+def test_json_ends_by_itself_and_goes_on_when_eos_is_ignored(mock: Running) -> None:
+    """EOS is all that a complete grammar admits; what follows it is nobody's business."""
+    form = {"type": "json_object", "schema": {"type": "integer"}}
+    asked = _chat(response_format=form, max_tokens=30)
+    told = mock.http.post("/v1/chat/completions", json=asked).json()["choices"][0]
+    assert told["finish_reason"] == "stop"
+    number = told["message"]["content"]
+    assert json.loads(number) == int(number)
+    on = mock.http.post("/v1/chat/completions", json={**asked, "ignore_eos_token": True}).json()
+    assert on["choices"][0]["finish_reason"] == "length"
+    assert on["usage"]["completion_tokens"] == 30
+    assert on["choices"][0]["message"]["content"].startswith(number)
+    assert len(on["choices"][0]["message"]["content"]) > len(number)
