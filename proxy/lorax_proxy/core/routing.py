@@ -124,7 +124,7 @@ class Route:
     model: Model | None = None
 
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 BASE_MODEL_ADAPTER_ID = "__base_model__"
 """What LoRAX itself calls the absence of an adapter (router/src/adapter.rs:10)."""
 
@@ -187,8 +187,8 @@ def _find(name: str, catalogue: Catalogue, kind: Kind, source: str | None) -> Ro
     for upstream, base in bases:
         if name in ("", base):
             return Route(name, upstream, Base())
-    for upstream, base in bases:
-        # `base:adapter`, as users of SGLang and vLLM write it
+    # `base:adapter`, as users of SGLang and vLLM write it; of two bases the longer one is meant
+    for upstream, base in sorted(bases, key=lambda each: len(each[1]), reverse=True):
         if name.startswith(base + ":"):
             return _on_base(name, name.removeprefix(base + ":"), upstream, catalogue, kind, source)
     return _unlisted(name, name, bases[0][0], catalogue, source) if bases else None

@@ -71,6 +71,8 @@ ANY = catalogue(AllowUnlisted.ANY, ("s3", "local"))
             Route("base/one:support", "one", SUPPORT.target, SUPPORT),
         ),
         ("org/name", HUB, Route("org/name", "one", Adapter("org/name", "hub"))),
+        ("Org_1.a/Na-me", HUB, Route("Org_1.a/Na-me", "one", Adapter("Org_1.a/Na-me", "hub"))),
+        ("0/9", HUB, Route("0/9", "one", Adapter("0/9", "hub"))),
         ("base/one:org/name", HUB, Route("base/one:org/name", "one", Adapter("org/name", "hub"))),
         ("any thing", ANY, Route("any thing", "one", Adapter("any thing", "s3"))),
     ],
@@ -86,6 +88,15 @@ def test_an_unlisted_adapter_goes_where_its_base_is() -> None:
     known = Catalogue({}, bases, AllowUnlisted.HUB)
     assert resolve("base/two:org/name", known).upstream == "two"
     assert resolve("org/name", known).upstream == "one"
+
+
+def test_the_longer_base_is_meant() -> None:
+    """A base model's id may hold colons, and begin like another's."""
+    known = catalogue(AllowUnlisted.ANY)
+    assert resolve("base/one:v2:some", known) == Route(
+        "base/one:v2:some", "two", Adapter("some", "hub")
+    )
+    assert resolve("base/one:v3:some", known).target == Adapter("v3:some", "hub")
 
 
 @pytest.mark.parametrize(
@@ -135,10 +146,22 @@ def test_names_that_are_nothing(name: str, known: Catalogue) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("suport", " Did you mean `support`?"), ("base/on", " Did you mean `base/one`?"), ("zzz", "")],
+    [
+        ("suport", " Did you mean `support`?"),
+        ("base/on", " Did you mean `base/one`?"),
+        ("vector", ""),
+        ("base/ve", " Did you mean `base/one`?"),
+        ("zzz", ""),
+    ],
 )
 def test_the_nearest_model_is_named(name: str, hint: str) -> None:
     """A typing error is told from a model that is not there."""
+    with pytest.raises(RequestRefused) as caught:
+        resolve(name, catalogue())
+    assert caught.value.message.endswith(f"do not have access to it.{hint}")
+    with pytest.raises(RequestRefused) as caught:
+        resolve("", catalogue(), merge=merged(name))
+    assert caught.value.message.endswith(f"do not have access to it.{hint}")
     assert str(unknown_model(name, catalogue(), Kind.GENERATE)) == (
         f"The model `{name}` does not exist or you do not have access to it.{hint}"
     )
@@ -163,6 +186,7 @@ def test_without_a_known_upstream_nothing_is_unlisted() -> None:
     [
         ("org/name", "hub", HUB, Adapter("org/name", "hub")),
         ("some/path", "local", ANY, Adapter("some/path", "local")),
+        ("base/one:some/path", "local", ANY, Adapter("some/path", "local")),
         ("some/key", None, ANY, Adapter("some/key", "s3")),
     ],
 )
@@ -193,6 +217,72 @@ def test_a_source_that_is_not_the_client_s_to_choose(
     with pytest.raises(RequestRefused) as caught:
         resolve(name, known, adapter_source=source)
     assert (caught.value.status, caught.value.param) == (status, param)
+
+
+OWN_TOKEN = Model("own", Adapter("acme/own", "hub", "another secret"), "one")
+OWN_SOURCE = Model("bucket", Adapter("acme/bucket", "s3", "secret"), "one")
+NOT_MINE = "'adapter_source' cannot be chosen for '{}': it is not an unlisted adapter."
+NO_SUCH_SOURCE = "Invalid value for 'adapter_source': '{}'. Supported values are: 'hub', 'local'."
+NEEDS_BASE = "'merged_adapters' needs the base model in 'model': name the adapters in its 'ids'."
+NOT_SINGLE = "'{}' is not a single adapter on the same server: it cannot be merged."
+NOT_SHARED = "The adapters of one merge must share their source and token."
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "ids", "param", "message"),
+    [
+        ("support", "hub", (), "adapter_source", NOT_MINE.format("support")),
+        ("org/x", "x", (), "adapter_source", NO_SUCH_SOURCE.format("x")),
+        ("org/x", "x" * 100, (), "adapter_source", NO_SUCH_SOURCE.format("x" * 100)),
+        ("org/x", "x" * 101, (), "adapter_source", NO_SUCH_SOURCE.format("x" * 97 + "...")),
+        ("support", None, ("support",), "merged_adapters", NEEDS_BASE),
+        ("", None, ("blend",), "merged_adapters.ids[0]", NOT_SINGLE.format("blend")),
+        ("", None, ("support", "draft"), "merged_adapters.ids", NOT_SHARED),
+        ("", None, ("support", "own"), "merged_adapters.ids", NOT_SHARED),
+        ("", None, ("support", "bucket"), "merged_adapters.ids", NOT_SHARED),
+    ],
+)
+def test_what_a_client_may_not_choose_is_told_in_full(
+    name: str, source: str | None, ids: tuple[str, ...], param: str, message: str
+) -> None:
+    """And neither another's token nor another's source is ever used for an adapter."""
+    models = {**MODELS, "own": OWN_TOKEN, "bucket": OWN_SOURCE}
+    known = catalogue(sources=("hub", "local"), models=models)
+    with pytest.raises(RequestRefused) as caught:
+        resolve(name, known, adapter_source=source, merge=merged(*ids) if ids else None)
+    error = caught.value
+    assert (error.status, error.param, error.code) == (400, param, "invalid_value")
+    assert error.message == message
+
+
+def test_a_model_on_an_unknown_upstream_is_nothing_yet() -> None:
+    """Until a server has said what it serves, no request can be meant for it."""
+    far = Model("far", Adapter("acme/far"), "elsewhere")
+    with pytest.raises(RequestRefused) as caught:
+        resolve("far", catalogue(models={"far": far}))
+    assert caught.value.code == "model_not_found"
+
+
+def test_tokens_are_not_printed() -> None:
+    """Routes end up in logs and tracebacks."""
+    merge = Merge(("a",), (1.0,), token="secret")
+    for value in (Adapter("a", token="secret"), merge, SUPPORT, Route("x", "one", merge)):
+        assert "secret" not in repr(value)
+
+
+def test_what_is_not_configured_is_left_open() -> None:
+    """LoRAX has its own defaults, and so has every request."""
+    merge, model = Merge(("a",), (1.0,)), Model("m", Base(), "one")
+    assert Adapter("a") == Adapter("a", source=None, token=None)
+    assert (merge.strategy, merge.density, merge.majority_sign_method) == (None, None, None)
+    assert (merge.source, merge.token) == (None, None)
+    assert (model.defaults, model.stop, model.template) == ({}, (), None)
+
+
+def test_choices_are_spelled_as_in_the_configuration() -> None:
+    """These words stand in people's files."""
+    assert [each.value for each in AllowUnlisted] == ["none", "hub", "any"]
+    assert [each.value for each in Kind] == ["generate", "embed"]
 
 
 def merged(*ids: str, source: str | None = None) -> Merge:
@@ -305,3 +395,9 @@ def test_no_name_gets_around_the_operator(
 def test_ids_that_lorax_survives(text: str) -> None:
     """Printable ASCII up to the limit."""
     assert is_adapter_id(text)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 513, " x", "x ", "x\n", "é", "\x7f"])
+def test_ids_that_lorax_does_not_survive(text: str) -> None:
+    """Nor is no id an id."""
+    assert not is_adapter_id(text)
