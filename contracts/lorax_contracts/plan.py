@@ -115,7 +115,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(
             "completions",
             listings.probe_completions,
-            16,
+            17,
             _COMPLETION
             | _STREAMED
             | laws_of("OAI-FINISH-001", "OAI-FINISH-004", "OAI-STOP", "OAI-HTTP-002"),

@@ -12,6 +12,7 @@ from lorax_contracts.laws import law
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
 from tests.contracts.planted.native import PLANTED
+from tests.contracts.unusual import VARIATIONS
 
 __all__ = ["PAGE", "judged", "page", "row"]
 
@@ -39,6 +40,18 @@ is gives no finding (`tests/contracts/probes/test_lorax.py`).
 |---|---|---|
 """
 
+_UNUSUAL = """
+## What it lets pass
+
+{many} right servers that do not look like OpenAI's, each one alone and drawn together: on none of them
+does it find anything. What deviates from the published schema is not among them, however common: null
+where only absence is published (a role, a function_call), a missing refusal, a first chunk without
+choices or without a name, a status as an error's code.
+
+| the server | it is lawful by, or seen at |
+|---|---|
+"""
+
 SEEDS = 20
 
 
@@ -61,7 +74,9 @@ def page() -> str:
     rows = [row(deviation, judged(deviation)) for deviation in DEVIATIONS]
     table = _HEAD.format(many=len(DEVIATIONS), seeds=SEEDS) + "\n".join(rows) + "\n"
     lines = [f"| {one.name} | {one.law} | {law(one.law).source} |" for one in PLANTED]
-    return table + _LORAX.format(many=len(PLANTED)) + "\n".join(lines) + "\n"
+    native = _LORAX.format(many=len(PLANTED)) + "\n".join(lines) + "\n"
+    lawful = [f"| {one.name} | {one.source} |" for one in VARIATIONS]
+    return table + native + _UNUSUAL.format(many=len(VARIATIONS)) + "\n".join(lawful) + "\n"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Bounds
 from lorax_contracts.errors import CannotRun, UnknownName
+from lorax_contracts.exchange import Exchange
 from lorax_contracts.laws import Evidence, law
 from lorax_contracts.listing import finding_lines
 from lorax_contracts.plan import PLANS
@@ -34,6 +35,7 @@ from tests.contracts.planted.native import PLANTED
 from tests.contracts.processes import ProxyProcess, mock_process
 from tests.contracts.raw_server import says, serving
 from tests.contracts.reference import Asked, Said, openai
+from tests.contracts.unusual import VARIATIONS, Variation, drawn, unusual
 
 QUICK = Bounds(requests=60, seconds=8, patience=0.4, reply_seconds=1.0, body_bytes=200_000)
 
@@ -55,6 +57,39 @@ def test_nothing_is_found_on_a_correct_server(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variation", VARIATIONS, ids=[one.name for one in VARIATIONS])
+def test_a_right_server_that_looks_unusual_breaks_no_law(variation: Variation) -> None:
+    """Each keeps what is published, and is really different from the reference."""
+    server, plain = InProcess(unusual([variation])), InProcess(openai)
+    verdict = check_server(server, Options(model="acme/poet", examples=5))
+    assert broken(verdict) == set()
+    assert verdict.skipped == ()
+    check_server(plain, Options(model="acme/poet", examples=5))
+    assert [said(one) for one in server.asked] != [said(one) for one in plain.asked]
+
+
+def said(exchange: Exchange) -> tuple[int, object, bytes]:
+    """What can differ of a reply; times and numbers of requests are the same."""
+    return exchange.status, exchange.headers, exchange.body
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_several_of_them_together_break_no_law(seed: int) -> None:
+    """Servers differ in many ways at once."""
+    options = Options(model="acme/poet", examples=5, seed=seed)
+    verdict = check_server(InProcess(unusual(drawn(seed))), options)
+    assert broken(verdict) == set(), [one.name for one in drawn(seed)]
+
+
+def test_the_page_lists_each_unusual_server() -> None:
+    """docs/detection.md says what is let pass."""
+    page = PAGE.read_text("utf-8")
+    assert all(f"| {one.name} | {one.source} |" in page for one in VARIATIONS)
+    assert len({one.name for one in VARIATIONS}) == len(VARIATIONS)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=[one.name for one in DEVIATIONS])
 def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> None:
     """The law is named, with a request that shows it, and the page says the same."""
@@ -69,7 +104,7 @@ def test_the_page_lists_each_planted_server_once() -> None:
     """docs/detection.md has a line for each and none besides; at least sixty."""
     page = PAGE.read_text("utf-8")
     lines = [one for one in page.splitlines() if one.startswith("| ")]
-    assert len(lines) == len(DEVIATIONS) + len(PLANTED) + 2
+    assert len(lines) == len(DEVIATIONS) + len(PLANTED) + len(VARIATIONS) + 3
     assert all(f"| {one.name} | {one.law} |" in page for one in PLANTED)
     assert len({one.name for one in DEVIATIONS}) == len(DEVIATIONS) >= 60
     assert sum("LoRAX" in one.source for one in DEVIATIONS) >= 25

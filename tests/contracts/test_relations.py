@@ -49,6 +49,11 @@ def test_a_stop_string_ends_the_text_before_its_first_occurrence() -> None:
     assert laws(relations.cut_by_stop(said("a-b"), whole, "c")) == ["OAI-STOP-002"]
     assert laws(relations.cut_by_stop(said("a", "length"), whole, "-")) == ["OAI-FINISH-004"]
     assert relations.cut_by_stop(said("anything"), whole, "zebra") == []
+    # A server that keeps the stop string ended with it; one that ran on past it did not.
+    assert laws(relations.cut_by_stop(said("a-", "content_filter"), whole, "-")) == [
+        "OAI-FINISH-004"
+    ]
+    assert relations.cut_by_stop(said("a-b-c", "length"), whole, "-") == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ _PLACES: Places = tuple(
         (r"^/model$", "OAI-STREAM-008"),
         (r"^/choices/\d+/index$", "OAI-STREAM-018"),
         (r"^/choices/\d+/finish_reason$", "OAI-STREAM-022"),
-        (r"^/choices/\d+/delta/role$", "OAI-STREAM-009"),
         (r"^/choices/\d+/logprobs/", "OAI-LOGP-001"),
         (r"^/choices/\d+/delta/tool_calls", "OAI-STREAM-020"),
     )
@@ -195,4 +194,14 @@ def judge_chunks(exchange: Exchange, report: Report, *, whole: bool) -> None:
             last="OAI-STREAM-014",
             others="OAI-STREAM-015",
         )
+        _none_empty(exchange, chunks, report)
         judge_content(exchange, fold_chunks(chunks), report)
+
+
+def _none_empty(exchange: Exchange, chunks: Sequence[Mapping[str, Any]], report: Report) -> None:
+    """OAI-STREAM-028; whether the last chunk is as it should be is another law's matter."""
+    asked = mapping(exchange.asked.get("stream_options")).get("include_usage") is True
+    may_end = asked or exchange.request is None
+    for place, chunk in enumerate(chunks[:-1] if may_end else chunks):
+        if chunk.get("choices") == [] and chunk.get("usage") is None:
+            report.add("OAI-STREAM-028", "choices is empty", at=f"chunk {place}", seen=dict(chunk))

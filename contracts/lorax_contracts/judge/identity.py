@@ -1,7 +1,7 @@
 """What names a completion: id, created, model, and places in a schema that have their own law."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lorax_contracts import schemas
@@ -17,12 +17,17 @@ _NOBODY = frozenset({"", "null", "none", "nil", "undefined", "0"})
 # 2001 in seconds; and past the year 5000 it must be milliseconds.
 _EARLIEST, _LATEST = 1_000_000_000, 100_000_000_000
 _DAY = 86_400
+# Not nullable in the published schema, and null in OpenAI's own answers and in the examples of its API
+# reference: the schema forgot it.
+_SENT_NULL = ("system_fingerprint", None)
 
 
 def fit(
     schema: str, document: Any, places: Places, default: str, report: Report, *, at: str = ""
 ) -> None:
     """Reports every misfit under the law of its place, or under `default`."""
+    if isinstance(document, Mapping):
+        document = {key: document[key] for key in document if (key, document[key]) != _SENT_NULL}
     for misfit in schemas.validate(schema, document):
         law = next((law for pattern, law in places if pattern.search(misfit.at)), default)
         report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=misfit.seen)

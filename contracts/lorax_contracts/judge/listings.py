@@ -81,7 +81,8 @@ def judge_embeddings(exchange: Exchange, document: Any, report: Report) -> None:
             seen=entries,
         )
         return
-    if len({len(one or ()) for one in vectors}) > 1 or any(
-        not math.isfinite(number) for one in vectors for number in one or ()
-    ):
-        report.add("OAI-EMB-004", "lengths differ, or a number is not finite", at="/data")
+    lengths = [len(one or ()) for one in vectors]
+    if len(set(lengths)) > 1 or 0 in lengths:
+        report.add("OAI-EMB-004", "lengths differ, or are zero", at="/data", seen=lengths)
+    if any(not math.isfinite(number) for one in vectors for number in one or ()):
+        report.add("OAI-EMB-004", "a number is not finite", at="/data")

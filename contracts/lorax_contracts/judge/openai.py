@@ -137,6 +137,9 @@ def judge_openai(exchange: Exchange, report: Report) -> None:
         return
     if exchange.route not in _JSON_ROUTES or exchange.status != 200:
         return
+    # GET /chat/completions lists what was stored: another reply of the published document.
+    if exchange.method != "POST" and exchange.route not in {Route.MODELS, Route.MODEL}:
+        return
     streams = exchange.route in {Route.CHAT, Route.COMPLETIONS}
     wanted = streams and exchange.asked.get("stream") is True
     # A recording without its request is judged as what it says it is.

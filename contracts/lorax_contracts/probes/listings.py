@@ -8,6 +8,7 @@ from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping, objects
 from lorax_contracts.judge.listings import vector
+from lorax_contracts.probes.chat import accepted
 from lorax_contracts.session import Session
 
 __all__ = ["listed_models", "probe_completions", "probe_embeddings", "probe_models"]
@@ -83,7 +84,9 @@ def probe_completions(session: Session) -> None:
     ask(n=2, max_tokens=4)
     ask(max_tokens=4, echo=True)
     ask(max_tokens=4, echo=True, stream=True)
-    ask(max_tokens=4, logprobs=2, temperature=0)
+    if ask(max_tokens=4, logprobs=2, temperature=0).status == 200:
+        none = ask(max_tokens=4, logprobs=0, temperature=0)
+        accepted(session, "OAI-COMP-008", "logprobs 0", none)
     ask(max_tokens=4, echo=True, logprobs=1, temperature=0)
     ask()
     session.ask("POST", "/completions", {"model": session.model, "prompt": 5})

@@ -1,9 +1,11 @@
 """What cannot be right must be refused, as OpenAI refuses: 4xx, and the error envelope."""
 
+import json
 from typing import Any
 from urllib.parse import quote
 
 from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.answer import mapping
 from lorax_contracts.judge.openai import leaks
 from lorax_contracts.relations import answer_of
 from lorax_contracts.session import Session
@@ -84,6 +86,14 @@ def _named(session: Session, member: str, exchange: Exchange) -> None:
         session.break_law("OAI-ERR-009", f"param does not name {member}", exchange)
 
 
+def _listed(exchange: Exchange) -> bool:
+    """Whether it is a list of stored completions, which GET may ask for where they are kept."""
+    try:
+        return exchange.status == 200 and mapping(json.loads(exchange.body)).get("object") == "list"
+    except (ValueError, RecursionError):
+        return False
+
+
 def _unknown(session: Session) -> None:
     name = "no-such-model-q7x"
     for stream in (False, True):
@@ -107,7 +117,7 @@ def _unknown(session: Session) -> None:
     if path.status != 404:
         session.break_law("OAI-ERR-007", f"an unknown path is {path.status}", path)
     method = session.ask("GET", "/chat/completions", envelope="OAI-ERR-007")
-    if method.status not in {404, 405}:
+    if method.status not in {404, 405} and not _listed(method):
         session.break_law("OAI-ERR-007", f"a wrong method is {method.status}", method)
     model = session.ask("GET", f"/models/{quote(name)}")
     # A server without model routes is judged for that elsewhere.

@@ -149,6 +149,27 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     (
+        "OAI-STREAM-028",
+        "a chunk without choices",
+        lambda: samples.edit_events(
+            samples.golden("chat_stream"), lambda d: d.insert(1, d[1] | {"choices": []})
+        ),
+    ),
+    (
+        "OAI-STREAM-028",
+        "a last chunk without choices, unasked",
+        lambda: samples.edit_events(
+            samples.golden("chat_stream"), lambda d: d.append(d[1] | {"choices": []})
+        ),
+    ),
+    (
+        "OAI-STREAM-001",
+        "role null later",
+        lambda: samples.edit_events(
+            samples.golden("chat_stream"), lambda d: d[2]["choices"][0]["delta"].update(role=None)
+        ),
+    ),
+    (
         "OAI-STREAM-019",
         "object of the plain reply",
         lambda: samples.edit_events(
@@ -205,6 +226,15 @@ def test_one_broken_promise_is_found_under_its_law(
 def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     """No false alarm where every promise is kept."""
     assert samples.found(right(), strict=True) <= {"OAI-HTTP-003"}
+
+
+def test_what_openai_itself_sends_is_let_in() -> None:
+    """Its own answers have a null that the schema forgot, and keys that come and go."""
+    stream = samples.edit_events(
+        samples.golden("chat_stream"),
+        lambda d: [one | {"system_fingerprint": None, "obfuscation": "ab"} for one in d],
+    )
+    assert samples.found(stream) == set()
 
 
 def test_the_end_of_a_cut_stream_is_not_judged_twice() -> None:

@@ -64,6 +64,13 @@ CASES: tuple[Case, ...] = (
     ),
     (
         "OAI-EMB-004",
+        "no numbers",
+        lambda: samples.edit(
+            samples.embeddings(), lambda d: [one.update(embedding=[]) for one in d["data"]] and None
+        ),
+    ),
+    (
+        "OAI-EMB-004",
         "lengths differ",
         lambda: samples.edit(
             samples.embeddings(), lambda d: d["data"][0]["embedding"].pop() and None

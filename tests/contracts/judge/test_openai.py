@@ -138,6 +138,17 @@ def test_a_slow_reply_is_not_called_broken() -> None:
         assert samples.found(half) == set()
 
 
+def test_a_list_of_stored_completions_is_no_completion() -> None:
+    """GET on the same path is another route of the published document."""
+    listed = replace(
+        samples.golden("chat_plain"),
+        method="GET",
+        request=None,
+        body=b'{"object":"list","data":[],"has_more":false}',
+    )
+    assert samples.found(listed) == set()
+
+
 def test_what_never_came_is_not_judged() -> None:
     """Status 0 stands for no reply at all: that is the checker's to report."""
     assert samples.found(replace(samples.golden("chat_plain"), status=0, body=b"")) == set()

@@ -3,7 +3,16 @@
 from copy import deepcopy
 from typing import Any
 
-from tests.contracts.planted.deviation import GH, Deviation, calls_of, choice, is_chat
+from tests.contracts.planted.deviation import (
+    GH,
+    Deviation,
+    calls_of,
+    choice,
+    chunks,
+    forget,
+    is_chat,
+    refuse,
+)
 from tests.contracts.reference import Asked, Said
 
 __all__ = ["DEVIATIONS"]
@@ -75,6 +84,53 @@ def _infinite(asked: Asked, said: Said) -> None:
 def _logprobs_always(asked: Asked) -> None:
     if is_chat(asked):
         asked.document["logprobs"] = True
+
+
+def _older_logprobs(one: Any) -> None:
+    entries = _entries(one)
+    if entries:
+        one["logprobs"] = {
+            "tokens": [entry["token"] for entry in entries],
+            "token_logprobs": [entry["logprob"] for entry in entries],
+            "top_logprobs": None,
+            "text_offset": [0 for _ in entries],
+        }
+
+
+def _no_tops(one: Any) -> None:
+    for entry in _entries(one):
+        entry.pop("top_logprobs")
+
+
+def _fragments(events: list[Any]) -> list[Any]:
+    """The functions of all fragments that carry arguments, in order."""
+    calls = [
+        call
+        for event in events
+        for one in event["choices"]
+        for call in one["delta"].get("tool_calls", [])
+    ]
+    return [call["function"] for call in calls if call["function"].get("arguments")]
+
+
+def _last_lost(events: list[Any]) -> None:
+    for function in _fragments(events)[-1:]:
+        function["arguments"] = ""
+
+
+def _all_lost(events: list[Any]) -> None:
+    for function in _fragments(events):
+        function["arguments"] = ""
+
+
+def _same_place(events: list[Any]) -> None:
+    mine = [e for e in events if e["choices"] and e["choices"][0]["delta"].get("tool_calls")]
+    for number, event in enumerate(mine):
+        again = deepcopy(event)
+        call = again["choices"][0]["delta"]["tool_calls"][0]
+        if "id" in call:
+            call["id"] += "b"
+        events.insert(events.index(mine[-1]) + 1 + number, again)
 
 
 DEVIATIONS: tuple[Deviation, ...] = (
@@ -155,5 +211,47 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-JSON-002",
         "OpenAPI document 2.3.0, ResponseFormatJsonSchema.strict",
         ask=_loose_schema,
+    ),
+    Deviation(
+        "log probabilities of the older form",
+        "OAI-LOGP-001",
+        GH + "abetlen/llama-cpp-python/issues/1787",
+        say=choice(_older_logprobs),
+    ),
+    Deviation(
+        "log probabilities without alternatives' key",
+        "OAI-LOGP-001",
+        GH + "SillyTavern/SillyTavern/pull/4680",
+        say=choice(_no_tops),
+    ),
+    Deviation(
+        "logprobs refused without top_logprobs",
+        "OAI-LOGP-001",
+        GH + "vllm-project/vllm/issues/4795",
+        ask=refuse(lambda d: d.get("logprobs") is True and "top_logprobs" not in d),
+    ),
+    Deviation(
+        "the last piece of streamed arguments lost",
+        "OAI-TOOL-002",
+        GH + "vllm-project/vllm/issues/10781",
+        say=chunks(_last_lost),
+    ),
+    Deviation(
+        "streamed calls without arguments",
+        "OAI-TOOL-002",
+        GH + "vllm-project/vllm/issues/55082",
+        say=chunks(_all_lost),
+    ),
+    Deviation(
+        "parallel calls under one index",
+        "OAI-STREAM-020",
+        GH + "ollama/ollama/issues/15457",
+        say=chunks(_same_place),
+    ),
+    Deviation(
+        "response_format ignored",
+        "OAI-JSON-001",
+        GH + "ROCm/FastFlowLM/issues/554",
+        ask=forget("response_format"),
     ),
 )

@@ -1,6 +1,15 @@
 """Models, text completions and embeddings."""
 
-from tests.contracts.planted.deviation import GH, Deviation, is_chat, is_text, refusal
+from typing import Any
+
+from tests.contracts.planted.deviation import (
+    GH,
+    Deviation,
+    completion_chunks,
+    is_chat,
+    is_text,
+    refusal,
+)
 from tests.contracts.reference import Asked, Said
 
 __all__ = ["DEVIATIONS"]
@@ -46,6 +55,40 @@ def _odd_length(asked: Asked, said: Said) -> None:
         said.document["data"][0]["embedding"].pop()
 
 
+def _first_only(asked: Asked, said: Said) -> None:
+    if asked.path.endswith("/embeddings") and said.status == 200:
+        del said.document["data"][1:]
+
+
+def _empty_vectors(asked: Asked, said: Said) -> None:
+    listed = isinstance(asked.document, dict) and isinstance(asked.document.get("input"), list)
+    if asked.path.endswith("/embeddings") and said.status == 200 and listed:
+        for one in said.document["data"]:
+            one["embedding"] = []
+
+
+def _unending(events: list[Any]) -> None:
+    for event in events:
+        for one in event["choices"]:
+            one["finish_reason"] = ""
+
+
+def _uncounted(events: list[Any]) -> None:
+    if events and events[-1]["choices"] == []:
+        events.pop()
+
+
+def _generated_only(asked: Asked, said: Said) -> None:
+    if is_text(asked) and said.status == 200 and said.chunks is None and asked.document.get("echo"):
+        for one in said.document["choices"]:
+            for key in one["logprobs"] or {}:
+                del one["logprobs"][key][0]
+
+
+def _no_zero(asked: Asked) -> Said | None:
+    return refusal(400) if is_text(asked) and asked.document.get("logprobs") == 0 else None
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "names with slashes not found",
@@ -89,5 +132,41 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-EMB-004",
         "OpenAPI document 2.3.0, Embedding.embedding",
         say=_odd_length,
+    ),
+    Deviation(
+        "one embedding for all inputs",
+        "OAI-EMB-002",
+        GH + "gpustack/gpustack/issues/513",
+        say=_first_only,
+    ),
+    Deviation(
+        "empty embeddings for a list",
+        "OAI-EMB-004",
+        GH + "garrytan/gbrain/issues/328",
+        say=_empty_vectors,
+    ),
+    Deviation(
+        "completion streams without a finish reason",
+        "OAI-COMP-005",
+        GH + "huggingface/text-generation-inference/pull/2336",
+        say=completion_chunks(_unending),
+    ),
+    Deviation(
+        "completion streams without the usage asked for",
+        "OAI-COMP-010",
+        GH + "BerriAI/litellm/issues/8349",
+        say=completion_chunks(_uncounted),
+    ),
+    Deviation(
+        "echo without the prompt's log probabilities",
+        "OAI-COMP-008",
+        GH + "ggml-org/llama.cpp/issues/27174",
+        say=_generated_only,
+    ),
+    Deviation(
+        "logprobs 0 of completions refused",
+        "OAI-COMP-008",
+        GH + "vllm-project/vllm/pull/3731",
+        ask=_no_zero,
     ),
 )

@@ -134,6 +134,11 @@ def _with_roles(one: Any, part: Any) -> None:
     part["role"] = "assistant"
 
 
+def _listed(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and said.status == 200 and said.chunks is None:
+        said.document = [said.document]
+
+
 LORAX_ID = "LoRAX router/src/lib.rs:1420"
 ADAPTER = "LoRAX router/src/server.rs:400-406: the base model's name whatever adapter answered"
 CHUNK = "LoRAX router/src/lib.rs:1460-1463"
@@ -332,5 +337,11 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-EMB-001",
         "LoRAX router/src/lib.rs:1202",
         say=_lorax_embeddings,
+    ),
+    Deviation(
+        "the reply in a list",
+        "OAI-CHAT-001",
+        GH + "predibase/lorax/issues/272",
+        say=_listed,
     ),
 )

@@ -61,6 +61,22 @@ def _empty_calls(one: Any) -> None:
         one["message"].update(tool_calls=[], content="")
 
 
+def _streams_always(asked: Asked) -> None:
+    if is_chat(asked) and "stream" not in asked.document:
+        asked.document["stream"] = True
+
+
+def _done_behind(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and said.status == 200 and said.chunks is None:
+        said.raw = said.body() + b"data: [DONE]\n\n"
+
+
+def _one_uncounted(document: Any) -> None:
+    if any(one["finish_reason"] == "length" for one in document["choices"]):
+        document["usage"]["completion_tokens"] -= 1
+        document["usage"]["total_tokens"] -= 1
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "length reported as stop",
@@ -177,5 +193,23 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-STOP-002",
         "OpenAPI document 2.3.0, StopConfiguration",
         say=_trim,
+    ),
+    Deviation(
+        "streams unless told not to",
+        "OAI-STREAM-027",
+        GH + "unslothai/unsloth/issues/5047",
+        ask=_streams_always,
+    ),
+    Deviation(
+        "[DONE] behind a plain reply",
+        "OAI-HTTP-001",
+        GH + "decolua/9router/issues/3492",
+        say=_done_behind,
+    ),
+    Deviation(
+        "the last token of a cut answer uncounted",
+        "OAI-USAGE-003",
+        GH + "lmstudio-ai/lmstudio-bug-tracker/issues/2335",
+        say=reply(_one_uncounted),
     ),
 )

@@ -142,6 +142,82 @@ def _without_roles(one: Any, part: Any) -> None:
     part.pop("role", None)
 
 
+def _azure(events: list[Any]) -> None:
+    first = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
+    nulls = {"usage": None} if "usage" in events[0] else {}
+    events.insert(0, {**first, **nulls, "prompt_filter_results": [{"prompt_index": 0}]})
+
+
+def _empty_first(events: list[Any]) -> None:
+    events.insert(0, {**events[0], "choices": []})
+
+
+def _empty_reason(one: Any, part: Any) -> None:
+    one["finish_reason"] = one["finish_reason"] or ""
+
+
+def _no_reason_key(one: Any, part: Any) -> None:
+    if one["finish_reason"] is None:
+        one.pop("finish_reason")
+
+
+def _null_roles(one: Any, part: Any) -> None:
+    part.setdefault("role", None)
+
+
+def _ends(events: list[Any]) -> list[Any]:
+    return [e for e in events if e["choices"] and e["choices"][0]["finish_reason"]]
+
+
+def _ends_twice(events: list[Any]) -> None:
+    last = _ends(events)[-1]
+    events.insert(events.index(last), deepcopy(last))
+
+
+def _ends_once(events: list[Any]) -> None:
+    for event in _ends(events)[:-1]:
+        event["choices"][0]["finish_reason"] = None
+
+
+def _endless_with_logprobs(asked: Asked, said: Said) -> None:
+    if is_chat(asked) and said.chunks is not None and asked.document.get("logprobs"):
+        for event in said.chunks:
+            for one in event["choices"]:
+                one["finish_reason"] = None
+
+
+def _counting_indexes(events: list[Any]) -> None:
+    for number, event in enumerate(events):
+        for one in event["choices"]:
+            one["index"] = number
+
+
+def _not_empty_last(events: list[Any]) -> None:
+    if events and events[-1]["choices"] == []:
+        events[-1]["choices"] = [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}]
+
+
+def _stop_begun(asked: Asked, said: Said) -> None:
+    stop = asked.document.get("stop") if is_chat(asked) else None
+    if stop and said.chunks is not None:
+        text = stop if isinstance(stop, str) else stop[-1]
+        for event in _ends(said.chunks):
+            if event["choices"][0]["finish_reason"] == "stop":
+                event["choices"][0]["delta"]["content"] = text[:1]
+
+
+def _stop_lost(asked: Asked) -> None:
+    if is_chat(asked) and asked.document.get("stream") is True:
+        asked.document.pop("stop", None)
+
+
+def _new_line_first(events: list[Any]) -> None:
+    for event in events:
+        for one in event["choices"]:
+            if one["delta"].get("role") and one["delta"].get("content") is not None:
+                one["delta"]["content"] = "\n\n" + one["delta"]["content"]
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "no [DONE]",
@@ -277,5 +353,95 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-STREAM-020",
         GH + "vllm-project/vllm/pull/23522",
         say=_named_again,
+    ),
+    Deviation(
+        "a first chunk that names nothing",
+        "OAI-STREAM-021",
+        GH + "AbanteAI/archive-old-cli-mentat/issues/429",
+        say=chunks(_azure),
+    ),
+    Deviation(
+        "a first chunk without choices",
+        "OAI-STREAM-028",
+        GH + "seratch/ChatGPT-in-Slack/pull/49",
+        say=chunks(_empty_first),
+    ),
+    Deviation(
+        "finish reason empty while running",
+        "OAI-STREAM-022",
+        GH + "ollama/ollama/issues/4357",
+        say=delta(_empty_reason),
+    ),
+    Deviation(
+        "no finish reason key while running",
+        "OAI-STREAM-022",
+        GH + "BerriAI/liteLLM-proxy/issues/19",
+        say=delta(_no_reason_key),
+    ),
+    Deviation(
+        "role null in later chunks",
+        "OAI-STREAM-001",
+        GH + "vercel/ai/issues/2548",
+        say=delta(_null_roles),
+    ),
+    Deviation(
+        "the finish reason twice",
+        "OAI-STREAM-011",
+        GH + "sgl-project/sglang/pull/8417",
+        say=chunks(_ends_twice),
+    ),
+    Deviation(
+        "only the last choice finishes",
+        "OAI-STREAM-005",
+        GH + "sgl-project/sglang/pull/8417",
+        say=chunks(_ends_once),
+    ),
+    Deviation(
+        "finish reason lost beside logprobs",
+        "OAI-STREAM-005",
+        GH + "BerriAI/litellm/issues/10686",
+        say=_endless_with_logprobs,
+    ),
+    Deviation(
+        "the choice's index counts the chunks",
+        "OAI-STREAM-018",
+        GH + "BerriAI/litellm/issues/376",
+        say=chunks(_counting_indexes),
+    ),
+    Deviation(
+        "choices in the usage chunk",
+        "OAI-STREAM-014",
+        GH + "BerriAI/litellm/issues/8450",
+        say=chunks(_not_empty_last),
+    ),
+    Deviation(
+        "events without an empty line between",
+        "OAI-STREAM-002",
+        GH + "ggml-org/llama.cpp/issues/14268",
+        say=raw(lambda body: body.replace(b"\n\ndata: {", b"\ndata: {", 1)),
+    ),
+    Deviation(
+        "data: twice before each event",
+        "OAI-STREAM-002",
+        GH + "openclaw/openclaw/pull/97474",
+        say=raw(lambda body: body.replace(b"data: {", b"data: data: {")),
+    ),
+    Deviation(
+        "the beginning of the stop string streamed",
+        "OAI-STOP-002",
+        GH + "vllm-project/vllm/issues/3574",
+        say=_stop_begun,
+    ),
+    Deviation(
+        "stop ignored in streams",
+        "OAI-STOP-001",
+        GH + "vllm-project/vllm/issues/2577",
+        ask=_stop_lost,
+    ),
+    Deviation(
+        "new lines before a streamed answer",
+        "OAI-STREAM-025",
+        GH + "jundot/omlx/pull/2492",
+        say=chunks(_new_line_first),
     ),
 )
