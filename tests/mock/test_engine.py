@@ -1,6 +1,7 @@
 """Generation: laws over requests."""
 
 import dataclasses
+import hashlib
 import math
 
 import msgspec
@@ -114,6 +115,47 @@ def test_greedy_ignores_seeds_and_sampling_obeys_them() -> None:
     assert sampled[0].seed == 1
 
 
+_EVERYTHING: dict[str, object] = {
+    "do_sample": True,
+    "temperature": 0.7,
+    "top_k": 20,
+    "top_p": 0.9,
+    "typical_p": 0.95,
+    "repetition_penalty": 1.1,
+    "frequency_penalty": 0.3,
+    "presence_penalty": 0.2,
+}
+_CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+_AS_CITY: dict[str, object] = {"response_format": {"kind": "json_object", "schema": _CITY}}
+
+# what is asked -> the digest of all that is answered
+_KEPT: list[tuple[dict[str, object], str]] = [
+    ({}, "1160d67b6ea8ceae"),
+    ({"adapter_id": "acme/poet", "return_k_alternatives": 3}, "0b4cbfbeb007d754"),
+    ({"decoder_input_details": True, "max_new_tokens": 4}, "bb3069cf7a00d9a2"),
+    ({"truncate": 2}, "d996dcab0cff1091"),
+    (_EVERYTHING, "d054944854b0a698"),
+    (_EVERYTHING | {"seed": 7, "return_k_alternatives": 4}, "cc444b92fc8c43cd"),
+    (_EVERYTHING | {"seed": 7, "decoder_input_details": True}, "3dcc51d12a6b05a2"),
+    (_AS_CITY, "d89fcb8b017ab802"),
+    (_AS_CITY | {"do_sample": True, "seed": 3, "return_k_alternatives": 2}, "017c7f61eb712119"),
+]
+
+
+@pytest.mark.parametrize(("parameters", "digest"), _KEPT)
+def test_stories_are_kept(parameters: dict[str, object], digest: str) -> None:
+    """What people have recorded stays true: a story that changes is a line in the changelog."""
+    answer = _ask("Tell me of the reef, please.", **parameters)
+    assert hashlib.sha256(repr(answer).encode()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("name", _EVERYTHING)
+def test_every_sampling_parameter_tells_another_story(name: str) -> None:
+    """As a real model's next token would be another; a seed belongs to what it was drawn for."""
+    others = {key: value for key, value in _EVERYTHING.items() if key != name}
+    assert _ask(seed=7, **_EVERYTHING).text != _ask(seed=7, **others).text
+
+
 def test_adapters_speak_differently() -> None:
     """Each names itself; no two answers are alike."""
     names = ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
@@ -191,6 +233,14 @@ def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
     shown = [(token.text, token.alternatives) for token in answer.tokens]
     assert [text for text, _ in shown] == ["", "\U0001f600", "!"]
     assert [one[0].text for _, one in shown if one] == ["", "", "!"]
+
+
+def test_there_are_no_more_alternatives_than_tokens() -> None:
+    """Whoever asks for a million gets the vocabulary, each token once."""
+    answer = _scripted(Reply(text="a"), return_k_alternatives=1_000_000, max_new_tokens=1)
+    listed = answer.tokens[0].alternatives
+    assert listed is not None
+    assert sorted(one.id for one in listed) == list(range(builtin().size()))
 
 
 def test_eos_is_counted_and_spelled_as_a_special_token() -> None:
