@@ -63,8 +63,8 @@ class _Ending:
     """When a generation is over."""
 
     budget: int
-    eos: int
-    """-1 when EOS is to be ignored."""
+    eos: frozenset[int]
+    """Empty when EOS is to be ignored."""
 
     stops: tuple[str, ...]
 
@@ -72,7 +72,7 @@ class _Ending:
         """Why it ends with this token; None while it does not."""
         if count >= self.budget:
             return FinishReason.LENGTH
-        if token == self.eos:
+        if token in self.eos:
             return FinishReason.EOS
         if self.stops:
             so_far = text()
@@ -107,7 +107,7 @@ def generate(
     decoder = tokenizer.decoder(valid.prompt)
     ending = _Ending(
         valid.max_new_tokens,
-        -1 if parameters.ignore_eos_token else tokenizer.eos,
+        frozenset() if parameters.ignore_eos_token else tokenizer.ends,
         parameters.stop,
     )
     alternatives = parameters.return_k_alternatives

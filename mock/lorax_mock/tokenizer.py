@@ -43,6 +43,10 @@ class Tokenizer(Protocol):
     """Id that `/generate` puts in front; None when the model has none."""
 
     eos: int
+    """Id that an answer of the mock's own ends with."""
+
+    ends: frozenset[int]
+    """Every id that ends an answer: those of the generation config if it lists several."""
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Ids of a text; `special` adds what the post-processor adds."""
@@ -111,6 +115,10 @@ class BuiltinTokenizer:
         self._words: dict[str, tuple[int, ...]] = {}
         self.bos: int | None = SPECIAL["<|begin_of_text|>"]
         self.eos = SPECIAL["<|eot_id|>"]
+        # As the generation config of Llama 3.1 lists them.
+        self.ends = frozenset(
+            SPECIAL[name] for name in ("<|end_of_text|>", "<|eom_id|>", "<|eot_id|>")
+        )
 
     def size(self) -> int:
         """Ordinary ids are 0 up to here."""

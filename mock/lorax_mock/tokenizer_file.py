@@ -23,9 +23,10 @@ class TokenizerError(Exception):
 class FileTokenizer:
     """A tokenizer of the `tokenizers` library."""
 
-    def __init__(self, inner: Any, eos: int) -> None:
+    def __init__(self, inner: Any, eos: int, ends: frozenset[int] = frozenset()) -> None:
         self._inner = inner
         self.eos = eos
+        self.ends = ends or frozenset({eos})
         added = inner.get_added_tokens_decoder()
         self._special = {number for number, token in added.items() if token.special}
         first = inner.encode("", add_special_tokens=True).ids[:1]
@@ -78,9 +79,23 @@ def read_tokenizer(path: Path) -> FileTokenizer:
     for name in names:
         eos = inner.token_to_id(name) if name else None
         if eos is not None:
-            return FileTokenizer(inner, eos)
+            return FileTokenizer(inner, eos, _listed(path.with_name("generation_config.json")))
     raise TokenizerError(
         f"{path}: no EOS known; name it as eos_token in a tokenizer_config.json beside the file"
+    )
+
+
+def _listed(path: Path) -> frozenset[int]:
+    """The EOS ids of a generation config, if they are a list: a single one does not count.
+
+    server/lorax_server/models/flash_causal_lm.py:1068-1079
+    """
+    try:
+        ids = json.loads(path.read_text("utf-8")).get("eos_token_id")
+    except (OSError, ValueError, AttributeError):
+        return frozenset()
+    return (
+        frozenset(one for one in ids if type(one) is int) if isinstance(ids, list) else frozenset()
     )
 
 

@@ -214,6 +214,14 @@ def test_what_ends_an_answer(parameters: dict[str, object], texts: list[str], re
     assert answer.finish_reason.value == reason
 
 
+@pytest.mark.parametrize("spelled", ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"])
+def test_each_end_of_the_generation_config_ends_an_answer(spelled: str) -> None:
+    """Other special tokens do not."""
+    answer = _scripted(Reply(text=f"a<|python_tag|>{spelled}b"))
+    assert [token.text for token in answer.tokens] == ["a", "<|python_tag|>", spelled]
+    assert (answer.finish_reason, answer.text) == (FinishReason.EOS, "a")
+
+
 def test_a_stop_string_may_be_followed_by_one_newline() -> None:
     """Because `$` matches before the last one; two are too many."""
     one = _scripted(Reply(tokens=("stop\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
