@@ -118,7 +118,12 @@ def create_app(
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=[
+                "x-request-id",
+                "retry-after",
+                "x-ignored-parameters",
+                "x-unenforced-keywords",
+            ],
         )
     return surface
 

@@ -17,7 +17,7 @@ from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
-from lorax_proxy.core.constraints import is_dear
+from lorax_proxy.core.constraints import header_names, is_dear
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
@@ -196,7 +196,7 @@ class Gateway:
             prompt_tokens=sum(count for _, count in results),
             encoding=request.encoding_format,
         )
-        await client.reply(encode_json(answer), headers=_ignored(ignored))
+        await client.reply(encode_json(answer), headers=_named("x-ignored-parameters", ignored))
 
     async def _embed(self, upstream: Upstream, call: bytes) -> Sequence[float]:
         status, body = await upstream.fetch(
@@ -267,7 +267,10 @@ class Gateway:
             style=style,
             stream=bool(request.stream),
             usage_asked=bool(request.stream_options and request.stream_options.include_usage),
-            headers=_ignored(ignored),
+            headers=(
+                *_named("x-ignored-parameters", ignored),
+                *_named("x-unenforced-keywords", header_names(plan.dropped)),
+            ),
         )
 
 
@@ -328,5 +331,6 @@ def _merge(merge: MergedAdaptersRequest, source: str | None) -> Merge:
     )
 
 
-def _ignored(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    return (("x-ignored-parameters", ", ".join(names)),) if names else ()
+def _named(header: str, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """A header that lists names; none when there are none."""
+    return ((header, ", ".join(names)),) if names else ()

@@ -128,6 +128,20 @@ async def test_ignored_parameters_are_named_in_a_header() -> None:
         assert "x-ignored-parameters" not in (await proxy.post(CHAT, chat())).headers
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_keywords_that_cannot_be_enforced_are_named_in_a_header(*, stream: bool) -> None:
+    """A schema is never weakened in silence; one that is enforced whole has no header."""
+    ages = {"type": "object", "properties": {"äge": {"type": "integer", "minimum": 1}}}
+    plain = {"type": "object", "properties": {"age": {"type": "integer"}}}
+    async with scripted() as server, running(server) as proxy:
+        path = "response_format.json_schema.schema.properties.%C3%A4ge.minimum"
+        for schema, expected in ((ages, path), (plain, None)):
+            wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+            reply = await proxy.post(CHAT, chat(response_format=wanted, stream=stream))
+            assert reply.status == 200
+            assert reply.headers.get("x-unenforced-keywords") == expected
+
+
 async def test_one_request_becomes_a_bounded_number() -> None:
     """Choices times prompts, best_of included, up to max_choices; the parameter is named."""
     async with scripted() as server, running(server, max_choices=4) as proxy:
