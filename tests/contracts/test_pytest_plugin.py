@@ -1,28 +1,44 @@
-"""The plugin and the worked examples of docs/contracts.md, run as they are written."""
+"""The plugin and the worked examples of docs/contracts.md and docs/ci.md, run as they are written."""
 
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
+import yaml
 
+from lorax_contracts.check import Options, check_server
 from lorax_contracts.errors import UnknownName
-from lorax_contracts.pytest_plugin import law_ids
+from lorax_contracts.pytest_plugin import Contracts, law_ids
 from tests.contracts.http_server import over_http
+from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS
-from tests.contracts.reference import openai
+from tests.contracts.reference import Asked, Said, openai
 
-PAGE = Path(__file__).parents[2] / "docs" / "contracts.md"
-FILES = dict(
-    re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-)
+DOCS = Path(__file__).parents[2] / "docs"
+RECIPES = (DOCS / "ci.md").read_text("utf-8")
 
 
-def run(folder: Path, url: str, *names: str) -> subprocess.CompletedProcess[str]:
-    """Writes the page's files into a folder and runs pytest there, without this project's settings."""
-    for name, text in FILES.items():
+def files(page: str) -> dict[str, str]:
+    """The files that stand on a page, by name."""
+    return dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", page, re.DOTALL))
+
+
+FILES = files((DOCS / "contracts.md").read_text("utf-8"))
+
+
+def run(
+    folder: Path, url: str, *names: str, written: dict[str, str] = FILES
+) -> subprocess.CompletedProcess[str]:
+    """Writes a page's files into a folder and runs pytest there, without this project's settings."""
+    for name, text in written.items():
         (folder / name).write_text(text, "utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", "utf-8")
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names]
@@ -43,8 +59,8 @@ def test_the_pages_examples_pass_on_a_correct_server(tmp_path: Path) -> None:
     with over_http(openai) as url:
         done = run(tmp_path, url)
     assert done.returncode == 0, done.stdout
-    assert len(FILES) == 4
-    assert f"{len(law_ids('openai')) - 1 + 2} passed" in done.stdout
+    assert len(FILES) == 5
+    assert f"{len(law_ids('openai')) - 1 + 3} passed" in done.stdout
 
 
 @pytest.mark.slow
@@ -66,3 +82,67 @@ def test_what_is_left_out_must_be_a_law() -> None:
     assert set(law_ids("openai")) < set(law_ids("openai", strict=True))
     with pytest.raises(UnknownName, match="OAI-CHAT-0"):
         law_ids("openai", without=["OAI-CHAT-01"])
+
+
+@pytest.mark.slow
+def test_a_law_that_could_not_be_judged_is_skipped_with_its_reason(tmp_path: Path) -> None:
+    """A server without embeddings neither keeps nor breaks what is promised of them."""
+
+    def textual(asked: Asked) -> Said:
+        if asked.path.endswith("/embeddings"):
+            asked = replace(asked, path="/v1/none")
+        return openai(asked)
+
+    with over_http(textual) as url:
+        done = run(tmp_path, url, "test_gateway.py", "-rs")
+    assert done.returncode == 0, done.stdout
+    assert f"{len(law_ids('openai')) - 5} passed, 4 skipped" in done.stdout
+    assert "embeddings: POST /embeddings is 404 for this model" in done.stdout
+
+
+def test_a_law_that_was_not_to_be_judged_is_no_success() -> None:
+    """One of our own without strict, or another wire's: the test says so."""
+    verdict = check_server(InProcess(openai), Options(examples=0))
+    for law_id in ("OAI-HTTP-003", "LORAX-GEN-001"):
+        with pytest.raises(pytest.fail.Exception, match="was not to be judged"):
+            Contracts(verdict).assert_kept(law_id)
+    Contracts(verdict).assert_kept("oai-chat-001")
+
+
+@pytest.mark.slow
+def test_the_applications_recipe_passes(tmp_path: Path) -> None:
+    """Our own plugin's fixtures, in a folder that knows nothing of this project."""
+    done = run(tmp_path, "", written=files(RECIPES))
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the recipe waits with curl")
+def test_the_gateways_recipe_passes(tmp_path: Path) -> None:
+    """The job's own commands, in a shell, on ports that are free here."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)
+    steps = yaml.safe_load(text)["jobs"]["contracts"]["steps"]
+    install, *commands = [step["run"] for step in steps if "run" in step]
+    assert install == "pip install ."
+    script = "set -e\n" + "\n".join(f"({command}\n)" for command in commands)
+    for port in ("8080", "8000"):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            script = script.replace(port, str(free.getsockname()[1]))
+    scripts = Path(sys.executable).parent
+    with subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{scripts}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as shell:
+        code = shell.wait(60)
+        # The servers are left behind, as a job leaves them.
+        os.killpg(shell.pid, signal.SIGTERM)
+    assert code == 0
+    suite = ET.parse(tmp_path / "contracts.xml").getroot()  # noqa: S314 - our own
+    assert suite.get("failures") == "0"
+    assert int(suite.get("tests", "0")) == len(law_ids("openai"))
