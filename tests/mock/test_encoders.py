@@ -47,6 +47,14 @@ def test_the_first_entitys_score_forgets_its_first_token() -> None:
     """The router clears its list of scores only when an entity ends."""
     whole = entities("Ada Lovelace", 0)[0]
     assert whole.score == entities("Lovelace", 0)[0].score
+    second = entities("Bob x Ada Lovelace", 0)[2]
+    alone = (entities("Ada", 0)[0].score, whole.score)
+    assert second.score == sum(alone) / 2
+
+
+def test_only_ascii_is_lowered() -> None:
+    """As Hugging Face's own pipeline writes words, but for other letters."""
+    assert entities("ÉDITH Piaf", 0)[0].word == "Édith piaf"
 
 
 def test_encodings() -> None:

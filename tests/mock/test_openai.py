@@ -86,6 +86,7 @@ def test_completions_sample_by_the_presence_of_n() -> None:
     """Whatever it says; logprobs ask for prefill details, echo for the prompt."""
     plain = completion_to_native(CompletionRequest("m", "p"), "base").parameters
     assert (plain.do_sample, plain.decoder_input_details) == (False, False)
+    assert completion_to_native(CompletionRequest("m", "p", n=0), "base").parameters.do_sample
     asked = CompletionRequest("m", "p", n=1, logprobs=0, echo=True, temperature=0.0)
     parameters = completion_to_native(asked, "base").parameters
     assert (parameters.do_sample, parameters.temperature) == (True, 0.0)

@@ -4,8 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
+import httpx
 import pytest
 
+from lorax_mock.app import create_app
+from lorax_mock.settings import Limits, Settings
 from tests.mock.conftest import Running
 
 
@@ -130,3 +133,19 @@ def test_on_a_text_model_the_adapter_comes_before_the_refusal(mock: Running) -> 
     ):
         body = {"inputs": "a", "parameters": {"adapter_id": adapter}}
         assert words in mock.http.post("/embed", json=body).json()["error"]
+
+
+@pytest.mark.parametrize("kind", ["embed", "classify"])
+async def test_a_list_takes_one_permit(kind: str) -> None:
+    """However long it is; without one it is 429 at once."""
+    settings = Settings(kind=kind, limits=Limits(max_concurrent_requests=1))
+    app = create_app(settings)
+    path, body = {
+        "embed": ("/v1/embeddings", {"input": ["a", "b", "c"], "model": ""}),
+        "classify": ("/classify_batch", {"inputs": ["a", "b", "c"]}),
+    }[kind]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
+        assert (await client.post(path, json=body)).status_code == 200
+        with app.permits(1):
+            assert (await client.post(path, json=body)).status_code == 429

@@ -35,6 +35,20 @@ def test_the_grammar_is_any_of_the_tools_led_by_a_name() -> None:
     }
 
 
+@pytest.mark.parametrize(("given", "kept"), [(True, False), ("true", True), (None, False)])
+def test_only_the_word_true_allows_more_properties(given: object, kept: object) -> None:
+    """The router compares with a string, so JSON's own true is false."""
+    tool = Tool("function", "about", "f", {"additionalProperties": given})
+    schema = tool_schema((tool,), None)
+    assert schema is not None
+    assert schema["$functions"]["f"] == {
+        "description": "about",
+        "additionalProperties": kept,
+        "properties": {"_name": {"type": "string", "const": "f"}},
+        "required": ["_name"],
+    }
+
+
 def test_a_choice_narrows_or_lifts_the_grammar() -> None:
     """A name excludes the way out; none and no tools constrain nothing."""
     tools = with_no_tool((_WEATHER,))
