@@ -23,7 +23,7 @@ from lorax_mock.headers import echoed, measured
 from lorax_mock.health import Health
 from lorax_mock.journal import Journal
 from lorax_mock.metrics import Metrics
-from lorax_mock.pace import Silence, Watch, breathe, clock, pause
+from lorax_mock.pace import Silence, Watch, aside, breathe, clock, pause
 from lorax_mock.replies import encode_error, sse
 from lorax_mock.rulebook import Rulebook
 from lorax_mock.script_file import ScriptFile
@@ -155,7 +155,9 @@ class Answering:
         """Sequences, and their way through the shard begun."""
         request = asked.request
         parameters = request.parameters
-        valid = validate(request, self.settings.limits, self.tokenizer)
+        valid = await aside(
+            len(request.inputs), lambda: validate(request, self.settings.limits, self.tokenizer)
+        )
         self._validated(valid)
         token = asked.exchange.download_token(parameters.api_token)
         try:

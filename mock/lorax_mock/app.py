@@ -16,6 +16,7 @@ from lorax_mock.axum import JSON, PREFLIGHT, TEXT, ClientLeft, Exchange, Receive
 from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
 from lorax_mock.health import unhealthy
 from lorax_mock.info import encode_info
+from lorax_mock.pace import aside
 from lorax_mock.replies import encode_generate, encode_stream_event, encode_tokenize
 from lorax_mock.routes_admin import admin_routes
 from lorax_mock.routes_encoder import encoder_routes
@@ -144,8 +145,11 @@ class MockApp(Answering):
         if not self.settings.limits.fast_tokenizer:
             raise no_fast_tokenizer()
         special = asked.add_special_tokens is not False
-        tokens = self.tokenizer.tokenize(asked.inputs, special=special)
-        await exchange.reply(200, encode_tokenize(tokens), [JSON])
+        body = await aside(
+            len(asked.inputs),
+            lambda: encode_tokenize(self.tokenizer.tokenize(asked.inputs, special=special)),
+        )
+        await exchange.reply(200, body, [JSON])
 
     async def _compat_generate(self, exchange: Exchange) -> None:
         request: GenerateRequest = await self.read(exchange, COMPAT_GENERATE_REQUEST)

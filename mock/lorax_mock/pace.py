@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from lorax_mock.axum import ClientLeft, Exchange
 
@@ -11,6 +11,7 @@ __all__ = [
     "Bell",
     "Silence",
     "Watch",
+    "aside",
     "breathe",
     "clock",
     "later",
@@ -20,11 +21,16 @@ __all__ = [
     "until",
 ]
 
+_T = TypeVar("_T")
+
 KEEP_ALIVE: Final = b":\n\n"
 """axum's comment after 15 silent seconds."""
 
 _SILENCE_SECONDS: Final = 15.0
 _LOOK_SECONDS: Final = 0.005
+
+_LONG: Final = 20_000
+"""Characters; a thread costs less than the loop would stand still for them."""
 
 
 class Bell:
@@ -123,6 +129,17 @@ async def pause(seconds: float, exchange: Exchange) -> None:
 async def breathe() -> None:
     """Let other requests have the loop."""
     await asyncio.sleep(0)
+
+
+async def aside(size: int, what: Callable[[], _T]) -> _T:
+    """What it gives; in a thread when so many characters would hold the loop for long.
+
+    Text is tokenized in linear time, about a microsecond a character: that is milliseconds for what a model
+    takes, and seconds for the two megabytes that a body may have.
+    """
+    if size < _LONG:
+        return what()
+    return await asyncio.to_thread(what)
 
 
 async def rest(seconds: float) -> None:

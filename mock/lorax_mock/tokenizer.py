@@ -108,7 +108,11 @@ class BuiltinTokenizer:
     def __init__(self) -> None:
         self._bytes = vocabulary()
         self._ids = {entry: token for token, entry in enumerate(self._bytes)}
-        self._longest = max(map(len, self._bytes))
+        self._reach = [0] * 256
+        """By first byte, the longest entry's length: most bytes begin short ones only."""
+
+        for entry in self._bytes:
+            self._reach[entry[0]] = max(self._reach[entry[0]], len(entry))
         self._special_names = {token: name for name, token in SPECIAL.items()}
         self._split_special = re.compile("|".join(map(re.escape, SPECIAL)))
         self._plain = [_as_text(entry) for entry in self._bytes]
@@ -155,14 +159,14 @@ class BuiltinTokenizer:
             tokens: tuple[int, ...] = (whole,)
         else:
             found: list[int] = []
+            ids, reach = self._ids, self._reach
             at = 0
             while at < len(data):
-                for size in range(min(self._longest, len(data) - at), 0, -1):
-                    token = self._ids.get(data[at : at + size])
-                    if token is not None:
-                        found.append(token)
-                        at += size
-                        break
+                stop = min(at + reach[data[at]], len(data))
+                while (token := ids.get(data[at:stop])) is None:
+                    stop -= 1
+                found.append(token)
+                at = stop
             tokens = tuple(found)
         if len(word) <= _WORD_CACHE_LENGTH:
             if len(self._words) >= _WORD_CACHE_LIMIT:

@@ -16,6 +16,8 @@ import httpx
 import pytest
 
 from lorax_mock.app import create_app
+from lorax_mock.inprocess import LocalMock
+from lorax_mock.tokenizer import builtin
 from tests.mock.conftest import Running
 from tests.mock.conftest import events as events_of
 
@@ -181,6 +183,28 @@ def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
     _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
     assert _as(mock, "pace").elapsed.total_seconds() > 0.08
     assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/generate", "/tokenize"])
+async def test_a_huge_prompt_without_spaces_holds_up_nobody(path: str) -> None:
+    """Others are answered while it is tokenized; the count in its refusal is exact."""
+    text = "a" * 600_000
+    with LocalMock() as mock:
+        async with mock.async_client() as http:
+            huge = asyncio.ensure_future(http.post(path, json={"inputs": text}))
+            meanwhile = 0
+            while not huge.done():
+                assert (await http.get("/info")).status_code == 200
+                meanwhile += 1
+            reply = await huge
+    assert meanwhile >= 5
+    if path == "/generate":
+        assert reply.status_code == 422
+        count = len(builtin().encode(text))
+        assert f"Given: {count}" in reply.json()["error"]
+    else:
+        assert "".join(token["text"] for token in reply.json()[1:]) == text
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's time from /proc")

@@ -1,7 +1,9 @@
 """Real time between events."""
 
 import asyncio
+import threading
 from collections.abc import MutableMapping
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from lorax_mock.pace import (
     Bell,
     Silence,
     Watch,
+    aside,
     breathe,
     clock,
     later,
@@ -111,15 +114,19 @@ async def test_a_bell_wakes_who_waits() -> None:
 async def test_silence_is_broken_until_the_stream_ends() -> None:
     """Only silence: what is sent meanwhile puts it off."""
     client = _Client()
-    silence = Silence(client.exchange, 0.05)
-    for _ in range(8):
+    silence = Silence(client.exchange, 0.1)
+    moments = [clock()]
+    for _ in range(12):
         await rest(0.01)
         silence.broken()
-    assert client.heard == []
+        moments.append(clock())
+    # a machine that stood still for that long made a silence
+    assert client.heard == [] or max(b - a for a, b in pairwise(moments)) >= 0.1
+    client.heard.clear()
     await until(lambda: len(client.heard) == 2, 10)
     assert client.heard == [KEEP_ALIVE, KEEP_ALIVE]
     silence.close()
-    await rest(0.08)
+    await rest(0.15)
     assert len(client.heard) == 2
 
 
@@ -145,3 +152,17 @@ async def test_later_is_not_now() -> None:
     assert heard == []
     await until(lambda: bool(heard), 10)
     assert heard[0] - began >= 0.019
+
+
+async def test_long_work_is_done_aside() -> None:
+    """In a thread of its own, faults included; short work stays."""
+    here = threading.get_ident()
+    assert await aside(10, threading.get_ident) == here
+    assert await aside(1_000_000, threading.get_ident) != here
+
+    def fails() -> None:
+        raise KeyError("told")
+
+    for size in (0, 1_000_000):
+        with pytest.raises(KeyError, match="told"):
+            await aside(size, fails)
