@@ -364,7 +364,7 @@ def test_a_client_that_leaves_is_noticed_and_frees_its_permit(
     start_mock: Callable[..., Running],
 ) -> None:
     """The journal says so, and the next request is served."""
-    slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "5000")
+    slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "1000")
     with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
         chunks = stream.iter_bytes()
         next(chunks)
