@@ -103,7 +103,7 @@ def generate(
         source = _scripted(reply, tokenizer, source)
     chances = chances_for(parameters, samples=valid.samples, forced=forced)
     confidence = Draws(key, "confidence").byte
-    luck = Draws(key, "luck").byte if valid.samples and not forced else _no_luck
+    luck = Draws(key, "luck").byte if valid.samples else _no_luck
     decoder = tokenizer.decoder(valid.prompt)
     ending = _Ending(
         valid.max_new_tokens,
@@ -233,5 +233,5 @@ def pick_best(candidates: list[Generated]) -> tuple[Generated, tuple[Generated, 
     def mean(candidate: Generated) -> float:
         return sum(token.logprob or 0.0 for token in candidate.tokens) / len(candidate.tokens)
 
-    best = max(range(len(candidates)), key=lambda place: (mean(candidates[place]), -place))
+    best = max(range(len(candidates)), key=lambda place: mean(candidates[place]))
     return candidates[best], tuple(candidates[:best] + candidates[best + 1 :])

@@ -15,7 +15,7 @@ from lorax_mock.script import Reply
 from lorax_mock.settings import Limits, Settings
 from lorax_mock.tokenizer import builtin
 from lorax_mock.validation import validate
-from lorax_mock.wire import FinishReason, Generated, GenerateParameters, GenerateRequest
+from lorax_mock.wire import FinishReason, Generated, GenerateParameters, GenerateRequest, Token
 from tests.mock.strategies import requests
 
 
@@ -125,7 +125,13 @@ _EVERYTHING: dict[str, object] = {
     "frequency_penalty": 0.3,
     "presence_penalty": 0.2,
 }
-_CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+_PROPERTIES = {
+    "city": {"type": "string"},
+    "notes": {"type": "array", "items": {"type": "string"}, "minItems": 3},
+    "size": {"type": "integer"},
+    "kind": {"enum": ["large", "small", "neither"]},
+}
+_CITY = {"type": "object", "properties": _PROPERTIES, "required": [*_PROPERTIES]}
 _AS_CITY: dict[str, object] = {"response_format": {"kind": "json_object", "schema": _CITY}}
 
 # what is asked -> the digest of all that is answered
@@ -137,8 +143,8 @@ _KEPT: list[tuple[dict[str, object], str]] = [
     (_EVERYTHING, "d054944854b0a698"),
     (_EVERYTHING | {"seed": 7, "return_k_alternatives": 4}, "cc444b92fc8c43cd"),
     (_EVERYTHING | {"seed": 7, "decoder_input_details": True}, "3dcc51d12a6b05a2"),
-    (_AS_CITY, "d89fcb8b017ab802"),
-    (_AS_CITY | {"do_sample": True, "seed": 3, "return_k_alternatives": 2}, "017c7f61eb712119"),
+    (_AS_CITY, "40619d4e628270d2"),
+    (_AS_CITY | {"do_sample": True, "seed": 3, "return_k_alternatives": 2}, "db2af422071ed058"),
 ]
 
 
@@ -222,6 +228,36 @@ def test_each_end_of_the_generation_config_ends_an_answer(spelled: str) -> None:
     assert (answer.finish_reason, answer.text) == (FinishReason.EOS, "a")
 
 
+@pytest.mark.parametrize("reason", FinishReason)
+def test_a_scripted_answer_may_have_a_reason_of_its_own(reason: FinishReason) -> None:
+    """It ends where its text does, without EOS."""
+    answer = _scripted(Reply(text="a1", finish=reason))
+    assert [token.text for token in answer.tokens] == ["a", "1"]
+    assert answer.finish_reason is reason
+
+
+def test_a_scripted_answer_goes_on_when_eos_is_ignored() -> None:
+    """With what the model would have said, as it does after its own EOS."""
+    answer = _scripted(Reply(text="a1"), ignore_eos_token=True, max_new_tokens=12)
+    assert [token.text for token in answer.tokens][:3] == ["a", "1", "<|eot_id|>"]
+    assert answer.text.startswith("a1This is p without an adapter.")
+
+
+def test_a_scripted_answer_is_its_tokens() -> None:
+    """Whatever the tokenizer would have made of them; special ones are no text."""
+    tokens = ("un", "usual, is", "", "<|eot_id|>", " it?\n\n")
+    reply = Reply(tokens=tokens, finish=FinishReason.LENGTH)
+    answer = _scripted(reply, ignore_eos_token=True, return_k_alternatives=1)
+    assert [token.text for token in answer.tokens] == [*tokens]
+    shown = [token.alternatives[0].text for token in answer.tokens if token.alternatives]
+    assert shown == [*tokens]
+    assert answer.text == "unusual, is it?\n\n"
+    # an id must be given also for a text that no id spells
+    first = [(builtin().encode(text, special=False) or [0])[0] for text in tokens]
+    assert [token.id for token in answer.tokens] == first
+    assert first[2] == 0
+
+
 def test_a_stop_string_may_be_followed_by_one_newline() -> None:
     """Because `$` matches before the last one; two are too many."""
     one = _scripted(Reply(tokens=("stop\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
@@ -290,6 +326,22 @@ def test_best_of_prefers_the_likelier_and_the_earlier() -> None:
     assert list(others) == [answer for answer in answers if answer is not best]
     equal = dataclasses.replace(answers[0])
     assert pick_best([answers[0], equal])[0] is answers[0]
+
+
+def _likely(*logprobs: float | None) -> Generated:
+    """An answer of tokens with these logprobs."""
+    tokens = [Token(7, "x", logprob, special=False, alternatives=None) for logprob in logprobs]
+    return Generated("x", FinishReason.LENGTH, 1, None, (), tokens)
+
+
+def test_best_of_is_no_matter_of_length() -> None:
+    """A longer answer is not the worse for it; a forbidden token, which prints null, costs nothing."""
+    long, short = _likely(-1.0, -1.0, -1.0), _likely(-2.0)
+    assert pick_best([long, short, short]) == (long, (short, short))
+    assert pick_best([short, long, short]) == (long, (short, short))
+    forbidden, likely = _likely(None, -1.0), _likely(-0.25)
+    assert pick_best([forbidden, likely])[0] is likely
+    assert pick_best([forbidden, short])[0] is forbidden
 
 
 def test_a_schema_is_obeyed_or_cut() -> None:
