@@ -46,8 +46,6 @@ TARGETS: Final[Sequence[Target]] = (
     Target("mock/lorax_mock/engine.py", ("tests/mock/test_engine.py",)),
     # what those stand on
     _core("json_text", "tool_reader"),
-    _core("constraints"),
-    _core("chat"),
     Target(
         "mock/lorax_mock/chances.py", ("tests/mock/test_chances.py", "tests/mock/test_engine.py")
     ),

@@ -77,15 +77,15 @@ class StringReader:
                     self._escape = "\\"
                 case _:
                     self.malformed = True
-                    continue
+                    break
             at += 1
         return "".join(decoded), at
 
     def finish(self) -> str:
         """What was held back, when no more text will come."""
-        decoded: list[str] = []
-        self._flush(decoded)
-        return "".join(decoded)
+        held = _REPLACEMENT if self._high else ""
+        self._high = ""
+        return held
 
     def _feed_escape(self, text: str, at: int, decoded: list[str]) -> int:
         character = text[at]

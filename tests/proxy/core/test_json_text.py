@@ -87,6 +87,13 @@ def test_cutting_a_string_changes_nothing(data: st.DataObject | None, text: str)
         ('\\ud83d\\u0041"', "\ufffdA"),
         ('\\ud83d\\ud83d\\ude00"', "\ufffd😀"),
         ('\\uDBFF\\uDFFF"', "\U0010ffff"),
+        ('\\ud800\\udc00"', "\U00010000"),
+        ('\\ud800"', "\ufffd"),
+        ('\\udbff"', "\ufffd"),
+        ('\\udc00\\udc00"', "\ufffd\ufffd"),
+        ('\\udfff"', "\ufffd"),
+        ('\\ud83d\\ue000"', "\ufffd\ue000"),
+        ('\\ud7ff\\ue000"', "\ud7ff\ue000"),
         ('\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\/\b\f\n\r\t'),
     ],
 )
@@ -95,7 +102,7 @@ def test_escapes(spelled: str, decoded: str) -> None:
     assert read_string(list(spelled)) == (decoded, True, False)
 
 
-@pytest.mark.parametrize("spelled", ["\n", "\x00", "\\x41", "\\u00g0", "\\'"])
+@pytest.mark.parametrize("spelled", ["\n", "\x1f", "\x00", "\\x41", "\\u00g0", "\\u00X0", "\\'"])
 def test_what_json_forbids_in_a_string_is_malformed(spelled: str) -> None:
     """Raw controls and unknown escapes end the reading."""
     assert read_string(["a", spelled, 'b"']) == ("a", False, True)
@@ -112,6 +119,9 @@ def test_a_cut_string_ends_with_what_was_held_back() -> None:
     """A high surrogate that nothing followed is the replacement character; half an escape is not."""
     assert read_string(["a\\ud83d"]) == ("a\ufffd", False, False)
     assert read_string(["a\\ud8"]) == ("a", False, False)
+    reader = StringReader()
+    reader.feed("\\ud83d")
+    assert (reader.finish(), reader.finish()) == ("\ufffd", "")
 
 
 def test_a_string_says_where_it_stopped() -> None:
@@ -120,6 +130,12 @@ def test_a_string_says_where_it_stopped() -> None:
     assert reader.feed('[["ab", 1', 3) == ("ab", 6)
     assert reader.closed
     assert reader.feed("more") == ("", 0)
+    # what was held back is out before the string is closed
+    assert StringReader().feed('\\ud83d"') == ("\ufffd", 7)
+    # and what is malformed is not behind it
+    assert StringReader().feed("ab\nc") == ("ab", 2)
+    assert StringReader().feed("ab\\xc") == ("ab", 3)
+    assert StringReader().feed("ab\\u0x") == ("ab", 5)
 
 
 @pytest.mark.law

@@ -196,6 +196,7 @@ def test_a_document_cut_by_a_token_limit_is_incomplete(
     "document",
     [
         "plain",
+        'X"text"',
         '{"name":"f","arguments":{}}',
         "[]",
         '[{"arguments":{},"name":"f"}]',
