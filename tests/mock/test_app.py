@@ -256,8 +256,8 @@ def test_details_come_as_far_as_they_are_asked_for(mock: Running) -> None:
     def details(**parameters: object) -> dict[str, Any]:
         asked = {"max_new_tokens": 2, **parameters}
         reply = mock.http.post("/generate", json={"inputs": "a reef", "parameters": asked})
-        answer: dict[str, Any] = reply.json()
-        return answer.get("details", {})
+        told: dict[str, Any] = reply.json().get("details", {})
+        return told
 
     assert details() == {}
     assert details(details=True)["prefill"] == []
