@@ -103,6 +103,17 @@ def serve(
             help="Load ids that are not listed, too.",
         ),
     ] = False,
+    adapter_id: Annotated[
+        str | None,
+        typer.Option(envvar="LORAX_MOCK_ADAPTER_ID", help="A static adapter, for the base model."),
+    ] = None,
+    preloaded_adapter_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="LORAX_MOCK_PRELOADED_ADAPTER_IDS",
+            help="Adapters that are always there, and the only ones.",
+        ),
+    ] = None,
     pace: Annotated[
         Literal["off", "real"],
         typer.Option(envvar="LORAX_MOCK_PACE", help="Whether answers take real time."),
@@ -162,6 +173,8 @@ def serve(
             paced=pace == "real",
         ),
         unknown_adapters=unknown_adapters,
+        adapter_id=adapter_id or None,
+        preloaded_adapter_ids=tuple(preloaded_adapter_ids or ()),
         epoch=time.time() - time.monotonic() if pace == "real" else None,
     )
     if tokenizer_config_path is None and tokenizer is not None:

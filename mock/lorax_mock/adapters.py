@@ -32,10 +32,14 @@ class Catalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = {adapter.id: adapter for adapter in settings.adapters}
-        self._loaded: set[str] = set()
+        self._loaded = set(settings.preloaded_adapter_ids)
         """Identities: an adapter that was merged is not known by its own id."""
 
-        self._base = Persona(settings.model_id, (VOICES["base"],))
+        static = settings.adapter_id
+        if static is None:
+            self._base = Persona(settings.model_id, (VOICES["base"],))
+        else:
+            self._base = Persona(static, (VOICES[self._known.get(static, Adapter(static)).voice],))
 
     @property
     def loaded(self) -> list[str]:
@@ -81,6 +85,11 @@ class Catalogue:
         if source.lower() not in SOURCES:
             raise _download(f"Invalid source '{source}' when downloading adapter '{','.join(ids)}'")
         adapters = [self._fetched(one, source.lower(), token) for one in ids if one != BASE_MODEL]
+        if self._settings.preloaded_adapter_ids:
+            # The launcher then sets the reservation to nought (launcher/src/main.rs:833).
+            raise _download(
+                "Memory reserved for adapters is 0. Please set a memory reservation for adapters."
+            )
         size = sum(round(adapter.memory * _RESERVATION) for adapter in adapters)
         if size > _RESERVATION:
             raise _download(

@@ -202,7 +202,13 @@ class Batcher:
 
     def _new_shard(self) -> Shard:
         settings = self._settings
-        shard = Shard(settings.limits, settings.costs, memory=settings.memory, loads=settings.loads)
+        shard = Shard(
+            settings.limits,
+            settings.costs,
+            memory=settings.memory,
+            loads=settings.loads,
+            resident=settings.preloaded_adapter_ids,
+        )
         self._metrics.shard = shard
         return shard
 

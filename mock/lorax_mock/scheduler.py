@@ -28,7 +28,7 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -149,6 +149,7 @@ class Shard:
         *,
         memory: Mapping[str, float] | None = None,
         loads: Mapping[str, float] | None = None,
+        resident: Collection[str] = (),
     ) -> None:
         self.now = 0.0
         self.spans: deque[Span] = deque(maxlen=_SPANS)
@@ -163,6 +164,9 @@ class Shard:
         self._costs = costs
         self._memory = memory or {}
         self._loads = loads or {}
+        self._resident = frozenset((*resident, ""))
+        """Whose errands do nothing: the base model, and adapters that were preloaded."""
+
         self._known: dict[str, _Adapter] = {}
         self._pending: deque[str] = deque()
         self._active: deque[str] = deque()
@@ -277,7 +281,7 @@ class Shard:
         self.spans.append(Span(kind, start, self.now, adapter, jobs, steps))
 
     def _load(self, kind: str, name: str) -> Step | None:
-        """The loader's next errand; None for the base model, whose errands do nothing."""
+        """The loader's next errand; None for those whose errands do nothing."""
         adapter = self._known[name]
         match kind:
             case "download":
@@ -286,7 +290,7 @@ class Shard:
                 adapter.ready = True
             case _:
                 adapter.ready = False
-        if not name:
+        if name in self._resident:
             return None
         load = self._loads.get(name, self._costs.adapter_load)
         cost = {"download": self._costs.adapter_download, "load": load, "offload": 0.0}[kind]

@@ -4,6 +4,7 @@ Defaults are those of LoRAX's launcher (launcher/src/main.rs:273-655) for a Llam
 special tokens the built-in vocabulary has; `/info` reports exactly what is enforced.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -129,6 +130,12 @@ class Settings:
     unknown_adapters: bool = False
     """Whether an id that is not listed loads all the same, with a persona made from its name."""
 
+    adapter_id: str | None = None
+    """A static adapter: what "the base model" answers with."""
+
+    preloaded_adapter_ids: tuple[str, ...] = ()
+    """Adapters that are always there; with any of them no other can be loaded."""
+
     default_adapter_source: str = "hub"
     kind: str = "generate"
     """What the model is for: `generate`, `embed` or `classify`."""
@@ -160,7 +167,12 @@ class Settings:
     @property
     def loadable(self) -> list[str]:
         """Ids of the adapters that answer."""
-        return [adapter.id for adapter in self.adapters if adapter.error is None]
+        only = self.preloaded_adapter_ids
+        return [
+            adapter.id
+            for adapter in self.adapters
+            if adapter.error is None and (not only or adapter.id in only)
+        ]
 
 
 def check(settings: Settings) -> Settings:
@@ -173,8 +185,20 @@ def check(settings: Settings) -> Settings:
         )
     if limits.max_best_of < 1 or limits.max_concurrent_requests < 1:
         raise SettingsError("max_best_of and max_concurrent_requests must be at least 1")
+    known = {adapter.id: adapter for adapter in settings.adapters}
+    for one in (*settings.preloaded_adapter_ids, *filter(None, (settings.adapter_id,))):
+        if one not in known and not settings.unknown_adapters:
+            raise SettingsError(
+                f"{one} is no adapter: list it in --adapters, or take {_named(known)}"
+            )
+        if one in known and known[one].error is not None:
+            raise SettingsError(f"LoRAX would not start with {one}: {known[one].error}")
     costs = settings.costs
     for cost in (costs.prefill_token, costs.step, costs.adapter_download, costs.adapter_load):
         if not 0 <= cost < 1e9:
             raise SettingsError(f"a cost of {cost} ms is not a time: give 0 or more")
     return settings
+
+
+def _named(known: Iterable[str]) -> str:
+    return ", ".join(known) or "none"

@@ -13,6 +13,9 @@ from lorax_mock.wire import SimpleToken
 
 __all__ = ["FileTokenizer", "TokenizerError", "read_tokenizer"]
 
+_REMADE: Final = ("LlamaTokenizer", "LlamaTokenizerFast")
+"""Classes whose post-processor the router makes anew."""
+
 _EOS_NAMES: Final = ("<|eot_id|>", "<|im_end|>", "<|endoftext|>", "<end_of_turn>", "</s>", "<eos>")
 
 
@@ -75,7 +78,10 @@ def read_tokenizer(path: Path) -> FileTokenizer:
         raise TokenizerError(f"{path}: {error.strerror}") from None
     except Exception as error:  # noqa: BLE001 - the library raises plain Exception
         raise TokenizerError(f"{path}: no tokenizer.json: {error}") from None
-    names = [_configured(path.with_name("tokenizer_config.json")), *_EOS_NAMES]
+    config = _config(path.with_name("tokenizer_config.json"))
+    if config.get("tokenizer_class") in _REMADE:
+        _remake(inner, config, path)
+    names = [_spelled(config.get("eos_token")), *_EOS_NAMES]
     for name in names:
         eos = inner.token_to_id(name) if name else None
         if eos is not None:
@@ -99,10 +105,37 @@ def _listed(path: Path) -> frozenset[int]:
     )
 
 
-def _configured(path: Path) -> str | None:
+def _config(path: Path) -> dict[str, Any]:
+    """What the file says; nothing if there is none."""
     try:
-        token = json.loads(path.read_text("utf-8")).get("eos_token")
-    except (OSError, ValueError, AttributeError):
-        return None
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _spelled(token: Any) -> str | None:
     name = token.get("content") if isinstance(token, dict) else token
     return name if isinstance(name, str) else None
+
+
+def _remake(inner: Any, config: dict[str, Any], path: Path) -> None:
+    """What is put around a text, as the router makes it for Llama's classes (router/src/main.rs:587)."""
+    from tokenizers import processors  # noqa: PLC0415 - an optional extra
+
+    parts = ["$A"]
+    numbers: list[tuple[str, int]] = []
+    for key, otherwise in (("bos_token", True), ("eos_token", False)):
+        wanted = config.get(f"add_{key}")
+        if not (otherwise if wanted is None else wanted):
+            continue
+        name = _spelled(config.get(key))
+        number = None if name is None else inner.token_to_id(name)
+        if name is None or number is None:
+            raise TokenizerError(
+                f"{path}: add_{key} is {wanted or otherwise} and no {key} is known: "
+                "LoRAX's router would not start; name it in tokenizer_config.json"
+            )
+        parts = [name, *parts] if key == "bos_token" else [*parts, name]
+        numbers.append((name, number))
+    inner.post_processor = processors.TemplateProcessing(single=parts, special_tokens=numbers)

@@ -71,7 +71,13 @@ def _rows(arrival: Any, number: int) -> list[tuple[float, str, int, int, int]]:
 
 def simulate(jobs: list[Job], settings: Settings) -> tuple[Shard, list[Done]]:
     """The shard after all of it, and the jobs in order of arrival."""
-    shard = Shard(settings.limits, settings.costs, memory=settings.memory, loads=settings.loads)
+    shard = Shard(
+        settings.limits,
+        settings.costs,
+        memory=settings.memory,
+        loads=settings.loads,
+        resident=settings.preloaded_adapter_ids,
+    )
     done: list[Done] = []
     for job in jobs:
         done += shard.feed(job)

@@ -200,3 +200,28 @@ def test_unknown_ids_may_be_let_in() -> None:
     """With a persona that bears their name."""
     catalogue = Catalogue(Settings(unknown_adapters=True))
     assert catalogue.open(GenerateParameters(adapter_id="new/one"), None)[1].name == "new/one"
+
+
+def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
+    """From any source, without a token; the rest is downloaded, and finds no memory reserved."""
+    catalogue = Catalogue(Settings(preloaded_adapter_ids=("acme/pirate",)))
+    asked = GenerateParameters(adapter_id="acme/pirate", adapter_source="elsewhere")
+    assert catalogue.open(asked, None)[1].name == "acme/pirate"
+    for one, words in (
+        ("acme/poet", "Memory reserved for adapters is 0. Please set a memory reservation"),
+        ("acme/none", "Repository Not Found"),
+    ):
+        with pytest.raises(LoraxRefusal, match=words) as caught:
+            catalogue.open(GenerateParameters(adapter_id=one), None)
+        assert caught.value.counted_as == "download_adapter"
+    merged = MergedAdapters(("acme/pirate", "acme/pirate"), (0.5, 0.5))
+    with pytest.raises(LoraxRefusal, match="Memory reserved"):
+        catalogue.open(GenerateParameters(merged_adapters=merged), None)
+
+
+def test_a_static_adapter_is_the_base_model() -> None:
+    """In its voice and name; others load as ever."""
+    catalogue = Catalogue(Settings(adapter_id="acme/pirate"))
+    identity, persona = catalogue.open(GenerateParameters(), None)
+    assert (identity, persona.name) == ("", "acme/pirate")
+    assert catalogue.open(GenerateParameters(adapter_id="acme/poet"), None)[0] == "acme/poet"

@@ -93,6 +93,24 @@ def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> 
     assert running.http.get("/info").json()["model_id"] == "org/other"
 
 
+def test_a_server_may_have_a_static_adapter_and_preloaded_ones(
+    start_mock: Callable[..., Running],
+) -> None:
+    """The one answers for the base model, the others are the only ones."""
+    running = start_mock(
+        *("--adapter-id", "acme/sql", "--preloaded-adapter-ids", "acme/pirate"),
+        *("--preloaded-adapter-ids", "acme/poet"),
+    )
+    assert running.announced["adapters"] == ["acme/pirate", "acme/poet"]
+    reply = running.http.post("/generate", json={"inputs": "reef"})
+    assert "acme/sql" in reply.json()["generated_text"]
+    assert "x-adapter-id" not in reply.headers
+    body = {"inputs": "reef", "parameters": {"adapter_id": "acme/poet"}}
+    reply = running.http.post("/generate", json=body)
+    assert "acme/poet" in reply.json()["generated_text"]
+    assert reply.headers["x-queue-time"] == "0"
+
+
 def test_simulate_prints_a_schedule(tmp_path: Path) -> None:
     """As a table, as JSON, as a picture; a wrong workload is one line."""
     path = tmp_path / "work.yaml"

@@ -8,6 +8,8 @@ from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
 def test_the_defaults_fit() -> None:
     """And the adapters on offer are those that load."""
     assert check(Settings()).loadable == ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
+    assert check(Settings(preloaded_adapter_ids=("acme/poet",))).loadable == ["acme/poet"]
+    assert check(Settings(adapter_id="any/one", unknown_adapters=True)).adapter_id == "any/one"
 
 
 @pytest.mark.parametrize(
@@ -16,6 +18,8 @@ def test_the_defaults_fit() -> None:
         (Settings(limits=Limits(max_input_length=4096)), "lower the one or raise the other"),
         (Settings(limits=Limits(max_best_of=0)), "at least 1"),
         (Settings(costs=Costs(step=-1)), "give 0 or more"),
+        (Settings(adapter_id="acme/pirat"), "acme/pirat is no adapter: .* acme/pirate"),
+        (Settings(preloaded_adapter_ids=("acme/wrong-base",)), "Architectures differ"),
         (Settings(costs=Costs(prefill_token=float("nan"))), "is not a time"),
     ],
 )

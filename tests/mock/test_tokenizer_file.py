@@ -1,5 +1,6 @@
 """A real tokenizer, made on the spot."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -88,4 +89,36 @@ def test_what_is_no_tokenizer_is_named(path: Path, tmp_path: Path) -> None:
     copied.write_text(path.read_text().replace("</s>", "<end>"))
     (tmp_path / "tokenizer_config.json").unlink()
     with pytest.raises(TokenizerError, match="no EOS known"):
+        read_tokenizer(copied)
+
+
+@pytest.mark.parametrize(
+    ("config", "ids"),
+    [
+        ({"tokenizer_class": "LlamaTokenizerFast"}, [256, 71]),
+        ({"tokenizer_class": "LlamaTokenizer", "add_bos_token": False}, [71]),
+        ({"tokenizer_class": "LlamaTokenizer", "add_eos_token": True}, [256, 71, 257]),
+        ({"tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": False}, [256, 71]),
+    ],
+)
+def test_llamas_classes_get_a_post_processor_of_the_routers_own(
+    path: Path, tmp_path: Path, config: dict[str, object], ids: list[int]
+) -> None:
+    """From two flags, whatever the file has; other classes keep theirs."""
+    copied = tmp_path / "tokenizer.json"
+    copied.write_text(path.read_text())
+    tokens = {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**tokens, **config}))
+    tokenizer = read_tokenizer(copied)
+    assert tokenizer.encode("h") == ids
+    assert tokenizer.encode("h", special=False) == [71]
+
+
+def test_a_flag_without_its_token_is_told(path: Path, tmp_path: Path) -> None:
+    """The router would not start."""
+    copied = tmp_path / "tokenizer.json"
+    copied.write_text(path.read_text())
+    config = {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    with pytest.raises(TokenizerError, match="add_bos_token is True and no bos_token is known"):
         read_tokenizer(copied)

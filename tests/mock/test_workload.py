@@ -175,3 +175,12 @@ def test_a_prompt_budget_splits_what_comes_together() -> None:
     )
     kinds = [span.kind for span in shard.spans]
     assert kinds[:6] == ["prefill", "decode", "prefill", "prefill", "prefill", "decode"]
+
+
+def test_a_preloaded_adapter_costs_no_time() -> None:
+    """It goes through the states of all others, as the base model does."""
+    settings = Settings(costs=_COSTS, preloaded_adapter_ids=("acme/pirate",))
+    jobs = read_workload("- {adapter: acme/pirate, prompt_tokens: 5, tokens: 1}\n")
+    shard, done = simulate(jobs, settings)
+    assert _loading(shard) == []
+    assert done[0].finished == 5
