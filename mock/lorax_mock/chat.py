@@ -193,7 +193,7 @@ def _render(
                 "template",
             )
         text: str = _compiled(template).render(
-            messages=[{"role": one.role, "content": _text(one.content)} for one in messages],
+            messages=[{"content": _text(one.content), "role": one.role} for one in messages],
             bos_token=bos,
             eos_token=eos,
             add_generation_prompt=True,

@@ -26,6 +26,8 @@ def test_the_template_sees_role_and_content() -> None:
         "<|start_header_id|>assistant<|end_header_id|>\n\nab<|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     )
+    named = ChatRequest("m", (Message("user", "hi", "bob"),))
+    assert _prepare(named, "{{ messages[0] | tojson }}")[0] == '{"content":"hi","role":"user"}'
 
 
 def test_tools_are_lost_on_a_plain_string() -> None:

@@ -119,8 +119,12 @@ def test_a_named_tool_is_called(mock: Running) -> None:
 
 def test_n_is_best_of_and_shows_the_losers(mock: Running) -> None:
     """Up to two, not with a seed, not in a stream."""
-    reply = mock.http.post("/v1/chat/completions", json=_chat(n=2, temperature=0.8)).json()
+    both = mock.http.post("/v1/chat/completions", json=_chat(n=2, temperature=0.8))
+    reply = both.json()
     assert [choice["index"] for choice in reply["choices"]] == [0, 1]
+    assert reply["choices"][0]["message"] != reply["choices"][1]["message"]
+    # The winner's tokens alone are counted.
+    assert f"{reply['usage']['completion_tokens']}" == both.headers["x-generated-tokens"]
     refused = mock.http.post("/v1/chat/completions", json=_chat(n=3, temperature=0.8)).json()
     assert refused["error"].endswith("`best_of` must be > 0 and <= 2. Given: 3")
     for count in (0, 2):
