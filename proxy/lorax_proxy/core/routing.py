@@ -190,23 +190,18 @@ def _find(name: str, catalogue: Catalogue, kind: Kind, source: str | None) -> Ro
     # `base:adapter`, as users of SGLang and vLLM write it; of two bases the longer one is meant
     for upstream, base in sorted(bases, key=lambda each: len(each[1]), reverse=True):
         if name.startswith(base + ":"):
-            return _on_base(name, name.removeprefix(base + ":"), upstream, catalogue, kind, source)
+            return _on_base(name, name.removeprefix(base + ":"), upstream, catalogue, source)
     return _unlisted(name, name, bases[0][0], catalogue, source) if bases else None
 
 
 def _on_base(
-    public: str,
-    name: str,
-    upstream: UpstreamName,
-    catalogue: Catalogue,
-    kind: Kind,
-    source: str | None,
+    public: str, name: str, upstream: UpstreamName, catalogue: Catalogue, source: str | None
 ) -> Route | None:
     """What a name means on the upstream that its base model names."""
     model = catalogue.models.get(name)
     if model is not None:
-        right = model.upstream == upstream and _kind_of(upstream, catalogue) is kind
-        return Route(public, upstream, model.target, model) if right else None
+        right_upstream = model.upstream == upstream
+        return Route(public, upstream, model.target, model) if right_upstream else None
     if name in ("", catalogue.bases[upstream][1]):
         return Route(public, upstream, Base())
     return _unlisted(public, name, upstream, catalogue, source)
