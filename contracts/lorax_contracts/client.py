@@ -223,12 +223,27 @@ class Client:
             CannotRun: no connection.
             Spent: the run's requests or seconds are used up.
         """
+        given = (method, path, request, text, dict(headers or {}))
         for attempt in range(_TRIES):
-            exchange = self._once(method, path, request, text, dict(headers or {}))
+            exchange = self._certainly(given)
             if exchange.status != 429 or attempt == _TRIES - 1:
                 return exchange
             self._wait(exchange)
         raise AssertionError("unreachable")  # pragma: no cover - the loop returns
+
+    def _certainly(self, given: tuple[str, str, Any, bytes | None, dict[str, str]]) -> Exchange:
+        """Asks again when the connection was closed before a byte of a reply.
+
+        A server may close a kept connection at any time (RFC 9112, section 9.3.1); only when it closes
+        a second one too, or does not take one any more, it is the request that it does not answer.
+        """
+        first = self._once(*given)
+        if first.status != 0 or first.end is not End.CUT:
+            return first
+        try:
+            return self._once(*given)
+        except CannotRun:
+            return first
 
     def open(self, method: str, path: str, request: Any) -> OpenStream:
         """Sends one request and leaves its reply to be read; the caller closes it.

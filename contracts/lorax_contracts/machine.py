@@ -20,6 +20,7 @@ methods to drive something else.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
@@ -175,12 +176,18 @@ def machine_for(make: Callable[[], AdapterServer]) -> type[RuleBasedStateMachine
     """A machine on the server that `make` reaches; `.TestCase` of it is a unittest and pytest test.
 
     Args:
-        make: called for each run of the machine; the server itself may live longer.
+        make: called for each run of the machine, and not before the first one: a fixture may start the
+            server. The server itself may live longer.
     """
-    names = make()
-    adapters = st.sampled_from(list(names.adapters))
-    failing = st.sampled_from(list(names.failing) or ["no-such-adapter-q7x"])
-    names.close()
+
+    @cache
+    def names() -> tuple[list[str], list[str]]:
+        server = make()
+        server.close()
+        return list(server.adapters), list(server.failing) or ["no-such-adapter-q7x"]
+
+    adapters = st.deferred(lambda: st.sampled_from(names()[0]))
+    failing = st.deferred(lambda: st.sampled_from(names()[1]))
 
     class Machine(RuleBasedStateMachine):
         """One run: a server, what was learned of its adapters, and the streams that are open."""

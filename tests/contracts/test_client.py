@@ -226,3 +226,40 @@ def test_no_connection_cannot_run() -> None:
     refused = pytest.raises(CannotRun, match=r"127\.0\.0\.1:1: no connection")
     with Client("http://127.0.0.1:1", bounds=BOUNDS) as client, refused:
         client.ask("GET", "/")
+
+
+@pytest.mark.slow
+def test_a_kept_connection_that_was_closed_is_no_finding() -> None:
+    """A server may close it between two requests; the second is asked again on a new one."""
+    asked: list[bytes] = []
+
+    def handle(connection: socket.socket, _: threading.Event) -> None:
+        kept = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+        connection.sendall(kept)
+        asked.append(connection.recv(65536))
+
+    with serving(handle) as url, Client(url, bounds=BOUNDS) as client:
+        assert client.ask("GET", "/1").status == 200
+        assert client.ask("GET", "/2").status == 200
+    assert asked[0].startswith(b"GET /2")
+
+
+@pytest.mark.slow
+def test_a_request_that_kills_the_server_is_shown_by_what_came_of_it() -> None:
+    """The second try finds nobody; the first is the proof."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def kill() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        listener.close()
+        connection.close()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    port = listener.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}", bounds=BOUNDS) as client:
+        exchange = client.ask("GET", "/")
+    thread.join()
+    assert (exchange.status, exchange.end) == (0, End.CUT)
+    assert "disconnected" in exchange.trouble

@@ -50,6 +50,18 @@ def test_a_correct_server_passes() -> None:
         run_state_machine_as_test(driven(url), settings=FEW)
 
 
+def test_nothing_is_asked_before_the_first_run() -> None:
+    """A test module may be imported before its server runs."""
+    asked: list[str] = []
+
+    def make() -> Driver:
+        asked.append("made")
+        return Driver("http://127.0.0.1:1", MODELS)
+
+    machine_for(make)
+    assert asked == []
+
+
 @pytest.mark.slow
 def test_an_answer_of_another_adapter_is_found() -> None:
     """The machine learned what each says."""
