@@ -111,6 +111,15 @@ def test_a_private_adapter_needs_its_token_once() -> None:
                 "'-' and '.' cannot start or end the name, max length is 96: 'my adapter'."
             ),
         ),
+        (
+            "hub",
+            "a/" + "b" * 97,
+            None,
+            (
+                "Repo id must use alphanumeric chars or '-', '_', '.', '--' and '..' are forbidden, "
+                "'-' and '.' cannot start or end the name, max length is 96: 'a/" + "b" * 97 + "'."
+            ),
+        ),
         ("hub", "a/b--c", None, "Cannot have -- or .. in repo_id: 'a/b--c'."),
         ("hub", "a/b.git", None, "Repo_id cannot end by '.git': 'a/b.git'."),
         ("", "a/one", None, "Invalid source '' when downloading adapter 'a/one'"),
@@ -126,7 +135,9 @@ def test_each_source_has_its_own_words(
 
 def test_an_adapter_is_where_it_is() -> None:
     """Another source does not have it."""
-    catalogue = Catalogue(Settings(adapters=(Adapter("/data/mine", source="local"),)))
+    mine = (Adapter("/data/mine", source="local"), Adapter("bucket/mine", source="s3"))
+    catalogue = Catalogue(Settings(adapters=mine))
+    assert "Repository Not Found" in _cause(catalogue, adapter_id="bucket/mine")
     assert _cause(catalogue, adapter_id="/data/mine").startswith("Repo id must be in the form")
     asked = GenerateParameters(adapter_id="/data/mine", adapter_source="local")
     assert catalogue.open(asked, None)[0] == "/data/mine"

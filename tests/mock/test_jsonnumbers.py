@@ -60,6 +60,7 @@ def test_digits_beyond_64_bits_only_move_the_point(text: str, value: float) -> N
         ("00", "invalid number", 2),
         ("1e999", "number out of range", 5),
         ("1e99999999999999999999", "number out of range", 12),
+        ("1e30000000000", "number out of range", 12),
     ],
 )
 def test_broken_numbers_say_where(text: str, why: str, at: int) -> None:

@@ -75,6 +75,8 @@ _REFUSED = [
         ("parameters.response_format.type: unknown variant `regex`, expected one of `Text`, "
         "`text`, `JsonObject`, `json_object`, `JsonSchema`, `json_schema` at line 1 column 61"),
     ),
+    ('{"parameters":{"response_format":{"type":{"text":null', True,
+     "parameters.response_format.type: EOF while parsing an object at line 1 column 53"),
     ('{"inputs":"a","inputs":"b"}', False, "duplicate field `inputs` at line 1 column 22"),
     ("[]", False, "invalid length 0, expected struct GenerateRequest with 2 elements at line 1 column 2"),
     ('["a",{},1]', True, "trailing characters at line 1 column 9"),
