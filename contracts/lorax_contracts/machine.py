@@ -9,7 +9,8 @@ adapter's answer when it first hears it and compares ever after:
 - an open stream gives a beginning of it, however other requests are mixed in between its events;
 - a stream that the client leaves does not disturb the next request;
 - an adapter that cannot be loaded is refused each time and takes nobody with it;
-- more adapters than the server holds at once only cost time.
+- more adapters than the server holds at once only cost time;
+- with `distinct`, no adapter says what another says.
 
     from lorax_contracts.machine import Driver, machine_for
 
@@ -172,12 +173,16 @@ class _Heard:
         self.over = False
 
 
-def machine_for(make: Callable[[], AdapterServer]) -> type[RuleBasedStateMachine]:
+def machine_for(
+    make: Callable[[], AdapterServer], *, distinct: bool = False
+) -> type[RuleBasedStateMachine]:
     """A machine on the server that `make` reaches; `.TestCase` of it is a unittest and pytest test.
 
     Args:
         make: called for each run of the machine, and not before the first one: a fixture may start the
             server. The server itself may live longer.
+        distinct: the adapters are known to answer differently; two that say the same are then a
+            finding too: one of them is answered by the other.
     """
 
     @cache
@@ -203,6 +208,8 @@ def machine_for(make: Callable[[], AdapterServer]) -> type[RuleBasedStateMachine
         def _compare(self, adapter: str, text: str) -> None:
             known = self.learned.setdefault(adapter, text)
             assert text == known, f"{adapter} said {known!r} before, now {text!r}"  # noqa: S101 - a test's assertion
+            same = [name for name, other in self.learned.items() if other == text]
+            assert not distinct or same == [adapter], f"{' and '.join(same)} all say {text!r}"  # noqa: S101 - a test's assertion
 
         @rule(adapter=adapters)
         def ask(self, adapter: str) -> None:

@@ -50,6 +50,19 @@ def test_a_correct_server_passes() -> None:
         run_state_machine_as_test(driven(url), settings=FEW)
 
 
+@pytest.mark.slow
+def test_one_adapter_that_answers_for_all_is_found_where_they_differ() -> None:
+    """It says the same each time, and so does every other: only that they differ shows it."""
+
+    def machine(url: str) -> type[RuleBasedStateMachine]:
+        return machine_for(lambda: Driver(url, MODELS, ["acme/gone"]), distinct=True)
+
+    with over_http(personal) as url:
+        run_state_machine_as_test(machine(url), settings=FEW)
+    with over_http(openai) as url, pytest.raises(AssertionError, match="all say"):
+        run_state_machine_as_test(machine(url), settings=FEW)
+
+
 def test_nothing_is_asked_before_the_first_run() -> None:
     """A test module may be imported before its server runs."""
     asked: list[str] = []
