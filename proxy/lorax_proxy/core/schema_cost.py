@@ -8,9 +8,9 @@ schema that reads harmlessly can hold every request of a server up for minutes.
 
 Then the automaton is reduced, and in each state that is left the whole vocabulary is tried: there
 each part of a schema counts once, however often it was spelled, and each letter of a name counts.
-With most models this is the greater part. A vocabulary of 32,000 tokens stays in a processor's
-cache and takes 4 ms a state (12 ms beside busy neighbours); one of 131,072 does not, and takes 50
-to 65 ms: twelve times as long, not four.
+With most models this is the greater part. A vocabulary of 32,000 tokens takes 4 ms a state while it
+stays in the processor's cache, and 12 beside busy neighbours; one of 131,072 does not fit there and
+takes 50 to 70 ms: twelve times as long, not four.
 
 Last, each token that fits in a state is noted with where it leads, in Python objects of about 95
 bytes. In a *wide* state, inside of a string, nearly every token fits. LoRAX keeps these notes with
