@@ -13,9 +13,18 @@ from typing import Any, Final, Protocol
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.axum import JSON, Exchange, Header
-from lorax_mock.encoders import embedding, encode_embedding, encode_entities, entities, logits
-from lorax_mock.errors import LoraxRefusal, generation
+from lorax_mock.encoders import (
+    Entity,
+    embedding,
+    encode_embedding,
+    encode_entities,
+    entities,
+    logits,
+)
+from lorax_mock.errors import FatalRequest, LoraxRefusal, generation
+from lorax_mock.health import Health
 from lorax_mock.metrics import Metrics
+from lorax_mock.pace import aside
 from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
 from lorax_mock.tokenizer import Tokenizer
@@ -47,6 +56,7 @@ class _App(Protocol):
     tokenizer: Tokenizer
     metrics: Metrics
     catalogue: Catalogue
+    health: Health
 
     async def read(self, exchange: Exchange, kind: Kind) -> Any: ...
 
@@ -59,14 +69,30 @@ class _Encoder:
     def __init__(self, app: _App) -> None:
         self._app = app
 
-    def _check_lengths(self, texts: tuple[str, ...]) -> None:
+    async def _check_lengths(self, texts: tuple[str, ...]) -> None:
+        limits = self._app.settings.limits
+        if not limits.fast_tokenizer:
+            return
+        lengths = await aside(
+            sum(map(len, texts)), lambda: [len(self._app.tokenizer.encode(text)) for text in texts]
+        )
         try:
-            for text in texts:
-                length = len(self._app.tokenizer.encode(text))
-                check_input_length(length, 1, self._app.settings.limits)
+            for length in lengths:
+                check_input_length(length, 1, limits)
+                self._app.metrics.counted_input(length)
         except LoraxRefusal as refusal:
-            refusal.counted_as = ""  # passed on by a bare `?` (router/src/infer.rs:589)
+            refusal.counted_as = ""  # passed on by a bare `?` (router/src/infer.rs:548)
             raise
+
+    def _pass(self, method: str, fault: str | None) -> None:
+        """A forward pass, told to health and metrics; raises LoraxRefusal when it fails."""
+        refusal = self._app.health.refusal()
+        if refusal is None and fault is not None:
+            refusal = generation(f"Server error: {fault}")
+        if refusal is not None:
+            self._app.metrics.batch_failed(method)
+            raise refusal
+        self._app.metrics.batch(method)
 
     def _fetch(self, parameters: GenerateParameters) -> str:
         """The adapter's identity; raises Refusal. Only the body's own token downloads."""
@@ -87,19 +113,19 @@ class _Encoder:
             )
         return identity
 
-    def _embed_all(self, texts: tuple[str, ...], parameters: GenerateParameters) -> list[bytes]:
+    async def _embed_all(
+        self, texts: tuple[str, ...], parameters: GenerateParameters
+    ) -> list[bytes]:
         settings = self._app.settings
         with self._app.permits(1):
-            self._check_lengths(texts)
+            await self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
                     500, "embedding_failure", "Embedding Failure", "embedding_failure"
                 )
             self._fetch(parameters)
-            if settings.kind == "generate":
-                self._app.metrics.batch_failed("embed")
-                raise generation("Server error: Model does not support embeddings")
-            self._app.metrics.batch("embed")
+            can = settings.kind != "generate"
+            self._pass("embed", None if can else "Model does not support embeddings")
             if settings.kind == "embed":
                 return [encode_embedding(embedding(text, "", settings.seed)) for text in texts]
             counts = [len(self._app.tokenizer.encode(text)) for text in texts]
@@ -112,7 +138,7 @@ class _Encoder:
         """One text, one vector."""
         asked: EmbedRequest = await self._app.read(exchange, EMBED_REQUEST)
         self._app.metrics.asked()
-        vector = self._embed_all((str(asked.inputs),), asked.parameters)[0]
+        vector = (await self._embed_all((str(asked.inputs),), asked.parameters))[0]
         await exchange.reply(200, b'{"embeddings":%b}' % vector, [JSON])
 
     async def compat_embed(self, exchange: Exchange) -> None:
@@ -120,16 +146,16 @@ class _Encoder:
         asked: EmbedRequest = await self._app.read(exchange, COMPAT_EMBED_REQUEST)
         self._app.metrics.asked()
         texts = (asked.inputs,) if isinstance(asked.inputs, str) else asked.inputs
-        vectors = self._embed_all(texts, asked.parameters)
+        vectors = await self._embed_all(texts, asked.parameters)
         listed = b",".join(
             b'{"index":%d,"embedding":%b,"object":"embedding"}' % (place, vector)
             for place, vector in enumerate(vectors)
         )
         await exchange.reply(200, b'{"embeddings":[%b]}' % listed, [JSON])
 
-    def _classify_all(self, texts: tuple[str, ...]) -> list[bytes]:
+    async def _classify_all(self, texts: tuple[str, ...]) -> list[list[Entity]]:
         with self._app.permits(1):
-            self._check_lengths(texts)
+            await self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
                     500,
@@ -137,28 +163,31 @@ class _Encoder:
                     "Classification Failure",
                     "classification_failure",
                 )
-            if self._app.settings.kind != "classify":
-                self._app.metrics.batch_failed("classify")
-                raise generation("Server error: Model does not support classification")
-            self._app.metrics.batch("classify")
-            seed = self._app.settings.seed
-            return [encode_entities(entities(text, seed)) for text in texts]
+            can = self._app.settings.kind == "classify"
+            self._pass("classify", None if can else "Model does not support classification")
+            if not self._app.settings.limits.fast_tokenizer:
+                raise FatalRequest(
+                    "a classification needs a fast tokenizer to find its words",
+                    "router/src/infer.rs:711",
+                )
+            return [entities(text, self._app.settings.seed) for text in texts]
 
     async def classify(self, exchange: Exchange) -> None:
         """One text, a list of entities."""
         text: str = await self._app.read(exchange, CLASSIFY_REQUEST)
         self._app.metrics.asked()
-        found = self._classify_all((text,))[0]
-        self._app.metrics.done()
-        await exchange.reply(200, found, [JSON, *_CLASSIFY_HEADERS])
+        (found,) = await self._classify_all((text,))
+        self._app.metrics.classified([len(found)], batch=False)
+        await exchange.reply(200, encode_entities(found), [JSON, *_CLASSIFY_HEADERS])
 
     async def classify_batch(self, exchange: Exchange) -> None:
         """Several texts, a list of lists."""
         texts: tuple[str, ...] = await self._app.read(exchange, CLASSIFY_BATCH_REQUEST)
         self._app.metrics.asked()
-        found = self._classify_all(texts)
-        self._app.metrics.done()
-        await exchange.reply(200, b"[%b]" % b",".join(found), [JSON, *_CLASSIFY_HEADERS])
+        found = await self._classify_all(texts)
+        self._app.metrics.classified(list(map(len, found)), batch=True)
+        listed = b",".join(map(encode_entities, found))
+        await exchange.reply(200, b"[%b]" % listed, [JSON, *_CLASSIFY_HEADERS])
 
 
 def encoder_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:

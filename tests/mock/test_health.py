@@ -155,6 +155,28 @@ def test_startup_runs_a_request(http: httpx.Client) -> None:
     assert http.get("/_mock/journal").json()["entries"] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "body"),
+    [
+        ("embed", "/embed", {"inputs": "a"}),
+        ("embed", "/v1/embeddings", {"model": "m", "input": ["a", "b"]}),
+        ("classify", "/classify", {"inputs": "a"}),
+        ("classify", "/classify_batch", {"inputs": ["a", "b"]}),
+    ],
+)
+def test_encoders_fail_on_a_failing_shard(kind: str, path: str, body: dict[str, object]) -> None:
+    """And take the flag down and up as generations do."""
+    with LocalMock(Settings(kind=kind)) as mock, mock.client() as http:
+        assert http.post(path, json=body).status_code == 200
+        assert _told(http) == (True, 200)
+        mock.shard("failing")
+        assert http.post(path, json=body).status_code == 424
+        assert _told(http) == (False, 503)
+        mock.shard("well")
+        assert http.post(path, json=body).status_code == 200
+        assert _told(http) == (True, 200)
+
+
 @pytest.mark.parametrize("kind", ["embed", "classify"])
 def test_startup_of_an_encoder_does_what_it_can(kind: str) -> None:
     """A model that classifies embeds as well."""

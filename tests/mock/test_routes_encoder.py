@@ -73,6 +73,13 @@ def test_a_classifying_model(start_mock: Callable[..., Running]) -> None:
     empty = running.http.post("/classify_batch", json={"inputs": []})
     assert empty.json()["error_type"] == "classification_failure"
     assert running.http.post("/classify", json={"inputs": ""}).json() == []
+    told = running.http.get("/metrics").text
+    assert "lorax_request_input_count_sum 2\n" in told
+    assert "lorax_request_classify_output_count_sum 6\n" in told
+    assert "lorax_request_classify_output_count_count 4\n" in told
+    assert "lorax_request_success 3\n" in told
+    assert "lorax_request_input_length_count 4\n" in told
+    assert "lorax_request_max_new_tokens" not in told
     # It embeds as well: numbers for the labels of its first tokens.
     tokens = len(running.http.post("/tokenize", json={"inputs": "a"}).json())
     vector = running.http.post("/embed", json={"inputs": "a"}).json()["embeddings"]
@@ -149,3 +156,17 @@ async def test_a_list_takes_one_permit(kind: str) -> None:
         assert (await client.post(path, json=body)).status_code == 200
         with app.permits(1):
             assert (await client.post(path, json=body)).status_code == 429
+
+
+async def test_without_a_fast_tokenizer_classification_ends_the_router() -> None:
+    """Embedding does not need one: nothing is counted, nothing too long."""
+    limits = Limits(fast_tokenizer=False)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(Settings(kind="classify", limits=limits))),
+        base_url="http://mock",
+    ) as client:
+        refused = await client.post("/classify", json={"inputs": "a"})
+        assert refused.status_code == 500
+        assert "router/src/infer.rs:711" in refused.json()["error"]
+        long = await client.post("/embed", json={"inputs": "word " * 5000})
+        assert long.status_code == 200
