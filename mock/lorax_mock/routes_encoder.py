@@ -94,24 +94,21 @@ class _Encoder:
             raise refusal
         self._app.metrics.batch(method)
 
-    def _fetch(self, parameters: GenerateParameters) -> str:
-        """The adapter's identity; raises Refusal. Only the body's own token downloads."""
+    def _fetch(self, parameters: GenerateParameters) -> None:
+        """The adapter is brought; raises Refusal. Only the body's own token downloads."""
         check_survivable(parameters)
-        ids = adapter_ids(parameters)
         try:
-            identity, _ = self._app.catalogue.open(parameters, parameters.api_token)
+            self._app.catalogue.open(parameters, parameters.api_token)
         except LoraxRefusal as refusal:
             if self._app.settings.has_adapters or refusal.counted_as != "load_adapter":
                 raise
-            identity = ""
-        if ids and not self._app.settings.has_adapters:
+        if adapter_ids(parameters) and not self._app.settings.has_adapters:
             # Found out when the download is done, before anything is loaded.
             raise generation(
                 "Server error: Memory reserved for adapters is 0. "
                 "Please set a memory reservation for adapters.",
                 "download_adapter",
             )
-        return identity
 
     async def _embed_all(
         self, texts: tuple[str, ...], parameters: GenerateParameters

@@ -170,3 +170,13 @@ async def test_without_a_fast_tokenizer_classification_ends_the_router() -> None
         assert "router/src/infer.rs:711" in refused.json()["error"]
         long = await client.post("/embed", json={"inputs": "word " * 5000})
         assert long.status_code == 200
+
+
+async def test_the_wrong_kind_of_work_is_told_to_health() -> None:
+    """It is a failed pass of the shard, and the next good one mends it."""
+    app = create_app(Settings(kind="embed"))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
+        for path, status in (("/embed", 200), ("/classify", 424), ("/embed", 200)):
+            assert (await client.post(path, json={"inputs": "a"})).status_code == status
+            assert app.health.inference is (status == 200)
