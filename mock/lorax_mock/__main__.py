@@ -163,6 +163,10 @@ def serve(
             max_stop_sequences=max_stop_sequences,
             max_concurrent_requests=max_concurrent_requests,
             max_batch_prefill_tokens=max_input_length + 50,
+            # a GPU that holds at least one request of the longest kind, beside the health check's block
+            max_batch_total_tokens=max(
+                _DEFAULT.limits.max_batch_total_tokens, max_total_tokens + 16
+            ),
             fast_tokenizer=not no_fast_tokenizer,
         ),
         costs=Costs(

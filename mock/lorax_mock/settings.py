@@ -183,6 +183,16 @@ def check(settings: Settings) -> Settings:
             f"max_input_length ({limits.max_input_length}) must be less than max_total_tokens "
             f"({limits.max_total_tokens}): lower the one or raise the other"
         )
+    if limits.max_total_tokens > limits.max_batch_total_tokens:
+        raise SettingsError(
+            f"max_total_tokens ({limits.max_total_tokens}) must be at most max_batch_total_tokens "
+            f"({limits.max_batch_total_tokens}): a request that no batch can hold would wait for ever"
+        )
+    if limits.max_input_length > limits.max_batch_prefill_tokens:
+        raise SettingsError(
+            f"max_input_length ({limits.max_input_length}) must be at most "
+            f"max_batch_prefill_tokens ({limits.max_batch_prefill_tokens})"
+        )
     if limits.max_best_of < 1 or limits.max_concurrent_requests < 1:
         raise SettingsError("max_best_of and max_concurrent_requests must be at least 1")
     known = {adapter.id: adapter for adapter in settings.adapters}

@@ -17,6 +17,8 @@ def test_the_defaults_fit() -> None:
     [
         (Settings(limits=Limits(max_input_length=4096)), "lower the one or raise the other"),
         (Settings(limits=Limits(max_best_of=0)), "at least 1"),
+        (Settings(limits=Limits(max_total_tokens=120_001)), "would wait for ever"),
+        (Settings(limits=Limits(max_batch_prefill_tokens=9)), "at most max_batch_prefill_tokens"),
         (Settings(costs=Costs(step=-1)), "give 0 or more"),
         (Settings(adapter_id="acme/pirat"), "acme/pirat is no adapter: .* acme/pirate"),
         (Settings(preloaded_adapter_ids=("acme/wrong-base",)), "Architectures differ"),
