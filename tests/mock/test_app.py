@@ -129,6 +129,11 @@ def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
     ):
         assert reply.headers["access-control-allow-origin"] == "*"
         assert "access-control-request-method" in reply.headers["vary"]
+        assert not {
+            "access-control-expose-headers",
+            "access-control-allow-credentials",
+            "access-control-max-age",
+        } & set(reply.headers)
     preflight = mock.http.options("/generate")
     assert (preflight.status_code, preflight.content) == (200, b"")
     assert preflight.headers["access-control-allow-methods"] == "GET,POST"
