@@ -201,6 +201,7 @@ def test_a_document_cut_by_a_token_limit_is_incomplete(
         "[]",
         '[{"arguments":{},"name":"f"}]',
         '[{"na me":"f","arguments":{}}]',
+        '[{"name":"f\n","arguments":{}}]',
         '[{"name":"unknown","arguments":{}}]',
         '[{"name":"f","arguments":[]}]',
         '[{"name":"f","arguments":{},"more":1}]',
@@ -214,8 +215,9 @@ def test_a_document_cut_by_a_token_limit_is_incomplete(
 )
 def test_what_leaves_the_grammar_is_malformed(document: str) -> None:
     """A document that the grammar does not describe is no answer, and is said to be none."""
-    _, complete, malformed, _ = read([document])
+    deltas, complete, malformed, _ = read([document])
     assert (complete, malformed) == (False, True)
+    assert all(each.fragment for each in deltas if isinstance(each, ArgumentsDelta))
     assert ToolReader(ANYTHING).feed("") == []
 
 

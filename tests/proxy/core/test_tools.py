@@ -308,6 +308,22 @@ def test_a_grammar_gets_plainer_in_one_order(
     assert list(dict.fromkeys(met)) == ladder
 
 
+def test_the_second_call_goes_before_lengths() -> None:
+    """Where one call less is enough, every length is kept."""
+    counted = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 2}}}
+    kept: list[bool] = []
+    for count in range(20, 31):
+        functions = [*many(count, 3, strict=True), tool("counted", counted, strict=True)]
+        try:
+            grammar = made(Required(), *functions)
+        except SchemaRefused:
+            break
+        if not grammar.form.parallel:
+            kept.append(not grammar.dropped)
+    assert kept
+    assert kept[0]
+
+
 def test_strict_functions_that_are_too_large_together_are_refused() -> None:
     """Their schemas are a promise, so they are not simplified away, whatever else is."""
     for loose in ([], [tool("loose", CITY)]):
