@@ -97,6 +97,10 @@ def test_the_longer_base_is_meant() -> None:
         "base/one:v2:some", "two", Adapter("some", "hub")
     )
     assert resolve("base/one:v3:some", known).target == Adapter("v3:some", "hub")
+    # whatever the servers are called, and in whichever order they are known
+    bases = {"b": (Kind.GENERATE, "base/one"), "a": (Kind.GENERATE, "base/one:v2")}
+    known = Catalogue({}, bases, AllowUnlisted.ANY)
+    assert resolve("base/one:v2:some", known).upstream == "a"
 
 
 @pytest.mark.parametrize(
