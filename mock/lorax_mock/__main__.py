@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -179,7 +178,6 @@ def serve(
         unknown_adapters=unknown_adapters,
         adapter_id=adapter_id or None,
         preloaded_adapter_ids=tuple(preloaded_adapter_ids or ()),
-        epoch=time.time() - time.monotonic() if pace == "real" else None,
     )
     if tokenizer_config_path is None and tokenizer is not None:
         beside = tokenizer.with_name("tokenizer_config.json")

@@ -1,6 +1,7 @@
 """Real time, for those who asked for it, and the eye on whether anybody is still listening."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -18,6 +19,7 @@ __all__ = [
     "pause",
     "rest",
     "start",
+    "today",
     "until",
 ]
 
@@ -167,3 +169,8 @@ async def until(settled: Callable[[], bool], seconds: float) -> None:
 def clock() -> float:
     """Seconds on the loop's own clock."""
     return asyncio.get_running_loop().time()
+
+
+def today() -> int:
+    """Seconds since 1970, which a LoRAX of real time dates its chats by."""
+    return int(time.time())

@@ -19,7 +19,7 @@ from lorax_mock.openai_replies import (
     encode_completion,
     encode_completion_chunk,
 )
-from lorax_mock.pace import clock
+from lorax_mock.pace import today
 from lorax_mock.serde import Kind
 from lorax_mock.settings import Settings
 from lorax_mock.tokenizer import Tokenizer
@@ -80,7 +80,7 @@ def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitab
             read = message_of if calls else plain_message
             # One sequence was run, so there are no losers to show.
             shown = (best, *others) if (request.parameters.best_of or 1) > 1 else (best,)
-            created = _CREATED if settings.epoch is None else int(settings.epoch + clock())
+            created = today() if settings.costs.paced else _CREATED
             return encode_chat(best, [read(one.text) for one in shown], settings.model_id, created)
 
         await app.answer(exchange, request, encode)

@@ -146,9 +146,6 @@ class Settings:
     template_tokens: tuple[str | None, str | None] | None = None
     """BOS and EOS as the chat template spells them; None: as the tokenizer does."""
 
-    epoch: float | None = None
-    """Unix time at the zero of the loop's clock, for what is dated; None: all at one fixed moment."""
-
     @property
     def memory(self) -> dict[str, float]:
         """Shares of the adapter memory by id."""

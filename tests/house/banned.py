@@ -20,6 +20,7 @@ Home = tuple[str, ...]
 _CLOCK: Home = (
     "proxy/lorax_proxy/app.py",
     "proxy/lorax_proxy/surface.py",
+    "mock/lorax_mock/pace.py",
     "contracts/lorax_contracts/check.py",
     "contracts/lorax_contracts/client.py",
 )

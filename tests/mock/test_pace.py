@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import MutableMapping
 from itertools import pairwise
 from typing import Any
@@ -21,6 +22,7 @@ from lorax_mock.pace import (
     pause,
     rest,
     start,
+    today,
     until,
 )
 
@@ -166,3 +168,8 @@ async def test_long_work_is_done_aside() -> None:
     for size in (0, 1_000_000):
         with pytest.raises(KeyError, match="told"):
             await aside(size, fails)
+
+
+def test_today_is_a_date_and_no_time_since_something() -> None:
+    """A router of real time dates its chats by it."""
+    assert abs(today() - time.time()) < 2
