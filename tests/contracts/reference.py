@@ -1,14 +1,11 @@
-"""A correct OpenAI server and a correct LoRAX, small enough to read, for the checker to be tested on.
+"""A correct OpenAI server, small enough to read, for the checker to be tested on.
 
-Both are pure: a request in, a reply out. Their language model recites words that depend on the
-prompt and the seed alone, so equal requests have equal answers, a larger budget goes on where a
-smaller one stopped, and a longer prompt counts more tokens. Nothing here is shared with the proxy or
-the mock: three readings of the same promises.
+It is pure: a request in, a reply out, and `reciter` is its language model. Nothing here is shared with
+the proxy or the mock: three readings of the same promises.
 
 `planted` breaks one promise at a time on top of these.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,43 +13,14 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from lorax_contracts import loader, schemas
+from lorax_contracts import schemas
 from lorax_contracts.exchange import End
+from tests.contracts.reciter import Spoken, count, identity, recite, speak, value
 
 __all__ = ["MODELS", "Asked", "Said", "openai"]
 
 MODELS = ("acme/base", "acme/poet")
 _CREATED = 1_700_000_000
-_WORDS = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "fifteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "hundred",
-    "thousand",
-    "naïve",
-    "日本",
-    "😀",
-    "river",
-    "mountain",
-    "window",
-    "garden",
-    "silver",
-    "quickly",
-    "bright",
-]
 
 
 @dataclass(slots=True)
@@ -122,95 +90,6 @@ class _Refused(Exception):
         )
 
 
-def _hash(*parts: Any) -> int:
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
-
-
-def _recite(prompt: str, seed: Any, index: int) -> list[str]:
-    """The tokens that the model would go on to say: 20 to 50 words, some split in two."""
-    tokens: list[str] = []
-    for place in range(20 + _hash(prompt, seed, index, "length") % 30):
-        word = _WORDS[_hash(prompt, seed, index, place) % len(_WORDS)]
-        spaced = (" " if tokens else "") + word
-        if len(word) > 5 and word.isascii():
-            tokens += [spaced[:4], spaced[4:]]
-        else:
-            tokens.append(spaced)
-    return tokens
-
-
-def _count(text: str) -> int:
-    return max(1, (len(text) + 3) // 4)
-
-
-def _value(schema: Mapping[str, Any], key: int) -> Any:
-    """A value that fits a simple schema."""
-    if "enum" in schema:
-        return schema["enum"][key % len(schema["enum"])]
-    match schema.get("type", "object"):
-        case "string":
-            return _WORDS[key % 12]
-        case "integer" | "number":
-            return key % 100
-        case "boolean":
-            return bool(key % 2)
-        case "array":
-            return [_value(schema.get("items", {}), key)]
-        case _:
-            properties = schema.get("properties", {"answer": {"type": "string"}})
-            return {
-                name: _value(inner, key + place)
-                for place, (name, inner) in enumerate(properties.items())
-            }
-
-
-@dataclass(slots=True)
-class _Answer:
-    """One choice, as tokens and how they end."""
-
-    tokens: list[str]
-    finish: str
-    spent: int
-    call: tuple[str, str] | None = None
-
-
-def _speak(tokens: list[str], request: Mapping[str, Any], budget: int | None) -> _Answer:
-    """Cuts what the model would say at the stop strings, the budget, or its own end."""
-    stop = request.get("stop")
-    stops = [stop] if isinstance(stop, str) else stop or []
-    kept: list[str] = []
-    text = ""
-    for spent, token in enumerate(tokens):
-        if budget is not None and spent >= budget:
-            return _Answer(kept, "length", spent)
-        before = len(text)
-        text += token
-        hits = [text.index(one) for one in stops if one in text]
-        if hits:
-            cut = min(hits)
-            joined, kept = "".join(kept), list(kept)
-            if cut >= before:
-                return _Answer(
-                    [*kept, token[: cut - before]] if cut > before else kept, "stop", spent + 1
-                )
-            return _Answer(_cut(kept, len(joined) - cut), "stop", spent + 1)
-        kept.append(token)
-    if budget is not None and len(tokens) >= budget:
-        return _Answer(kept, "length", len(tokens))
-    return _Answer(kept, "stop", len(tokens) + 1)
-
-
-def _cut(tokens: list[str], characters: int) -> list[str]:
-    tokens = list(tokens)
-    while characters and tokens:
-        last = tokens.pop()
-        if len(last) > characters:
-            tokens.append(last[:-characters])
-            break
-        characters -= len(last)
-    return tokens
-
-
 def _prompt(request: Mapping[str, Any]) -> str:
     parts: list[str] = []
     for message in request["messages"]:
@@ -237,24 +116,24 @@ def _tool(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return tools[0]
 
 
-def _chat_answer(request: Mapping[str, Any], index: int) -> _Answer:
+def _chat_answer(request: Mapping[str, Any], index: int) -> Spoken:
     prompt = _prompt(request)
     seed = request.get("seed")
-    key = _hash(prompt, seed, index)
+    key = identity(prompt, seed, index)
     budget = _budget(request)
     tool = _tool(request)
     wanted: Mapping[str, Any] = request.get("response_format") or {"type": "text"}
     if tool is not None:
-        arguments = json.dumps(_value(tool.get("parameters", {"properties": {}}), key))
+        arguments = json.dumps(value(tool.get("parameters", {"properties": {}}), key))
         tokens = [arguments[at : at + 4] for at in range(0, len(arguments), 4)]
-        made = _speak(tokens, {}, budget)
+        made = speak(tokens, {}, budget)
         finish = "length" if made.finish == "length" else "tool_calls"
-        return _Answer([], finish, made.spent, (tool["name"], "".join(made.tokens)))
+        return Spoken([], finish, made.spent, (tool["name"], "".join(made.tokens)))
     if wanted["type"] != "text":
         schema = wanted.get("json_schema", {}).get("schema", {})
-        text = json.dumps(_value(schema, key), ensure_ascii=False)
-        return _speak([text[at : at + 4] for at in range(0, len(text), 4)], request, budget)
-    return _speak(_recite(prompt, seed, index), request, budget)
+        text = json.dumps(value(schema, key), ensure_ascii=False)
+        return speak([text[at : at + 4] for at in range(0, len(text), 4)], request, budget)
+    return speak(recite(prompt, seed, index), request, budget)
 
 
 def _entry(token: str, top: int) -> dict[str, Any]:
@@ -320,7 +199,7 @@ def _identity(asked: Asked, kind: str, thing: str, model: str) -> dict[str, Any]
 def _chat(asked: Asked) -> Said:
     request = _check(asked.document, "openai/chat_completion_request")
     answers = [_chat_answer(request, index) for index in range(request.get("n") or 1)]
-    usage = _usage(_count(_prompt(request)), sum(one.spent for one in answers))
+    usage = _usage(count(_prompt(request)), sum(one.spent for one in answers))
     if request.get("stream"):
         return _chat_stream(asked, request, answers, usage)
     choices: list[Any] = []
@@ -357,7 +236,7 @@ def _call(asked: Asked, index: int, name: str, arguments: str) -> dict[str, Any]
 
 
 def _chat_stream(
-    asked: Asked, request: Mapping[str, Any], answers: list[_Answer], usage: dict[str, int]
+    asked: Asked, request: Mapping[str, Any], answers: list[Spoken], usage: dict[str, int]
 ) -> Said:
     counted = (request.get("stream_options") or {}).get("include_usage")
     head = _identity(asked, "chatcmpl", "chat.completion.chunk", request["model"])
@@ -414,7 +293,7 @@ def _completions(asked: Asked) -> Said:
     spent = 0
     for text in listed:
         for index in range(request.get("n") or 1):
-            made = _speak(_recite(str(text), request.get("seed"), index), request, budget)
+            made = speak(recite(str(text), request.get("seed"), index), request, budget)
             spent += made.spent
             echo = [str(text)] if request.get("echo") else []
             tokens = [*echo, *made.tokens]
@@ -426,7 +305,7 @@ def _completions(asked: Asked) -> Said:
                     "finish_reason": made.finish,
                 }
             )
-    usage = _usage(sum(_count(str(text)) for text in listed), spent)
+    usage = _usage(sum(count(str(text)) for text in listed), spent)
     if not request.get("stream"):
         return Said(200, _json(), {**head, "choices": choices, "usage": usage})
     chunks: list[Any] = []
@@ -498,11 +377,3 @@ def openai(asked: Asked) -> Said:
         said = refused.said
         said.headers["x-request-id"] = "req"
     return said
-
-
-def info() -> Mapping[str, Any]:
-    """The LoRAX reference's /info: that of the transcripts' world."""
-    text = loader.text("transcripts/world.txt")
-    line = next(line for line in text.splitlines() if line.startswith('{"model_id"'))
-    document: Mapping[str, Any] = json.loads(line)
-    return document

@@ -35,7 +35,8 @@ from tests.contracts.planted.native import PLANTED
 from tests.contracts.processes import ProxyProcess, mock_process
 from tests.contracts.raw_server import says, serving
 from tests.contracts.reference import Asked, Said, openai
-from tests.contracts.unusual import VARIATIONS, Variation, drawn, unusual
+from tests.contracts.unusual import VARIATIONS, drawn
+from tests.contracts.variation import Variation, unusual
 
 QUICK = Bounds(requests=60, seconds=8, patience=0.4, reply_seconds=1.0, body_bytes=200_000)
 

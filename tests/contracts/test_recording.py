@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lorax_contracts.errors import CannotRead
 from lorax_contracts.exchange import Exchange, to_json
 from lorax_contracts.recording import lint, read_recording
-from tests.contracts import samples
+from tests.contracts import native_samples, samples
 from tests.contracts.samples import compact
 
 RIGHT = [
@@ -25,11 +25,11 @@ RIGHT = [
     samples.completion_stream(),
     samples.embeddings(),
     samples.models(),
-    samples.generate(),
+    native_samples.generate(),
     samples.lorax("chat_stream"),
     samples.lorax("error_overloaded"),
-    samples.tokenize(),
-    samples.info(),
+    native_samples.tokenize(),
+    native_samples.info(),
 ]
 
 
@@ -44,7 +44,7 @@ def test_a_right_body_alone_is_right(right: Exchange) -> None:
 
 def test_a_whole_exchange_is_judged_whole() -> None:
     """With its headers recorded, the headers are judged."""
-    exchange = samples.without_header(samples.generate(), "x-queue-time")
+    exchange = samples.without_header(native_samples.generate(), "x-queue-time")
     laws = [one.law for one in lint(compact(to_json(exchange)))]
     assert laws == ["LORAX-HEAD-001"]
 
@@ -107,7 +107,7 @@ def test_a_reply_with_its_head_is_judged_with_it(right: Exchange) -> None:
 
 def test_a_reply_shorter_than_its_head_says_was_cut() -> None:
     """The recorder lost its connection."""
-    right = samples.generate()
+    right = native_samples.generate()
     cut = with_head(right)[:-5]
     assert [one.law for one in lint(cut, kind="lorax")] == ["LORAX-HTTP-006"]
 

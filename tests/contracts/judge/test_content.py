@@ -8,8 +8,7 @@ import pytest
 
 from lorax_contracts.exchange import Exchange
 from tests.contracts import samples
-
-Case = tuple[str, str, Callable[[], Exchange]]
+from tests.contracts.judge.cases import Case, each_case
 
 CASES: tuple[Case, ...] = (
     (
@@ -120,7 +119,7 @@ CASES: tuple[Case, ...] = (
 )
 
 
-@pytest.mark.parametrize(("law", "what", "broken"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+@each_case(CASES)
 def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]
 ) -> None:

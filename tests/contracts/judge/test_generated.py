@@ -7,57 +7,60 @@ import pytest
 
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.generated import samples as samples_
-from tests.contracts import samples
-
-Case = tuple[str, str, Callable[[], Exchange]]
+from tests.contracts import native_samples, samples
+from tests.contracts.judge.cases import Case, each_case
 
 CASES: tuple[Case, ...] = (
     (
         "LORAX-GEN-004",
         "another count",
-        lambda: samples.edit(samples.generate(), lambda d: d["details"].update(generated_tokens=9)),
+        lambda: samples.edit(
+            native_samples.generate(), lambda d: d["details"].update(generated_tokens=9)
+        ),
     ),
     (
         "LORAX-GEN-005",
         "length unspent",
         lambda: samples.asking(
-            samples.edit(samples.generate(), lambda d: d["details"].update(finish_reason="length")),
-            parameters={**samples.generate().asked["parameters"], "max_new_tokens": 9},
+            samples.edit(
+                native_samples.generate(), lambda d: d["details"].update(finish_reason="length")
+            ),
+            parameters={**native_samples.generate().asked["parameters"], "max_new_tokens": 9},
         ),
     ),
     (
         "LORAX-GEN-005",
         "eos at the budget",
         lambda: samples.asking(
-            samples.generate(),
-            parameters={**samples.generate().asked["parameters"], "max_new_tokens": 4},
+            native_samples.generate(),
+            parameters={**native_samples.generate().asked["parameters"], "max_new_tokens": 4},
         ),
     ),
     (
         "LORAX-GEN-005",
         "eos on a plain token",
         lambda: samples.edit(
-            samples.generate(), lambda d: d["details"]["tokens"][-1].update(special=False)
+            native_samples.generate(), lambda d: d["details"]["tokens"][-1].update(special=False)
         ),
     ),
     (
         "LORAX-GEN-005",
         "eos though ignored",
         lambda: samples.asking(
-            samples.generate(),
-            parameters={**samples.generate().asked["parameters"], "ignore_eos_token": True},
+            native_samples.generate(),
+            parameters={**native_samples.generate().asked["parameters"], "ignore_eos_token": True},
         ),
     ),
     (
         "LORAX-GEN-006",
         "another text",
-        lambda: samples.edit(samples.generate(), lambda d: d.update(generated_text="Bye")),
+        lambda: samples.edit(native_samples.generate(), lambda d: d.update(generated_text="Bye")),
     ),
     (
         "LORAX-GEN-006",
         "the EOS in the text",
         lambda: samples.edit(
-            samples.generate(),
+            native_samples.generate(),
             lambda d: d.update(generated_text=d["generated_text"] + "<|im_end|>"),
         ),
     ),
@@ -66,31 +69,32 @@ CASES: tuple[Case, ...] = (
         "no stop string at the end",
         lambda: samples.asking(
             samples.edit(
-                samples.generate(), lambda d: d["details"].update(finish_reason="stop_sequence")
+                native_samples.generate(),
+                lambda d: d["details"].update(finish_reason="stop_sequence"),
             ),
-            parameters={**samples.generate().asked["parameters"], "stop": ["xyz"]},
+            parameters={**native_samples.generate().asked["parameters"], "stop": ["xyz"]},
         ),
     ),
     (
         "LORAX-GEN-007",
         "went on after one",
         lambda: samples.asking(
-            samples.generate(),
-            parameters={**samples.generate().asked["parameters"], "stop": ["Hello"]},
+            native_samples.generate(),
+            parameters={**native_samples.generate().asked["parameters"], "stop": ["Hello"]},
         ),
     ),
     (
         "LORAX-GEN-009",
         "above zero",
         lambda: samples.edit(
-            samples.generate(), lambda d: d["details"]["tokens"][0].update(logprob=1.0)
+            native_samples.generate(), lambda d: d["details"]["tokens"][0].update(logprob=1.0)
         ),
     ),
     (
         "LORAX-GEN-010",
         "missing",
         lambda: samples.edit(
-            samples.generate(),
+            native_samples.generate(),
             lambda d: d["details"]["tokens"][0].pop("alternative_tokens") and None,
         ),
     ),
@@ -98,29 +102,33 @@ CASES: tuple[Case, ...] = (
         "LORAX-GEN-010",
         "too many",
         lambda: samples.asking(
-            samples.generate(),
-            parameters={**samples.generate().asked["parameters"], "return_k_alternatives": 1},
+            native_samples.generate(),
+            parameters={
+                **native_samples.generate().asked["parameters"],
+                "return_k_alternatives": 1,
+            },
         ),
     ),
     (
         "LORAX-GEN-010",
         "not descending",
         lambda: samples.edit(
-            samples.generate(), lambda d: d["details"]["tokens"][0]["alternative_tokens"].reverse()
+            native_samples.generate(),
+            lambda d: d["details"]["tokens"][0]["alternative_tokens"].reverse(),
         ),
     ),
     (
         "LORAX-GEN-010",
         "mass above 1",
         lambda: samples.edit(
-            samples.generate(),
+            native_samples.generate(),
             lambda d: d["details"]["tokens"][0]["alternative_tokens"][1].update(logprob=-0.26),
         ),
     ),
 )
 
 
-@pytest.mark.parametrize(("law", "what", "broken"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+@each_case(CASES)
 def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]
 ) -> None:
@@ -129,7 +137,7 @@ def test_one_broken_promise_is_found_under_its_law(
 
 
 @pytest.mark.parametrize(
-    "right", [samples.generate, lambda: samples.lorax("chat_stream_split_character")]
+    "right", [native_samples.generate, lambda: samples.lorax("chat_stream_split_character")]
 )
 def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     """No false alarm where every promise is kept."""

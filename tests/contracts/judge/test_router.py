@@ -6,48 +6,52 @@ from dataclasses import replace
 import pytest
 
 from lorax_contracts.exchange import Exchange
-from tests.contracts import samples
-
-Case = tuple[str, str, Callable[[], Exchange]]
+from tests.contracts import native_samples, samples
+from tests.contracts.judge.cases import Case, each_case
 
 CASES: tuple[Case, ...] = (
-    ("LORAX-HTTP-001", "not JSON", lambda: samples.replace_body(samples.generate(), b"no")),
+    ("LORAX-HTTP-001", "not JSON", lambda: samples.replace_body(native_samples.generate(), b"no")),
     (
         "LORAX-HTTP-001",
         "another content type",
         lambda: replace(
-            samples.generate(), headers=(("content-type", "text/html"), *samples.generate().headers)
+            native_samples.generate(),
+            headers=(("content-type", "text/html"), *native_samples.generate().headers),
         ),
     ),
     (
         "LORAX-HTTP-001",
         "no length",
-        lambda: samples.without_header(samples.generate(), "content-length"),
+        lambda: samples.without_header(native_samples.generate(), "content-length"),
     ),
     (
         "LORAX-HTTP-002",
         "no CORS",
-        lambda: samples.without_header(samples.generate(), "access-control-allow-origin"),
+        lambda: samples.without_header(native_samples.generate(), "access-control-allow-origin"),
     ),
     (
         "LORAX-HTTP-003",
         "other words",
         lambda: replace(
-            samples.generate(), status=422, headers=(("content-type", "text/plain"),), body=b"bad"
+            native_samples.generate(),
+            status=422,
+            headers=(("content-type", "text/plain"),),
+            body=b"bad",
         ),
     ),
-    ("LORAX-HTTP-005", "a body", lambda: replace(samples.generate(), path="/health")),
-    ("LORAX-HTTP-006", "cut", lambda: samples.cut(samples.generate())),
+    ("LORAX-HTTP-005", "a body", lambda: replace(native_samples.generate(), path="/health")),
+    ("LORAX-HTTP-006", "cut", lambda: samples.cut(native_samples.generate())),
     (
         "LORAX-HEAD-001",
         "missing",
-        lambda: samples.without_header(samples.generate(), "x-queue-time"),
+        lambda: samples.without_header(native_samples.generate(), "x-queue-time"),
     ),
     (
         "LORAX-HEAD-001",
         "no number",
         lambda: replace(
-            samples.generate(), headers=(("x-queue-time", "2.5"), *samples.generate().headers)
+            native_samples.generate(),
+            headers=(("x-queue-time", "2.5"), *native_samples.generate().headers),
         ),
     ),
     (
@@ -66,7 +70,7 @@ CASES: tuple[Case, ...] = (
     (
         "LORAX-HEAD-004",
         "no adapter named",
-        lambda: samples.without_header(samples.generate(), "x-adapter-id"),
+        lambda: samples.without_header(native_samples.generate(), "x-adapter-id"),
     ),
     (
         "LORAX-HEAD-004",
@@ -113,44 +117,54 @@ CASES: tuple[Case, ...] = (
         "an error status for a stream",
         lambda: replace(samples.lorax("error_overloaded"), path="/generate_stream"),
     ),
-    ("LORAX-STREAM-010", "no stream", lambda: replace(samples.generate(), path="/generate_stream")),
+    (
+        "LORAX-STREAM-010",
+        "no stream",
+        lambda: replace(native_samples.generate(), path="/generate_stream"),
+    ),
     (
         "LORAX-TOK-001",
         "another order",
         lambda: samples.edit(
-            samples.tokenize(), lambda d: [dict(reversed(list(one.items()))) for one in d]
+            native_samples.tokenize(), lambda d: [dict(reversed(list(one.items()))) for one in d]
         ),
     ),
     (
         "LORAX-TOK-001",
         "stop missing",
-        lambda: samples.edit(samples.tokenize(), lambda d: d[0].pop("stop") and None),
+        lambda: samples.edit(native_samples.tokenize(), lambda d: d[0].pop("stop") and None),
     ),
     (
         "LORAX-TOK-002",
         "bytes for characters",
-        lambda: samples.edit(samples.tokenize(), lambda d: d[-1].update(stop=4)),
+        lambda: samples.edit(native_samples.tokenize(), lambda d: d[-1].update(stop=4)),
     ),
-    ("LORAX-TOK-002", "text left out", lambda: samples.edit(samples.tokenize(), lambda d: d[:2])),
+    (
+        "LORAX-TOK-002",
+        "text left out",
+        lambda: samples.edit(native_samples.tokenize(), lambda d: d[:2]),
+    ),
     (
         "LORAX-INFO-001",
         "a key missing",
-        lambda: samples.edit(samples.info(), lambda d: d.pop("eager_prefill") and None),
+        lambda: samples.edit(native_samples.info(), lambda d: d.pop("eager_prefill") and None),
     ),
     (
         "LORAX-EMB-001",
         "OpenAI's shape",
-        lambda: replace(samples.edit(samples.info(), lambda _: {"data": []}), path="/embed"),
+        lambda: replace(samples.edit(native_samples.info(), lambda _: {"data": []}), path="/embed"),
     ),
     (
         "LORAX-CLS-001",
         "no list",
-        lambda: replace(samples.edit(samples.info(), lambda _: {"data": []}), path="/classify"),
+        lambda: replace(
+            samples.edit(native_samples.info(), lambda _: {"data": []}), path="/classify"
+        ),
     ),
 )
 
 
-@pytest.mark.parametrize(("law", "what", "broken"), CASES, ids=[f"{c[0]}-{c[1]}" for c in CASES])
+@each_case(CASES)
 def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]
 ) -> None:
@@ -158,7 +172,9 @@ def test_one_broken_promise_is_found_under_its_law(
     assert law in samples.found(broken(), strict=True), what
 
 
-@pytest.mark.parametrize("right", [samples.generate, samples.tokenize, samples.info])
+@pytest.mark.parametrize(
+    "right", [native_samples.generate, native_samples.tokenize, native_samples.info]
+)
 def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     """No false alarm where every promise is kept."""
     assert samples.found(right(), strict=True) == set()
@@ -167,9 +183,9 @@ def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
 def test_framework_texts_are_known_by_their_first_words() -> None:
     """Columns and numbers differ between versions; the beginning does not."""
     exchange = replace(
-        samples.generate(),
+        native_samples.generate(),
         status=422,
-        headers=(("content-type", "text/plain; charset=utf-8"), *samples.CORS),
+        headers=(("content-type", "text/plain; charset=utf-8"), *native_samples.CORS),
         body=b"Failed to deserialize the JSON body into the target type: missing field `inputs`",
     )
     assert samples.found(exchange) == set()

@@ -9,7 +9,7 @@ from typing import Any
 
 from lorax_contracts.client import Bounds, Client
 from lorax_contracts.exchange import End, Exchange
-from tests.contracts import samples
+from tests.contracts import native_samples, samples
 
 __all__ = ["PLANTED", "Change", "Mutating", "Planted"]
 
@@ -120,7 +120,7 @@ def _text_to_json(exchange: Exchange) -> Exchange:
     length = ("content-length", "9")
     return replace(
         exchange,
-        headers=(("content-type", "application/json"), length, *samples.CORS),
+        headers=(("content-type", "application/json"), length, *native_samples.CORS),
         body=samples.compact(error),
     )
 
