@@ -19,21 +19,26 @@ from lorax_mock.expression import (
 )
 from lorax_mock.hashing import Draws
 
-__all__ = ["NOTHING", "Sampler", "alternatives"]
+__all__ = ["MOST_STATES", "NOTHING", "Sampler", "alternatives", "too_large"]
 
 _PREFERRED: Final = "etaoinsrhldcumfpgwybvkxjqz0123456789ETAOINSRHLDCUMFPGWYBVKXJQZ _-./:@+,"
 _EXTRA_REPEATS: Final = 3
 _LONGEST_TRIED: Final = 24
 """Characters of a readable candidate."""
 
-_MOST_STATES: Final = 50_000
-"""States of an automaton, counted roughly: more would keep the shard busy for hours."""
+MOST_STATES: Final = 50_000
+"""States of an automaton that a text must pass, counted roughly: more would keep the shard busy for hours."""
 
 _ATTEMPTS: Final = 300
 """Draws for a text that obeys its look-aheads."""
 
 NOTHING: Final = "The vocabulary does not allow us to build a sequence that matches the input regex"
 """What the compiler says of an expression that no text matches."""
+
+
+def too_large(states: int) -> str:
+    """The words for an automaton that nobody should wait for."""
+    return f"lorax-mock builds no automaton of {states} states; a real LoRAX would try"
 
 
 class Sampler:
@@ -49,11 +54,8 @@ class Sampler:
         """Raises a late PatternError for what the parser takes and no automaton can be."""
         _check(self._node)
         size = _size(self._node)
-        if size > _MOST_STATES:
-            raise PatternError(
-                f"lorax-mock builds no automaton of {size} states; a real LoRAX would try",
-                late=True,
-            )
+        if size > MOST_STATES:
+            raise PatternError(too_large(size), late=True)
 
     def possible(self) -> bool:
         """Whether any text matches, look-aheads apart."""
@@ -106,7 +108,7 @@ def _check(node: Expression) -> None:
 
 def _size(node: Expression) -> int:
     size = 1 + sum(map(_size, inner(node)))
-    return size * max(node.low, node.high or 1, 1) if isinstance(node, Repeat) else size
+    return size * max(node.low, 1) if isinstance(node, Repeat) else size
 
 
 def _possible(node: Expression) -> bool:

@@ -46,7 +46,7 @@ from lorax_mock.grammar import (
     record_of_open,
     separated,
 )
-from lorax_mock.patterns import NOTHING, alternatives
+from lorax_mock.patterns import MOST_STATES, NOTHING, alternatives, too_large
 
 __all__ = ["SchemaError", "compile_schema"]
 
@@ -286,6 +286,8 @@ class _Compiler:
         return low, high
 
     def _check_range(self, low: int, high: int | None) -> None:
+        if low > MOST_STATES:
+            self.impossible.append(too_large(low))
         if high is not None and high < low:
             self.impossible.append(f"Can't multiply an FSM by {high - low}")
 
@@ -303,6 +305,7 @@ class _Compiler:
         if min(low or 0, high or 0) < 0:
             self.unreadable.append("")  # a minus sign inside braces
             return None
+        self._check_range(low or 0, high)
         return (low or 0) + start, None if high is None else high + start
 
     def _integer(self, instance: dict[str, Any]) -> Node:

@@ -87,6 +87,23 @@ def test_the_walks_faults_come_first_and_the_automatons_last(schema: object, tex
     assert str(caught.value).startswith(text)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "items": {"type": "null"}, "minItems": 10**9},
+        {"type": "object", "minProperties": 10**9},
+        {"type": "integer", "minDigits": 10**9},
+        {"type": "number", "minDigitsFraction": 10**9},
+        {"type": "string", "pattern": "a{1000000000}"},
+    ],
+)
+def test_a_text_without_end_is_refused_in_time(schema: object) -> None:
+    """A real shard would be busy for hours with its automaton."""
+    with pytest.raises(SchemaError, match="lorax-mock builds no automaton"):
+        compile_schema(schema)
+
+
 def test_a_schema_that_unfolds_without_end_is_refused_in_time() -> None:
     """References that double at every level stop at a number of nodes."""
     definitions = {
