@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -61,17 +63,24 @@ def test_nothing_is_found_on_a_correct_server(seed: int) -> None:
 @pytest.mark.parametrize("variation", VARIATIONS, ids=[one.name for one in VARIATIONS])
 def test_a_right_server_that_looks_unusual_breaks_no_law(variation: Variation) -> None:
     """Each keeps what is published, and is really different from the reference."""
-    server, plain = InProcess(unusual([variation])), InProcess(openai)
-    verdict = check_server(server, Options(model="acme/poet", examples=5))
+    server = InProcess(unusual([variation]))
+    verdict = check_server(server, Options(model="acme/poet", examples=0))
     assert broken(verdict) == set()
     assert verdict.skipped == ()
-    check_server(plain, Options(model="acme/poet", examples=5))
-    assert [said(one) for one in server.asked] != [said(one) for one in plain.asked]
+    assert [said(one) for one in server.asked] != usual()
+
+
+@cache
+def usual() -> list[tuple[int, object, bytes]]:
+    """What the reference says to the same."""
+    server = InProcess(openai)
+    check_server(server, Options(model="acme/poet", examples=0))
+    return [said(one) for one in server.asked]
 
 
 def said(exchange: Exchange) -> tuple[int, object, bytes]:
-    """What can differ of a reply; times and numbers of requests are the same."""
-    return exchange.status, exchange.headers, exchange.body
+    """What can differ of a reply: all but the time."""
+    return exchange.status, exchange.headers, re.sub(rb"1[0-9]{9}", b"now", exchange.body)
 
 
 @pytest.mark.slow
