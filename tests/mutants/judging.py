@@ -62,6 +62,12 @@ _NOT_RUN: Final = 70
 """The child's exit code when the trouble is ours."""
 
 
+_NO_VERDICT: Final = frozenset(
+    {_NOT_RUN, pytest.ExitCode.NO_TESTS_COLLECTED, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+)
+"""Ends that say nothing about the mutant, but that somebody wants us to stop among them."""
+
+
 class NotJudged(Exception):
     """The tests fail without a mutant, or did not run: there is nothing to judge by."""
 
@@ -147,7 +153,7 @@ class Judge:
         for mutant, ended in self._run(mutants, workers):
             if mutant is None:
                 continue
-            if ended.code in {_NOT_RUN, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            if ended.code in _NO_VERDICT:
                 raise NotJudged(f"{mutant}: {ended.report.get('trouble', 'no tests ran')}")
             by = ended.report.get("by", "")
             self._killers[by] += 1

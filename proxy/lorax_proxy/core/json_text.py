@@ -186,10 +186,11 @@ class ObjectScanner:
         self._want = _Want.OBJECT
         # The closing bracket of everything that is open, innermost last.
         self._open: list[str] = []
-        self._is_key = False
-        self._hex = 0
-        self._rest = ""
-        self._number = ""
+        # Of the token that is being read, each set where one begins that needs it.
+        self._is_key: bool
+        self._hex: int
+        self._rest: str
+        self._number: str
 
     def feed(self, text: str, at: int = 0) -> int:
         """Read `text` from `at` on; gives the place behind the last character that belongs."""

@@ -188,6 +188,45 @@ def test_what_is_no_object_is_malformed_at_once(text: str) -> None:
     assert scan([text]) == ("", False, True)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"\\u00"',
+        '"\\u00g0"',
+        '"\\u00X0"',
+        '"\\x"',
+        '"\n"',
+        "X",
+        "1X",
+        "-X",
+        "nul",
+        "nulL",
+        "tru1",
+        "01",
+    ],
+)
+def test_values_that_are_none(value: str) -> None:
+    """An object is malformed where one of its values is, and no character later."""
+    text = f'{{"a":{value}}}'
+    taken, done, malformed = scan([text])
+    assert (done, malformed) == (False, True)
+    assert text.startswith(taken)
+    assert len(taken) < len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "done"),
+    [
+        (r'{"\u00e9": "\uD83D\ude00"}', True),
+        (r'{"a": "\\u00"}', True),
+        (r'{"a": "\"}', False),
+    ],
+)
+def test_escapes_inside_objects(text: str, *, done: bool) -> None:
+    """Four digits make one, and an escaped quote ends nothing."""
+    assert scan([text]) == (text, done, False)
+
+
 def test_a_cut_object_is_neither_done_nor_malformed() -> None:
     """What a token limit leaves behind is only unfinished."""
     assert scan(['{"a": [1, "x']) == ('{"a": [1, "x', False, False)
