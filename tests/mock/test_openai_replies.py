@@ -62,3 +62,12 @@ def test_completions() -> None:
     last = encode_completion_chunk(_EOS, _done(FinishReason.EOS))
     assert head + b'"","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":12' in last
     assert head + b'"In:Hi"' in encode_completion(_done(FinishReason.EOS), "In:")
+
+
+def test_a_whole_completion() -> None:
+    """Key by key, with the counts of its only sequence and no logprobs."""
+    assert encode_completion(_done(FinishReason.LENGTH), "Say: ") == (
+        b'{"id":"null","object":"text_completion","created":0,"model":"null","choices":[{"index":0,'
+        b'"text":"Say: Hi","logprobs":null,"finish_reason":"length"}],'
+        b'"usage":{"prompt_tokens":12,"total_tokens":14,"completion_tokens":2}}'
+    )

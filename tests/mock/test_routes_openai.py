@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from lorax_mock.app import create_app
+from lorax_mock.settings import Limits, Settings
 from tests.mock.conftest import Running
 
 
@@ -241,3 +244,17 @@ def test_json_ends_by_itself_and_goes_on_when_eos_is_ignored(mock: Running) -> N
     assert on["usage"]["completion_tokens"] == 30
     assert on["choices"][0]["message"]["content"].startswith(number)
     assert len(on["choices"][0]["message"]["content"]) > len(number)
+
+
+async def test_each_choice_takes_a_permit() -> None:
+    """Where only one is left, two are refused at once, and one is answered."""
+    app = create_app(Settings(limits=Limits(max_concurrent_requests=2)))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
+        body = {"model": "", "prompt": "reef", "max_tokens": 1, "n": 1}
+        for best_of, status in ((1, 200), (2, 429)):
+            with app.permits(1):
+                reply = await client.post("/v1/completions", json={**body, "best_of": best_of})
+            assert reply.status_code == status
+        both = await client.post("/v1/completions", json={**body, "best_of": 2})
+        assert both.status_code == 200
