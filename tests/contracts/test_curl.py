@@ -57,6 +57,7 @@ BODIES = {
     "20,000 nested lists": b"[" * 20_000,
     "quotes and formats": b"'\\'' %s %% \\n \\101 \"",
     "lines": b"a\r\n\x00b",
+    "a low byte before a digit": b"\x011\x02",
     "like a file": b"@/etc/passwd",
     "empty": b"",
 }

@@ -78,6 +78,17 @@ def test_the_same_seed_asks_the_same() -> None:
     assert asked[0] == asked[1] != asked[2]
 
 
+@pytest.mark.slow
+def test_what_breaks_another_law_is_not_looked_into() -> None:
+    """For one law alone no request is spent on making the proof of another smaller."""
+    server = InProcess(rare)
+    server.base += "/v1"
+    session = Session(server, wire="openai", model="acme/poet", only="OAI-CHAT-002")
+    explore(session, server.ask, number=3, examples=100)
+    assert session.findings == []
+    assert server.requests <= 100
+
+
 def test_what_the_client_raises_ends_it() -> None:
     """The run's bounds hold inside Hypothesis too."""
     session = Session(InProcess(openai), wire="openai", model="acme/poet")
