@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final
@@ -73,7 +73,7 @@ def main(
     log: Annotated[Path | None, typer.Option(help="Add each verdict as a line of JSON")] = None,
     *,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Judge only what the log does not call caught")
+        bool, typer.Option("--resume", help="Judge only what the log leaves open")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the mutants, judge none")] = False,
 ) -> None:
@@ -84,7 +84,7 @@ def main(
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     scores: list[_Score] = []
     open_ends: list[str] = []
-    caught = _caught(log) if log and resume and log.exists() else {}
+    before = _settled(log, reasons) if log and resume and log.exists() else {}
     lines = log.open("a", encoding="utf-8") if log else None
     for target in targets:
         source = target.source()
@@ -96,10 +96,12 @@ def main(
         score = _Score(target.module)
         scores.append(score)
         survivors: set[Name] = set()
-        for name in mutants:
-            if name in caught:
-                score.add(caught[name])
-        left = [name for name in mutants if name not in caught]
+        known = {name: before[name] for name in mutants if name in before}
+        for name, result in known.items():
+            score.add(result)
+            if result.verdict is Verdict.SURVIVED:
+                survivors.add(name)
+        left = [name for name in mutants if name not in known]
         for name, result in _judged(target, source, left, workers):
             score.add(result)
             if result.verdict is Verdict.SURVIVED:
@@ -138,6 +140,8 @@ def _chosen(names: Sequence[str]) -> list[Target]:
 def _judged(
     target: Target, source: Source, mutants: Sequence[Name], workers: int
 ) -> Iterator[tuple[Name, Result]]:
+    if not mutants:
+        return
     started = time.monotonic()
     # no thread of its own: what forks has one
     progress = Progress(
@@ -182,15 +186,15 @@ def _line(source: Source, name: Name, result: Result) -> str:
     )
 
 
-def _caught(log: Path) -> dict[Name, Result]:
-    """The mutants that a test has caught, as an earlier run wrote them down."""
+def _settled(log: Path, reasons: Mapping[Name, str]) -> dict[Name, Result]:
+    """The mutants that an earlier run saw caught, and the survivors of it that are argued."""
     found: dict[Name, Result] = {}
     for line in log.read_text("utf-8").split("\n"):
         if line:
             entry = json.loads(line)
             verdict = Verdict(entry["verdict"])
             name = Name(*(entry[key] for key in ("module", "where", "was", "now", "nth")))
-            if verdict is not Verdict.SURVIVED:
+            if verdict is not Verdict.SURVIVED or name in reasons:
                 found[name] = Result(verdict, entry["by"], entry["seconds"])
     return found
 
