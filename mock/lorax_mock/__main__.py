@@ -130,6 +130,10 @@ def serve(
     adapter_load_ms: Annotated[
         float, typer.Option(envvar="LORAX_MOCK_ADAPTER_LOAD_MS", help="An adapter, onto the GPU.")
     ] = _DEFAULT.costs.adapter_load,
+    schema_compile_ms: Annotated[
+        float,
+        typer.Option(envvar="LORAX_MOCK_SCHEMA_COMPILE_MS", help="A JSON schema's first use."),
+    ] = _DEFAULT.costs.schema_compile,
     announce: Annotated[
         Literal["human", "json"],
         typer.Option(envvar="LORAX_MOCK_ANNOUNCE", help="How to say that the port is open."),
@@ -173,6 +177,7 @@ def serve(
             step=step_ms,
             adapter_download=adapter_download_ms,
             adapter_load=adapter_load_ms,
+            schema_compile=schema_compile_ms,
             paced=pace == "real",
         ),
         unknown_adapters=unknown_adapters,

@@ -7,6 +7,7 @@
 * What is said is decided at once; when it is said is the shard's business (`batching`), or a script's.
 """
 
+import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lorax_mock.batching import Batcher, Ticket, Work, read_meeting
 from lorax_mock.engine import generate, pick_best, request_key, server_seed
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
 from lorax_mock.faults import Act, Close, Fault, Send, Stall, mangle
+from lorax_mock.hashing import digest
 from lorax_mock.headers import echoed, measured
 from lorax_mock.health import Health
 from lorax_mock.journal import Journal
@@ -198,12 +200,14 @@ class Answering:
             session=asked.entry.session,
             key=key,
         )
+        schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
         works = [
             Work(
                 identity,
                 len(valid.prompt),
                 max(valid.max_new_tokens, len(one.tokens)),
                 len(one.tokens),
+                schema,
             )
             for one in sequences
         ]

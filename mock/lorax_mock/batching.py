@@ -56,6 +56,7 @@ class Work:
     prompt: int
     budget: int
     tokens: int
+    schema: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +303,9 @@ class Batcher:
             number = self._jobs
         work = ticket.work
         self._tickets[number] = ticket
-        self.shard.enter(Job(number, at, work.adapter, work.prompt, work.budget, work.tokens))
+        self.shard.enter(
+            Job(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema)
+        )
         ticket.admitted(lambda: self.shard.leave(number))
 
     def _wake(self) -> None:

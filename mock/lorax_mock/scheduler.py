@@ -42,6 +42,9 @@ _BLOCK: Final = 16
 _RESERVED_BLOCKS: Final = 1
 """Block 0 belongs to health checks (router/src/block_allocator.rs:156)."""
 
+_SCHEMAS: Final = 32
+"""Compiled schemas that the shard remembers (server/lorax_server/utils/logits_process.py:567)."""
+
 _SPANS: Final = 10_000
 """Operations remembered; a long-running server must not fill the memory."""
 
@@ -61,6 +64,9 @@ class Job:
 
     tokens: int
     """What is generated, at most the budget and at least one."""
+
+    schema: bytes = b""
+    """Which JSON schema it obeys; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +181,9 @@ class Shard:
         self._running: list[_Running] = []
         self._batch: tuple[int, ...] = ()
         self._round: _Round | None = None
+        self._schemas: deque[bytes] = deque(maxlen=_SCHEMAS)
+        """Compiled ones, the last used at the end."""
+
         self._look = False
         self._since_admission = 1
         self._waiting = 0
@@ -399,6 +408,7 @@ class Shard:
     def _prefill(self, jobs: list[Job]) -> Step:
         started = self.now
         cost = self._costs.first + self._costs.prefill_token * sum(job.prompt for job in jobs)
+        cost += self._costs.schema_compile * sum(self._compiles(job.schema) for job in jobs)
         numbers = tuple(job.id for job in jobs)
         self._spend("prefill", cost, jobs=numbers, steps=1)
         self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
@@ -406,6 +416,16 @@ class Shard:
         self._look = True
         concat = None if self._round is None else self._round.concat
         return Step("prefill", cost, numbers, 1, *self._part(), concat)
+
+    def _compiles(self, schema: bytes) -> bool:
+        """Whether a schema has to be compiled; the shard does that while all others wait."""
+        if not schema:
+            return False
+        known = schema in self._schemas
+        if known:
+            self._schemas.remove(schema)
+        self._schemas.append(schema)
+        return not known
 
     def _decode(self, most: int) -> Step:
         """One step; as many as nobody joins or leaves in, up to `most`, while nobody waits."""

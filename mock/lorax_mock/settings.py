@@ -74,6 +74,9 @@ class Costs:
     adapter_load: float = 300.0
     """Each time it is brought onto the GPU."""
 
+    schema_compile: float = 1000.0
+    """The first use of a JSON schema, and of one that 32 others have pushed out of the cache."""
+
     paced: bool = False
 
 
@@ -201,7 +204,10 @@ def check(settings: Settings) -> Settings:
         if one in known and known[one].error is not None:
             raise SettingsError(f"LoRAX would not start with {one}: {known[one].error}")
     costs = settings.costs
-    for cost in (costs.prefill_token, costs.step, costs.adapter_download, costs.adapter_load):
+    for cost in (
+        *(costs.prefill_token, costs.step, costs.schema_compile),
+        *(costs.adapter_download, costs.adapter_load),
+    ):
         if not 0 <= cost < 1e9:
             raise SettingsError(f"a cost of {cost} ms is not a time: give 0 or more")
     return settings

@@ -258,3 +258,17 @@ async def test_each_choice_takes_a_permit() -> None:
             assert reply.status_code == status
         both = await client.post("/v1/completions", json={**body, "best_of": 2})
         assert both.status_code == 200
+
+
+def test_the_first_use_of_a_schema_takes_its_time(start_mock: Callable[..., Running]) -> None:
+    """A second of it, told in the headers; the second use is served from the cache."""
+    running = start_mock("--schema-compile-ms", "1234")
+    form = {"type": "json_object", "schema": {"const": 7}}
+    waits = [
+        running.http.post(
+            "/v1/chat/completions", json=_chat(model="", response_format=form)
+        ).headers["x-time-to-first-token"]
+        for _ in range(2)
+    ]
+    assert 1234 <= int(waits[0]) < 1300
+    assert int(waits[1]) < 66

@@ -1,5 +1,7 @@
 """Workloads for the simulation."""
 
+from dataclasses import replace
+
 import pytest
 
 from lorax_mock.scheduler import Done, Job, Shard
@@ -184,3 +186,26 @@ def test_a_preloaded_adapter_costs_no_time() -> None:
     shard, done = simulate(jobs, settings)
     assert _loading(shard) == []
     assert done[0].finished == 5
+
+
+def test_a_schema_is_compiled_once_while_all_wait() -> None:
+    """Two new ones in a prefill, one after the other; the cache forgets the one that rested longest."""
+    settings = Settings(costs=replace(_COSTS, schema_compile=500))
+
+    def job(number: int, at: float, schema: bytes) -> Job:
+        return Job(number, at, "", 1, 1, 1, schema)
+
+    _, done = simulate([job(1, 0, b"a"), job(2, 0, b"b"), job(3, 5000, b"a")], settings)
+    assert [one.first - one.started for one in done] == [1002, 1002, 1]
+    crowd = [job(number, 5000.0 * number, bytes([number])) for number in range(1, 33)]
+    again = [job(33, 200_000, b"\x01"), job(34, 205_000, b"new"), job(35, 210_000, b"\x01")]
+    _, done = simulate([*crowd, *again, job(36, 215_000, b"\x02")], settings)
+    assert [one.first - one.started for one in done[32:]] == [1, 501, 1, 501]
+
+
+def test_a_schema_stalls_those_that_run() -> None:
+    """Their next token waits for the compilation in somebody's prefill."""
+    settings = Settings(costs=replace(_COSTS, schema_compile=500))
+    jobs = [Job(1, 0, "", 1, 9, 9), Job(2, 5, "", 1, 1, 1, b"a")]
+    _, done = simulate(jobs, settings)
+    assert done[0].finished == 1 + 8 * 10 + 501
