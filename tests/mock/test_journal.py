@@ -95,6 +95,7 @@ def test_going_on_without_asking_again_is_a_doubt() -> None:
         ("cut@1000000", None),
         ("error@1000", None),
         ("drip:9", None),
+        ("crlf", None),
         ("garbage@1", None),
     ],
 )

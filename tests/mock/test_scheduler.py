@@ -269,6 +269,18 @@ def test_a_new_adapter_sends_an_idle_one_away_at_each_look() -> None:
     assert shard.active == ["c", "d"]
 
 
+def test_who_comes_after_a_rounds_look_waits_for_the_next() -> None:
+    """The loader's errand keeps the round open for nobody."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 40, 40))
+    shard.step()
+    shard.enter(Job(2, 0, "a", 1, 1, 1))
+    steps = [shard.step()]
+    shard.enter(Job(3, 0, "", 1, 1, 1))
+    steps += [shard.step(), shard.step()]
+    assert [step.kind for step in steps if step] == ["download", "decode", "prefill"]
+
+
 def test_a_running_batch_looks_before_the_loader_works() -> None:
     """It decodes between the two looks, and sends an idle adapter away at each."""
     jobs = [
