@@ -272,3 +272,15 @@ def test_the_first_use_of_a_schema_takes_its_time(start_mock: Callable[..., Runn
     ]
     assert 1234 <= int(waits[0]) < 1300
     assert int(waits[1]) < 66
+
+
+async def test_an_answer_that_is_no_call_was_a_success_to_the_counters() -> None:
+    """It was generated and counted; what it was good for is found out later."""
+    transport = httpx.ASGITransport(create_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
+        cut = _chat(tools=_TOOLS, tool_choice="weather", max_tokens=2)
+        reply = await client.post("/v1/chat/completions", json=cut)
+        assert reply.json()["error_type"] == "tool_error"
+        told = (await client.get("/metrics")).text
+        assert "lorax_request_success 1\n" in told
+        assert "lorax_request_failure" not in told
