@@ -96,6 +96,15 @@ _ADAPTER_MISSING = (
         _FROM_SHARD
         + r"40[134] Client Error[^\n]*\n\s*\nRepository Not Found for url: [^\n]*(?:\n[^\n]*){0,8}"
     ),
+    # huggingface_hub's texts (utils/_validators.py, 0.26.5) for ids that no repository can have
+    re.compile(
+        _FROM_SHARD + r"Repo id must be in the form 'repo_name' or 'namespace/repo_name': [^\n]*"
+    ),
+    re.compile(_FROM_SHARD + r"Repo id must use alphanumeric chars [^\n]*: '[^\n]*'\."),
+    re.compile(_FROM_SHARD + r"Cannot have -- or \.\. in repo_id: '[^\n]*'\."),
+    re.compile(_FROM_SHARD + r"Repo_id cannot end by '\.git': '[^\n]*'\."),
+    # server/lorax_server/utils/sources/s3.py: the same for buckets
+    re.compile(_FROM_SHARD + r"Invalid model_id [^\n]*\. model_id should be of the form [^\n]*"),
 )
 _ADAPTER_UNUSABLE = tuple(
     re.compile(_FROM_SHARD + pattern)

@@ -390,6 +390,35 @@ def test_an_adapter_that_cannot_be_used(cause: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "cause",
+    [
+        (
+            "Repo id must be in the form 'repo_name' or 'namespace/repo_name': 'a/b/c'. "
+            "Use `repo_type` argument if needed."
+        ),
+        (
+            "Repo id must use alphanumeric chars or '-', '_', '.', '--' and '..' are forbidden, "
+            "'-' and '.' cannot start or end the name, max length is 96: 'a/-b'."
+        ),
+        "Cannot have -- or .. in repo_id: 'a--b'.",
+        "Repo_id cannot end by '.git': 'a/b.git'.",
+        (
+            "Invalid model_id a. model_id should be of the form `bucket_name/model_id` "
+            "if PREDIBASE_MODEL_BUCKET environment variable is not set"
+        ),
+        "Invalid model_id s3://a. model_id should be of the form `s3://bucket_name/model_id`",
+    ],
+)
+def test_a_name_that_no_adapter_can_have(cause: str) -> None:
+    """No such model, like one that is merely missing; around other text it is any other failure."""
+    error = told(Refused(424, "generation", SHARD + cause))
+    assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
+    assert cause in error.message
+    for other in (f"{SHARD}x {cause}", f"{SHARD}{cause}\nmore", cause):
+        assert told(Refused(424, "generation", other)).code == "upstream_error"
+
+
 def test_lengths_are_told_as_numbers() -> None:
     """What the client needs to shorten its prompt by."""
     assert (
