@@ -1,44 +1,26 @@
-"""Generating and sending: whole answers, streams, and what faults make of both.
+"""Sending: whole answers, streams, and what faults make of both.
 
 * A stream's status line and headers leave before anything is checked (router/src/server.rs:930), so
   refusals become events.
-* A concurrency permit is taken without waiting and held until the answer or stream has ended.
 * A client that leaves is noticed between events, and its sequence leaves the shard with its next token.
-* What is said is decided at once; when it is said is the shard's business (`batching`), or a script's.
 """
 
-import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final, assert_never
 
-from lorax_mock.adapters import Catalogue
-from lorax_mock.asked import Asked, ask
+from lorax_mock.asked import Asked
 from lorax_mock.axum import JSON, ClientLeft, Exchange, Header
-from lorax_mock.batching import Batcher, Ticket, Work, read_meeting
-from lorax_mock.engine import generate, pick_best, request_key, server_seed
-from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
+from lorax_mock.engine import pick_best
+from lorax_mock.errors import FatalRequest, Refusal
 from lorax_mock.faults import Act, Close, Fault, Send, Stall, mangle
-from lorax_mock.hashing import digest
+from lorax_mock.generating import Generating, Ran
 from lorax_mock.headers import echoed, measured
-from lorax_mock.health import Health
-from lorax_mock.journal import Journal
-from lorax_mock.metrics import Metrics
-from lorax_mock.pace import Silence, Watch, aside, breathe, clock, pause
-from lorax_mock.replies import encode_error, sse
-from lorax_mock.rulebook import Rulebook
-from lorax_mock.script_file import ScriptFile
-from lorax_mock.settings import Costs, Settings
-from lorax_mock.timing import Timing, timing_of
-from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import Valid, adapter_ids, check_before_permit, validate
-from lorax_mock.wire import Generated, GenerateParameters, GenerateRequest, Token
+from lorax_mock.pace import Silence, Watch, breathe
+from lorax_mock.replies import sse
+from lorax_mock.validation import check_before_permit
+from lorax_mock.wire import Generated, GenerateRequest, Token
 
 __all__ = ["Answering", "Encode", "EncodeEvent"]
-
-_OCCURRENCES: Final = 100_000
-"""Sampled requests whose repetitions are counted; then counting starts anew."""
 
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
@@ -56,221 +38,8 @@ EncodeEvent = Callable[[Token, Generated | None], bytes]
 """A token, with the whole at the last one, into a framed event."""
 
 
-@dataclass(slots=True)
-class _Ran:
-    """What a request gets, and when: by the shard (`tickets`), or as a script says (`times`)."""
-
-    sequences: list[Generated]
-    tickets: list[Ticket]
-    times: list[Timing]
-
-    @property
-    def timing(self) -> Timing:
-        """Of the first sequence, which is done."""
-        if self.times:
-            return self.times[0]
-        done = self.tickets[0].done
-        assert done is not None  # noqa: S101 - its last token was sent
-        return timing_of(done)
-
-    @property
-    def entered(self) -> bool:
-        """Whether the shard knows them, and they wait for nobody else."""
-        return all(ticket.entered for ticket in self.tickets)
-
-    def drop(self) -> None:
-        """The client has left."""
-        for ticket in self.tickets:
-            ticket.drop()
-
-
-class Answering:
-    """What a mock has and knows, and how it answers."""
-
-    def __init__(self, settings: Settings, tokenizer: Tokenizer) -> None:
-        self.settings = settings
-        self.tokenizer = tokenizer
-        self.catalogue = Catalogue(settings)
-        self.journal = Journal()
-        self.health = Health()
-        self.metrics = Metrics(settings.limits, self.health)
-        self.rulebook = Rulebook()
-        self.script_file: ScriptFile | None = None
-        self._permits = settings.limits.max_concurrent_requests
-        self._occurrences: dict[tuple[str, bytes], int] = {}
-        """How often a session asked the same without a seed."""
-
-        self.batcher = Batcher(settings, self.metrics)
-
-    def spoken(self, refusal: Refusal) -> tuple[int, bytes]:
-        """Status and JSON of a refusal, counted."""
-        match refusal:
-            case LoraxRefusal(status=status, message=message, error_type=error_type):
-                if refusal.counted_as:
-                    self.metrics.failed(refusal.counted_as)
-                return status, encode_error(message, error_type)
-            case FatalRequest(reason=reason, source=source):
-                text = f"lorax-mock refuses what would end a real LoRAX ({source}): {reason}"
-                return 500, encode_error(text, "mock_refusal")
-            case _:
-                raise refusal
-
-    def ask(self, exchange: Exchange, request: GenerateRequest, *, stream: bool) -> Asked:
-        """A request enters the journal and meets the script; raises LoraxRefusal."""
-        self.metrics.asked()
-        if self.script_file is not None:
-            self.script_file.refresh(self.rulebook, self.journal)
-        return ask(
-            exchange,
-            request,
-            stream=stream,
-            journal=self.journal,
-            rulebook=self.rulebook,
-            now=clock(),
-        )
-
-    def renew(self, session: str) -> None:
-        """As new: a session's rules, calls and entries; or everything, with a shard that has done nothing."""
-        self.rulebook.reset(session)
-        self.journal.clear(session)
-        if session:
-            for place in [place for place in self._occurrences if place[0] == session]:
-                del self._occurrences[place]
-            return
-        self._occurrences.clear()
-        self.health.inference, self.health.shard = False, "well"
-        if self.batcher.renew():
-            self.catalogue = Catalogue(self.settings)
-
-    @contextmanager
-    def permits(self, count: int) -> Generator[None]:
-        """Permits for the time of an answer; raises LoraxRefusal (429) at once."""
-        if self._permits < count:
-            raise overloaded()
-        self._permits -= count
-        try:
-            yield
-        finally:
-            self._permits += count
-
-    async def _run(self, asked: Asked, count: int = 1) -> "_Ran":
-        """Sequences, and their way through the shard begun."""
-        request = asked.request
-        parameters = request.parameters
-        valid = await aside(
-            len(request.inputs), lambda: validate(request, self.settings.limits, self.tokenizer)
-        )
-        self._validated(valid)
-        token = asked.exchange.download_token(parameters.api_token)
-        try:
-            identity, persona = self.catalogue.open(parameters, token)
-        except LoraxRefusal as refusal:
-            loading = refusal.counted_as == "load_adapter"
-            await self.batcher.fail(",".join(adapter_ids(parameters)), loading=loading)
-            raise
-        key = request_key(valid, identity, self.settings.seed)
-        if not valid.samples:
-            seeds = [0] * count
-        elif parameters.seed is not None:
-            seeds = [parameters.seed]
-        else:
-            if len(self._occurrences) >= _OCCURRENCES:
-                self._occurrences.clear()
-            first = self._occurrences.get((asked.entry.session, key), 0)
-            self._occurrences[asked.entry.session, key] = first + count
-            seeds = [server_seed(key, valid, first + place) for place in range(count)]
-        reply = asked.action.reply
-        with self._prefill():
-            if self.settings.kind != "generate":
-                raise generation("Server error: This model does not support text generation")
-            sequences = [
-                generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply)
-                for seed in seeds
-            ]
-        if asked.has_pace:
-            costs = asked.costs(self.settings.costs)
-            times = [
-                Timing(0.0, 0.0, costs.first, costs.first + costs.step * (len(one.tokens) - 1))
-                for one in sequences
-            ]
-            return _Ran(sequences, [], times)
-        meeting = read_meeting(
-            asked.exchange.header(b"x-lorax-mock-together"),
-            asked.exchange.header(b"x-lorax-mock-at"),
-            session=asked.entry.session,
-            key=key,
-        )
-        schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
-        works = [
-            Work(
-                identity,
-                len(valid.prompt),
-                max(valid.max_new_tokens, len(one.tokens)),
-                len(one.tokens),
-                schema,
-            )
-            for one in sequences
-        ]
-        return _Ran(sequences, self.batcher.submit(works, meeting), [])
-
-    def _validated(self, valid: Valid) -> None:
-        counted = self.settings.limits.fast_tokenizer
-        self.metrics.validated(valid.input_length if counted else None, valid.max_new_tokens)
-
-    @contextmanager
-    def _prefill(self) -> Generator[None]:
-        """What a refusal in here fails; it is refused itself while the shard is not well."""
-        try:
-            unwell = self.health.refusal()
-            if unwell is not None:
-                raise unwell
-            yield
-        except LoraxRefusal:
-            self.metrics.batch_failed("prefill")
-            raise
-
-    async def start_up(self) -> None:
-        """The startup probe's own request, past the journal; raises LoraxRefusal (router/src/server.rs:488)."""
-        with self.permits(1):
-            if self.settings.kind != "generate":
-                self._embed_at_start()
-                return
-            request = GenerateRequest("Who?", GenerateParameters(max_new_tokens=1))
-            valid = validate(request, self.settings.limits, self.tokenizer)
-            self._validated(valid)
-            identity, persona = self.catalogue.open(request.parameters, None)
-            key = request_key(valid, identity, self.settings.seed)
-            with self._prefill():
-                sequence = generate(valid, persona, self.tokenizer, key, seed=0, reply=None)
-            await self.batcher.submit([Work(identity, len(valid.prompt), 1, 1)])[0].whole()
-        if not sequence.text:
-            raise LoraxRefusal(500, "failed healthcheck", "Empty generation", "")
-
-    def _embed_at_start(self) -> None:
-        methods = ("classify", "embed") if self.settings.kind == "classify" else ("embed",)
-        for method in methods:
-            unwell = self.health.refusal()
-            if unwell is not None:
-                self.metrics.batch_failed(method)
-                raise unwell
-            self.metrics.batch(method)
-
-    async def _all(self, ran: "_Ran", exchange: Exchange, costs: Costs) -> list[Timing]:
-        """When all sequences are done, how long they took; raises ClientLeft."""
-        if not ran.tickets:
-            await pause(max(one.total for one in ran.times) / 1000, exchange)
-            return ran.times
-        # Without a pace an answer is there before its client can think of leaving.
-        watch = Watch(exchange) if costs.paced or not ran.entered else None
-        if watch is not None:
-            watch.when_gone(ran.drop)
-        ended = [await ticket.whole() for ticket in ran.tickets]
-        if watch is not None:
-            watch.close()
-        times = [timing_of(one) for one in ended if one is not None]
-        if len(times) < len(ended):
-            raise ClientLeft
-        return times
+class Answering(Generating):
+    """How a mock answers."""
 
     async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:
         """Faults that come instead of an answer; raises Refusal, or says that all is said."""
@@ -288,15 +57,9 @@ class Answering:
             return True
         refusal = fault.refusal
         if refusal is not None and not (stream and fault.place is not None):
-            self._fail_by(fault)
+            self.fail_by(fault)
             raise refusal
         return False
-
-    def _fail_by(self, fault: Fault) -> None:
-        """An error that was asked for is a forward pass that failed."""
-        refusal = fault.refusal
-        if refusal is not None and refusal.counted_as == "generation":
-            self.metrics.batch_failed("decode" if fault.place else "prefill")
 
     async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
         """Generate, then reply whole; raises Refusal before anything was sent."""
@@ -308,8 +71,8 @@ class Answering:
             with self.permits(count):
                 if await self._fails_first(asked, stream=False):
                     return
-                ran = await self._run(asked, count)
-                times = await self._all(ran, exchange, self.settings.costs)
+                ran = await self.run(asked, count)
+                times = await self.finished(ran, exchange)
                 best, others = pick_best(ran.sequences)
                 timing = times[next(n for n, one in enumerate(ran.sequences) if one is best)]
             headers = [*echoed(request, self.settings), *measured(best, timing)]
@@ -350,7 +113,7 @@ class Answering:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
             with self.permits(1):
                 await self._fails_first(asked, stream=True)
-                ran = await self._run(asked)
+                ran = await self.run(asked)
                 whole = await self._send_events(asked, ran, encode, done)
         except Refusal as refusal:
             asked.entry.refused(refusal)
@@ -359,9 +122,7 @@ class Answering:
         if whole:
             await exchange.end()
 
-    async def _send_events(
-        self, asked: Asked, ran: "_Ran", encode: EncodeEvent, done: bytes
-    ) -> bool:
+    async def _send_events(self, asked: Asked, ran: Ran, encode: EncodeEvent, done: bytes) -> bool:
         """Send what there is to send; False when the connection is not to be used any more."""
         exchange, entry, sequence = asked.exchange, asked.entry, ran.sequences[0]
         watch = Watch(exchange)
@@ -387,7 +148,7 @@ class Answering:
         return True
 
     async def _send_as_they_come(
-        self, exchange: Exchange, watch: Watch, ran: "_Ran", encode: EncodeEvent
+        self, exchange: Exchange, watch: Watch, ran: Ran, encode: EncodeEvent
     ) -> int:
         """Events of the tokens that the shard gives; how many were sent before the client left."""
         sequence, ticket = ran.sequences[0], ran.tickets[0]
@@ -426,7 +187,7 @@ class Answering:
         return last + 1
 
     async def _perform(
-        self, asked: Asked, acts: list[Act], watch: Watch, ran: "_Ran | None" = None
+        self, asked: Asked, acts: list[Act], watch: Watch, ran: Ran | None = None
     ) -> bool:
         """Do what a fault makes of an answer; False when the connection is not to be used any more.
 
@@ -461,7 +222,7 @@ class Answering:
                 return False
         entry.outcome = "fault"
         if ran is not None and asked.fault is not None and asked.fault.refusal is not None:
-            self._fail_by(asked.fault)
+            self.fail_by(asked.fault)
             self.metrics.failed(asked.fault.refusal.counted_as)
         return True
 
