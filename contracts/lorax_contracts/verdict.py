@@ -51,8 +51,11 @@ def verdict_table(verdict: Verdict) -> None:
     if verdict.unfinished:
         lines.append(f"ended early: {verdict.unfinished}")
     broken = len(verdict.findings)
+    result = f"{broken or 'no'} broken law{'' if broken == 1 else 's'}"
+    if verdict.laws and all(map(verdict.why_not, verdict.laws)):
+        result = f"{', '.join(verdict.laws)} could not be judged"
     lines.append(
-        f"{broken or 'no'} broken law{'' if broken == 1 else 's'} at {verdict.url}"
+        f"{result} at {verdict.url}"
         f" ({verdict.kind}, model {verdict.model!r}, seed {verdict.seed}:"
         f" {verdict.requests} requests, {verdict.seconds:.1f} s)"
     )

@@ -82,6 +82,14 @@ def test_the_table_sums_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows == {"OAI-CHAT": [str(len(laws_of("OAI-CHAT"))), "2"], "OAI-EMB": ["4", "4"]}
 
 
+def test_one_law_that_could_not_be_judged_is_not_called_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last line is what people read."""
+    verdict_table(replace(verdict(), findings=(), laws=("OAI-EMB-001",)))
+    assert "OAI-EMB-001 could not be judged at http://h/v1" in capsys.readouterr().err
+
+
 def test_a_line_stays_a_line_and_obeys_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """Summaries are searched for by line; a model's name may hold what a terminal would obey."""
     verdict_table(replace(verdict(), model="m" * 200 + "\x1b[31m", unfinished="a\x9bb"))
