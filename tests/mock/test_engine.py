@@ -230,10 +230,11 @@ def test_each_end_of_the_generation_config_ends_an_answer(spelled: str) -> None:
 
 @pytest.mark.parametrize("reason", FinishReason)
 def test_a_scripted_answer_may_have_a_reason_of_its_own(reason: FinishReason) -> None:
-    """It ends where its text does, without EOS."""
-    answer = _scripted(Reply(text="a1", finish=reason))
-    assert [token.text for token in answer.tokens] == ["a", "1"]
-    assert answer.finish_reason is reason
+    """It ends where its text does, without EOS, also when there is none."""
+    for text, tokens in (("a1", ["a", "1"]), ("", [])):
+        answer = _scripted(Reply(text=text, finish=reason))
+        assert [token.text for token in answer.tokens] == tokens
+        assert answer.finish_reason is reason
 
 
 def test_a_scripted_answer_goes_on_when_eos_is_ignored() -> None:
