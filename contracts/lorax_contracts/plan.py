@@ -34,11 +34,17 @@ class Step:
 
 
 # What any reply shows; a law of these needs the whole plan.
-_ANY = laws_of("OAI-HTTP", "OAI-ERR-001", "OAI-ERR-002", "OAI-ERR-006", "OAI-ERR-008")
+_ANY = laws_of("OAI-HTTP", "OAI-ERR-001", "OAI-ERR-002", "OAI-ERR-006", "OAI-ERR-008") - {
+    "OAI-HTTP-002"
+}
 # What plain chat replies and chat streams show by themselves, whatever was asked for.
 _SAID = laws_of("OAI-USAGE-002", "OAI-USAGE-003", "OAI-TEXT", "OAI-FINISH-002", "OAI-FINISH-003")
 _REPLY = _ANY | _SAID | laws_of("OAI-CHAT", "OAI-USAGE-001", "OAI-LOGP-005") - {"OAI-CHAT-011"}
-_STREAM = _ANY | _SAID | laws_of("OAI-STREAM") - laws_of("OAI-STREAM-025", "OAI-STREAM-026")
+_STREAM = (
+    _ANY
+    | _SAID
+    | laws_of("OAI-HTTP-002", "OAI-STREAM") - laws_of("OAI-STREAM-025", "OAI-STREAM-026")
+)
 _STREAMED = laws_of("OAI-STREAM-025", "OAI-STREAM-026")
 _COMPLETION = _ANY | _SAID | laws_of("OAI-COMP", "OAI-USAGE-001", "OAI-STOP-001", "OAI-LOGP-003")
 
