@@ -14,7 +14,7 @@ Not here: what the HTTP server adds to an answer (`date`, `transfer-encoding`), 
 parser. Async clients need asyncio.
 """
 
-import asyncio  # noqa: TID251 - two loops meet here: the client's and the application's
+import asyncio  # two loops meet here: the client's and the application's
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NoReturn, Self, assert_never
 
-import httpx  # noqa: TID251 - its transports are what this module implements
+import httpx  # its transports are what this module implements
 
 from lorax_mock.app import MockApp, create_app
 from lorax_mock.axum import Header, Scope

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import httpx  # noqa: TID251 - a type alone: whoever makes the mock brings the client
+    import httpx  # a type alone: whoever makes the mock brings the client
 
 __all__ = ["MockServer"]
 
