@@ -38,7 +38,7 @@ class _Step:
 def chances_for(parameters: GenerateParameters, *, samples: bool, forced: bool) -> "Chances":
     """The distributions that a request's sampling parameters leave; shared, because they are values."""
     if not samples:
-        return _shared(samples=False, temperature=1.0, top_k=None, nucleus=None, forced=forced)
+        return _shared(samples=False, forced=forced)
     limits = [p for p in (parameters.top_p, parameters.typical_p) if p is not None and p < 1]
     return _shared(
         samples=True,
@@ -108,7 +108,7 @@ class Chances:
             value = math.log(step.confidence)
         else:
             value = math.log(1.0 - step.confidence) - rank * math.log(2)
-        value = f32(min(0.0, value - math.log(step.mass)))
+        value = f32(value - math.log(step.mass))
         self._spelled[key] = value
         return value
 

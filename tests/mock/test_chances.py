@@ -66,6 +66,7 @@ def test_a_grammar_leaves_one_choice() -> None:
 def test_a_confident_model_mostly_says_the_likeliest() -> None:
     """Of 256 tokens 216 are of rank 0, then 24, 10 and 6; a mask gives its ranks to the last left."""
     free, two = (Chances(samples=True, top_k=top_k) for top_k in (None, 2))
+    assert free.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
     assert Counter(free.rank(0, luck) for luck in range(256)) == {0: 216, 1: 24, 2: 10, 3: 6}
     assert Counter(two.rank(0, luck) for luck in range(256)) == {0: 216, 1: 40}
 
@@ -106,6 +107,7 @@ def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest
         ({"top_k": 64}, 64),
         ({"top_k": 65}, 64),
         ({"top_p": 0.3}, 1),
+        ({"top_p": 0.34}, 1),
         # 0.34, 0.67, 0.835, 0.9175
         ({"top_p": 0.6}, 2),
         ({"top_p": 0.8}, 3),
@@ -129,6 +131,7 @@ def test_masks_leave_ranks_that_share_everything(
     assert sum(map(math.exp, allowed)) == pytest.approx(1.0, abs=1e-6)
     if ranks is None:
         assert allowed[0] == pytest.approx(math.log(0.34), abs=1e-6)
+        assert chances.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
 
 
 def test_a_temperature_counts_only_when_sampling() -> None:
