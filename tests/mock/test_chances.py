@@ -107,7 +107,6 @@ def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest
         ({"top_k": 64}, 64),
         ({"top_k": 65}, 64),
         ({"top_p": 0.3}, 1),
-        ({"top_p": 0.34}, 1),
         # 0.34, 0.67, 0.835, 0.9175
         ({"top_p": 0.6}, 2),
         ({"top_p": 0.8}, 3),
@@ -132,6 +131,13 @@ def test_masks_leave_ranks_that_share_everything(
     if ranks is None:
         assert allowed[0] == pytest.approx(math.log(0.34), abs=1e-6)
         assert chances.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
+
+
+def test_a_nucleus_that_is_just_held_needs_no_more() -> None:
+    """As the shard's mask keeps no token behind the one that reaches the mass."""
+    likeliest = 0.34
+    assert Chances(samples=True, nucleus=likeliest).logprob(0, 1) is None
+    assert Chances(samples=True, nucleus=likeliest + 1e-9).logprob(0, 1) is not None
 
 
 def test_a_temperature_counts_only_when_sampling() -> None:
