@@ -135,7 +135,7 @@ def test_masks_leave_ranks_that_share_everything(
 
 def test_a_nucleus_that_is_just_held_needs_no_more() -> None:
     """As the shard's mask keeps no token behind the one that reaches the mass."""
-    likeliest = 0.34
+    likeliest = 1.0 - (1.0 - 0.34)  # as it is computed
     assert Chances(samples=True, nucleus=likeliest).logprob(0, 1) is None
     assert Chances(samples=True, nucleus=likeliest + 1e-9).logprob(0, 1) is not None
 
