@@ -516,3 +516,11 @@ def test_the_sum_of_logprobs_is_kept() -> None:
     for event in stream([Token("a", -0.5), Token("b", None)], "length"):
         choice.feed(event)
     assert choice.logprob == -0.5 + NO_LOGPROB
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_whole_answer_ends_as_a_stream_does(reason: FinishReason) -> None:
+    """The end token's spelling is no text, special to its tokenizer or not; any other last token is."""
+    tokens = [Token("a", -0.5), Token("b", -0.5), Token("<|end|>", -0.5)]
+    pieces = Choice(Reading()).feed_all(tokens, StreamDetails(reason, 3, 7))
+    assert written(pieces) == ("ab" if reason == "eos_token" else "ab<|end|>")
