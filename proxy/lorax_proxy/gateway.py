@@ -132,6 +132,8 @@ class Gateway:
             )
         else:
             plan = plan_chat(request, found.route, found.facts, template, now)
+        # the keywords alone: what stands before them are the client's own names
+        client.record.dropped = tuple(sorted({path.rpartition(".")[2] for path in plan.dropped}))
         answer_id = f"chatcmpl-{self._new_id()}"
         style = ChatStyle(
             answer_id,

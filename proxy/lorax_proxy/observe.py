@@ -26,6 +26,7 @@ class Record:
         seconds: How long it took.
         first_token: Seconds to the first visible piece of a stream.
         error: OpenAI's error code, `client_left`, or None.
+        dropped: The schema keywords that LoRAX cannot enforce, each once.
     """
 
     request_id: str
@@ -43,6 +44,7 @@ class Record:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    dropped: tuple[str, ...] = ()
 
 
 class Observer:
@@ -116,6 +118,7 @@ class Observer:
             "prompt_tokens": record.prompt_tokens,
             "completion_tokens": record.completion_tokens,
             "error": record.error,
+            "not_enforced": ",".join(record.dropped) or None,
         }
         self._log.info("request", **{name: v for name, v in facts.items() if v is not None})
 

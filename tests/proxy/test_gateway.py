@@ -129,17 +129,22 @@ async def test_ignored_parameters_are_named_in_a_header() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_keywords_that_cannot_be_enforced_are_named_in_a_header(*, stream: bool) -> None:
-    """A schema is never weakened in silence; one that is enforced whole has no header."""
+async def test_keywords_that_cannot_be_enforced_are_named_in_a_header(
+    capsys: pytest.CaptureFixture[str], *, stream: bool
+) -> None:
+    """A schema is never weakened in silence: the log has the keywords, without the client's names."""
     ages = {"type": "object", "properties": {"äge": {"type": "integer", "minimum": 1}}}
     plain = {"type": "object", "properties": {"age": {"type": "integer"}}}
-    async with scripted() as server, running(server) as proxy:
+    async with scripted() as server, running(server, log_level="info") as proxy:
         path = "response_format.json_schema.schema.properties.%C3%A4ge.minimum"
         for schema, expected in ((ages, path), (plain, None)):
             wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
             reply = await proxy.post(CHAT, chat(response_format=wanted, stream=stream))
             assert reply.status == 200
             assert reply.headers.get("x-unenforced-keywords") == expected
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [each.get("not_enforced") for each in lines if each["event"] == "request"]
+    assert told == ["minimum", None]
 
 
 async def test_one_request_becomes_a_bounded_number() -> None:
