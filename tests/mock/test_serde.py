@@ -188,8 +188,25 @@ def test_an_absent_schema_is_the_default_and_null_is_none() -> None:
     assert null.parameters.response_format.schema is None
 
 
+_RIGHT = (
+    b'{"inputs":"a\\u00e9\\ud83d\\ude00 \xc3\xa9","parameters":{"stop":["x\\n"],"temperature":0.5,'
+    b'"best_of":null,"top_k":12,"details":true,"odd":[1e3,{"a":"\\\\"}]}}'
+)
+
+
+@st.composite
+def _damaged(draw: st.DrawFn) -> bytes:
+    """A right body with a stretch of it taken out, and anything put in its place."""
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(_RIGHT))] * 2)))
+    anything = st.binary(max_size=3) | st.sampled_from(
+        [b'"', b"\\", b"\\u", b"{", b"]", b",", b"-0"]
+    )
+    kept = min(end, start + draw(st.integers(0, 4)))
+    return _RIGHT[:start] + draw(anything) + _RIGHT[kept:]
+
+
 @pytest.mark.law
-@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode) | _damaged())
 @example(b'{"inputs":"\\ud83d\\ude00"}')
 def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
     """Nothing else ever comes out of the reader."""

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from lorax_mock.tokenizer import builtin
 from lorax_mock.vocabulary import SPECIAL
 
+texts = st.lists(st.text(max_size=8) | st.sampled_from([*SPECIAL, "<|", "|>", "A b"])).map("".join)
+"""Any texts, with spellings of special tokens among them."""
+
 
 @pytest.mark.law
-@given(st.text())
+@given(texts)
 @example("👩‍🚀 naïve 日本語 ﷽ \r\n\t _a_ 12345")
 @example("<|eot_id|><|nope|><|")
 def test_any_text_survives_the_round_trip(text: str) -> None:
@@ -19,7 +22,7 @@ def test_any_text_survives_the_round_trip(text: str) -> None:
 
 
 @pytest.mark.law
-@given(st.text())
+@given(texts)
 def test_pieces_cover_the_text_in_order(text: str) -> None:
     """Character offsets start at 0, never go back, and end at the length."""
     pieces = builtin().tokenize(text, special=False)
@@ -30,7 +33,7 @@ def test_pieces_cover_the_text_in_order(text: str) -> None:
 
 
 @pytest.mark.law
-@given(st.text().filter(lambda text: "\ufffd" not in text))
+@given(texts.filter(lambda text: "\ufffd" not in text))
 def test_event_texts_join_to_the_text(text: str) -> None:
     """Late characters come whole: the joined event texts are the text."""
     tokenizer = builtin()
