@@ -1,4 +1,4 @@
-"""Requests to LoRAX that outlive nobody: how each is ended when its client leaves.
+"""Requests to LoRAX, and how each is ended when its client leaves.
 
 A client that leaves ends its request at once, so that the GPU stops. There is one exception: while
 an adapter's first load fails, a request that goes away kills LoRAX (router/src/loader.rs:293). So

@@ -137,7 +137,7 @@ async def test_open_refuses_what_is_not_200_and_closes_it() -> None:
     assert caught.value.failure == Refused(413, None, "plain")
 
 
-async def test_a_whole_answer_goes_through_the_machine_of_streams() -> None:
+async def test_a_whole_answer_is_read_from_its_tokens() -> None:
     """`generated_text` is not read: it may be empty, or hold a stop string."""
     exchange = MemoryExchange(
         [json.dumps({**generation("a", "b"), "generated_text": "x"}).encode()]
