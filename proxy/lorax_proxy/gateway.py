@@ -137,7 +137,8 @@ class Gateway:
         answer_id = f"chatcmpl-{self._new_id()}"
         style = ChatStyle(
             answer_id,
-            tools=plan.reading.grammar is not None,
+            # a zero budget asks for nothing, so nothing is called
+            tools=plan.reading.grammar is not None and bool(plan.requests),
             legacy=request.functions is not None,
             logprobs=plan.reading.logprobs is not None,
         )

@@ -218,6 +218,19 @@ async def test_a_zero_budget_is_answered_without_asking() -> None:
     assert {each.path for each in server.requests} == {"/info", "/tokenize"}
 
 
+async def test_a_zero_budget_calls_nothing() -> None:
+    """With tools too: an empty content, never null, since no call stands for it."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    for more in ({"tools": tools}, {"functions": [{"name": "f"}], "function_call": {"name": "f"}}):
+        async with ScriptedServer(lorax()) as server, running(server) as proxy:
+            whole = await proxy.post(CHAT, chat(max_tokens=0, n=2, **more))
+            stream = await proxy.post(CHAT, chat(max_tokens=0, stream=True, **more))
+        contents = [choice["message"]["content"] for choice in whole.json()["choices"]]
+        assert contents == ["", ""]
+        deltas = [chunk["choices"][0]["delta"] for chunk in stream.chunks]
+        assert deltas == [{"role": "assistant", "content": "", "refusal": None}, {}]
+
+
 async def test_the_best_of_several_is_returned_and_all_are_counted() -> None:
     """best_of: the likeliest by mean logprob, usage over every try."""
     documents = [generation("meh"), generation("good"), generation("bad")]

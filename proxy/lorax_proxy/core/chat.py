@@ -8,8 +8,11 @@ delta, one chunk with an empty delta and the finish reason. A tool call opens wi
 name and empty arguments, then its argument fragments follow, which concatenate to JSON.
 
 Where the model may call tools the role comes with null content, as in OpenAI's streams of calls;
-empty content follows once the model has begun a text instead. So chunks add up to the whole answer,
-whose content is null when there are only calls, before anybody knows which it will be.
+empty content follows once the model has begun a text instead, or was cut before it began either. So
+chunks add up to the whole answer, before anybody knows which it will be: its content is null if, and
+only if, there are calls. A message with neither could not be sent back in the next request, where
+content is "required unless `tool_calls` or `function_call` is specified"
+(ChatCompletionRequestAssistantMessage).
 """
 
 from collections.abc import Sequence
@@ -123,7 +126,7 @@ class ChatStyle:
         message: dict[str, Any] = {
             "role": "assistant",
             # OpenAI answers null, not empty text, where there are only calls
-            "content": "".join(texts) if texts or not self.tools else None,
+            "content": None if functions else "".join(texts),
             "refusal": None,
         }
         if functions and self.legacy:

@@ -89,7 +89,8 @@ class TokenLogprob:
 class Text:
     """The next visible text, and the tokens that it completes.
 
-    Under a tool grammar the first one is empty: the answer is a text, and no call will come.
+    Under a tool grammar the first one is empty: the answer is a text, and no call will come. So it
+    is with an answer that was cut before the model had begun either.
     """
 
     text: str
@@ -283,6 +284,9 @@ class Choice:
                 raise UpstreamError(Lost.UNREADABLE)
             if self._reader.calls and reason == "stop":
                 reason = "tool_calls"
+            elif self._reader.undecided:
+                # cut before anything was chosen: a message without calls has a text, though empty
+                pieces = [Text("")]
         pieces += self._release(self._stops.finish())
         self.finished = True
         pieces.append(Finished(reason, details.generated_tokens, details.prompt_tokens or None))

@@ -159,6 +159,11 @@ class ToolReader:
         return self._calls
 
     @property
+    def undecided(self) -> bool:
+        """Neither a text nor a call has begun: of a call its name must have been read."""
+        return not self._calls and self._at in (_At.START, _At.CALL)
+
+    @property
     def complete(self) -> bool:
         """The document has been read to its end."""
         return self._at is _At.END

@@ -186,12 +186,29 @@ def test_the_opening_chunk_carries_the_role_and_no_text(tools: bool, content: st
     ]
 
 
-def test_a_budget_that_ends_before_anything_was_chosen_leaves_null() -> None:
-    """Neither a text nor a call: the stream has said no content, and so does the whole answer."""
-    pieces = run(stream([" "], "length"), Reading(grammar=GRAMMAR))
-    whole = judged(pieces, ChatStyle("x-1", tools=True))
-    assert whole["message"] == {"role": "assistant", "content": None, "refusal": None}
+@pytest.mark.law
+@given(st.sampled_from([*CALL_DOCUMENTS, *TEXT_DOCUMENTS]), st.booleans(), st.data())
+def test_a_cut_message_has_content_or_calls(
+    document: tuple[str, Any], legacy: bool, data: st.DataObject
+) -> None:
+    """Wherever the budget ends: null content stands beside a call and nowhere else."""
+    raw, expected = document
+    if legacy and not isinstance(expected, str) and len(expected) > 1:
+        return
+    tokens = data.draw(tokenisations(raw[: data.draw(st.integers(0, len(raw) - 1))]))
+    pieces = run(stream(tokens or [""], "length"), Reading(grammar=GRAMMAR))
+    whole = judged(pieces, ChatStyle("x-1", tools=True, legacy=legacy))
+    message = whole["message"]
+    assert (message["content"] is None) == bool({"tool_calls", "function_call"} & set(message))
     assert whole["finish_reason"] == "length"
+
+
+def test_a_cut_before_anything_was_chosen_is_said_once() -> None:
+    """One empty content after the role, and none where a text had begun."""
+    for raw in (" ", '[{"name": "f', '"', '"te'):
+        pieces = run(stream([raw], "length"), Reading(grammar=GRAMMAR))
+        deltas = [each["choices"][0]["delta"] for each in chunks(pieces, ChatStyle("x-1"))]
+        assert [delta for delta in deltas[1:] if delta.get("content") == ""] == [{"content": ""}]
 
 
 def test_a_tool_call_opens_with_id_type_name_and_empty_arguments() -> None:
