@@ -14,7 +14,7 @@ from lorax_mock.engine import pick_best
 from lorax_mock.errors import FatalRequest, Refusal
 from lorax_mock.faults import Act, Close, Fault, Send, Stall, mangle
 from lorax_mock.generating import Generating, Ran
-from lorax_mock.headers import echoed, measured
+from lorax_mock.headers import of_stream, of_whole
 from lorax_mock.pace import Silence, Watch, breathe
 from lorax_mock.replies import sse
 from lorax_mock.validation import check_before_permit
@@ -25,7 +25,6 @@ __all__ = ["Answering", "Encode", "EncodeEvent"]
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
 )
 
 _CUTTING: Final = frozenset({"cut", "reset", "nofinal", "error", "incomplete"})
@@ -75,7 +74,7 @@ class Answering(Generating):
                 times = await self.finished(ran, exchange)
                 best, others = pick_best(ran.sequences)
                 timing = times[next(n for n, one in enumerate(ran.sequences) if one is best)]
-            headers = [*echoed(request, self.settings), *measured(best, timing)]
+            headers = of_whole(request, self.settings, best, timing)
             # A tool answer is parsed after it was counted (router/src/server.rs:338, 846).
             self.metrics.answered(best, timing)
             body = encode(best, others)
@@ -100,7 +99,7 @@ class Answering(Generating):
         """Headers first, then events; `done` follows a stream that ended well."""
         asked = self.ask(exchange, request, stream=True)
         try:
-            headers = echoed(request, self.settings)
+            headers = of_stream(request, self.settings)
         except FatalRequest as refusal:
             asked.entry.refused(refusal)
             raise

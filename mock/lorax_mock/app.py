@@ -12,7 +12,7 @@ from typing import Any
 
 from lorax_mock.answering import Answering, Encode, EncodeEvent
 from lorax_mock.apidoc import PAGE, document
-from lorax_mock.axum import JSON, PREFLIGHT, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
+from lorax_mock.axum import JSON, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
 from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
 from lorax_mock.health import unhealthy
 from lorax_mock.info import encode_info
@@ -74,8 +74,10 @@ class MockApp(Answering):
         exchange = Exchange(scope, receive, send)
         handlers = self._routes.get(exchange.path)
         if handlers is None:
-            preflight = exchange.method == "OPTIONS"
-            await exchange.reply(200 if preflight else 404, headers=PREFLIGHT if preflight else ())
+            if exchange.method == "OPTIONS":
+                await exchange.preflight()
+            else:
+                await exchange.reply(404)
             return
         handler = handlers.get("GET" if exchange.method == "HEAD" else exchange.method)
         if handler is None:
@@ -83,9 +85,9 @@ class MockApp(Answering):
             allow = ",".join("GET,HEAD" if known == "GET" else known for known in handlers)
             told = (b"allow", allow.encode())
             if exchange.method == "OPTIONS":
-                await exchange.reply(200, headers=[*PREFLIGHT, told])
+                await exchange.preflight([told])
             else:
-                await exchange.reply(405, headers=[told])
+                await exchange.reply(405, last=[told])
             return
         try:
             await handler(exchange)

@@ -1,4 +1,4 @@
-"""The `x-*` headers of an answer (router/src/server.rs:773-843, 974-1015).
+"""The `x-*` headers of an answer, in the router's order (router/src/server.rs:773-843, 974-1015).
 
 A stream sends only what is known before it starts; those headers echo the request and prove
 nothing about the adapter. The rest tells counts and whole milliseconds, cut, not rounded.
@@ -11,33 +11,31 @@ from lorax_mock.timing import Timing
 from lorax_mock.validation import adapter_ids
 from lorax_mock.wire import Generated, GenerateRequest
 
-__all__ = ["echoed", "measured"]
+__all__ = ["of_stream", "of_whole"]
+
+_COMPUTE_TYPE = (b"x-compute-type", b"gpu+optimized")
 
 
-def echoed(request: GenerateRequest, settings: Settings) -> Headers:
+def of_stream(request: GenerateRequest, settings: Settings) -> Headers:
     """What the request alone decides; raises FatalRequest for ids that no header can hold."""
-    parameters = request.parameters
-    headers = [
-        (b"x-compute-type", b"gpu+optimized"),
+    return [
+        _COMPUTE_TYPE,
         (b"x-compute-characters", b"%d" % len(request.inputs)),
+        (b"x-accel-buffering", b"no"),
+        *_adapter(request, settings),
+        (b"x-model-id", _value(settings.model_id)),
     ]
-    ids = ",".join(adapter_ids(parameters))
-    if ids:
-        source = parameters.adapter_source
-        if source is None:
-            source = settings.default_adapter_source
-        headers.append((b"x-adapter-id", _value(ids)))
-        headers.append((b"x-adapter-source", _value(source)))
-    headers.append((b"x-model-id", _value(settings.model_id)))
-    return headers
 
 
-def measured(best: Generated, timing: Timing) -> Headers:
-    """What generation showed; with best_of the winner's figures."""
+def of_whole(
+    request: GenerateRequest, settings: Settings, best: Generated, timing: Timing
+) -> Headers:
+    """What the request decides and generation showed, with best_of the winner's; raises FatalRequest."""
     generated = len(best.tokens)
     decoding = timing.inference - timing.first_token
     figures = [
         (b"x-compute-time", timing.total),
+        (b"x-compute-characters", len(request.inputs)),
         (b"x-total-time", timing.total),
         (b"x-prompt-tokens", best.prompt_tokens),
         (b"x-generated-tokens", generated),
@@ -50,7 +48,23 @@ def measured(best: Generated, timing: Timing) -> Headers:
         (b"x-time-to-first-token", timing.first_token),
         (b"x-time-per-output-token", decoding / max(generated - 1, 1)),
     ]
-    return [(name, b"%d" % value) for name, value in figures]
+    return [
+        _COMPUTE_TYPE,
+        *[(name, b"%d" % value) for name, value in figures],
+        (b"x-model-id", _value(settings.model_id)),
+        *_adapter(request, settings),
+    ]
+
+
+def _adapter(request: GenerateRequest, settings: Settings) -> Headers:
+    """Which adapter was asked for; nothing for the base model."""
+    ids = ",".join(adapter_ids(request.parameters))
+    if not ids:
+        return []
+    source = request.parameters.adapter_source
+    if source is None:
+        source = settings.default_adapter_source
+    return [(b"x-adapter-id", _value(ids)), (b"x-adapter-source", _value(source))]
 
 
 def _value(text: str) -> bytes:
