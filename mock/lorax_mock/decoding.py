@@ -5,11 +5,12 @@ decodes start at a place before the token, because real tokenizers add and drop 
 around one. Text that ends in U+FFFD counts as unfinished, and then the window stays where it is: the
 first bytes of a character give "", its last byte the character.
 
-The window starts five tokens before the end of the prompt, or at its start. LoRAX itself does not stop at
-the start: its `prompt_length - 5` (server/lorax_server/models/flash_causal_lm.py:265) is negative for a
-shorter prompt, counts from the end of what is there so far, and so loses the first bytes of a character of
-several tokens with which an answer to a prompt of two to four tokens begins. Not imitated: no client of a
-stream could tell that loss from a model's own broken character, nor mend it.
+The window starts five tokens before the end of the prompt: `prompt_length - 5`, whatever the length
+(server/lorax_server/models/flash_causal_lm.py:265). For a prompt of fewer tokens that place is negative, and
+Python counts it from the end of what is there so far: the window moves on with each token that it waits for,
+and the first bytes of a character of several tokens fall out of it. So after a prompt of two to four tokens
+a stream may lose what such an answer begins with; from the first text that it shows on it loses nothing, and
+the whole text has everything.
 
 The whole text is decoded anew, with the prompt's last token before it and special tokens left out; it is
 empty when it ends inside a character.
@@ -47,7 +48,8 @@ class Window:
         self._decode = decode
         self._ids = list(prompt)
         self._read = len(prompt)
-        self._prefix = max(self._read - _WINDOW, 0)
+        # Not below 0 would be right, and is not what LoRAX does: see above.
+        self._prefix = self._read - _WINDOW
 
     def feed(self, token: int) -> str:
         """The event text of the next token."""

@@ -57,6 +57,31 @@ def test_looking_ahead_changes_nothing() -> None:
         assert decoder.peek(tokenizer.encode("a", special=False)[0]) == "a"
 
 
+@pytest.mark.parametrize(
+    ("length", "flower", "kanji"),
+    [
+        (1, ["", "", "", "\U0001f338", "!"], ["", "", "\u4e16", "!"]),
+        (2, ["", "", "", "", "\ufffd\ufffd!"], ["", "", "\u4e16", "!"]),
+        (3, ["", "", "", "", "\ufffd!"], ["", "", "", "\ufffd!"]),
+        (4, ["", "", "", "", "!"], ["", "", "", "!"]),
+        (5, ["", "", "", "\U0001f338", "!"], ["", "", "\u4e16", "!"]),
+    ],
+)
+def test_behind_a_short_prompt_the_window_moves_on(
+    length: int, flower: list[str], kanji: list[str]
+) -> None:
+    """It starts at a negative place, counted from the end of what is there, and loses first bytes."""
+
+    def decode(tokens: Sequence[int]) -> str:
+        return bytes(tokens).decode("utf-8", "replace")
+
+    prompt = [65] * length
+    for text, shown in (("\U0001f338!", flower), ("\u4e16!", kanji)):
+        window = Window(decode, prompt)
+        assert [window.feed(byte) for byte in text.encode()] == shown
+        assert whole_text(decode, prompt, list(text.encode())) == text
+
+
 @pytest.mark.law
 @given(prompt=st.text(max_size=12), answer=st.text(max_size=20), other=st.integers(0, 5000))
 def test_the_short_way_finds_what_the_window_finds(prompt: str, answer: str, other: int) -> None:

@@ -66,10 +66,20 @@ def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None
 @pytest.mark.law
 @given(requests)
 def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
-    """Joined event texts without specials; empty when it ends inside a character."""
+    """Joined event texts without specials; empty when it ends inside a character.
+
+    Behind a prompt of fewer than five tokens this holds from the first text on that is shown.
+    """
     answer = _run(request)
-    joined = "".join(token.text for token in answer.tokens if not token.special)
-    assert answer.text == joined or (answer.text == "" and not answer.tokens[-1].text)
+    texts = [token.text for token in answer.tokens if not token.special]
+    if answer.text == "" and not answer.tokens[-1].text:
+        return
+    if answer.prompt_tokens >= 5:
+        assert answer.text == "".join(texts)
+        return
+    shown = next((place for place, text in enumerate(texts) if text), 0)
+    beginning = builtin().decode([token.id for token in answer.tokens[: shown + 1]])
+    assert answer.text == beginning + "".join(texts[shown + 1 :])
 
 
 @pytest.mark.law

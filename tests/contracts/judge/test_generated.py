@@ -1,6 +1,7 @@
 """Generated tokens, broken in one place at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,6 +143,35 @@ def test_one_broken_promise_is_found_under_its_law(
 def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     """No false alarm where every promise is kept."""
     assert samples.found(right(), strict=True) == set()
+
+
+def _begins_inside_a_character(inputs: str, tokens: str, *, last: str = " there") -> Exchange:
+    """An answer whose first character took two tokens that are not in the texts."""
+
+    def lose(reply: Any) -> None:
+        reply["generated_text"] = "\U0001f338Hi there"
+        texts = iter(["", "Hi", last])
+        for token in reply["details"]["tokens"]:
+            if not token["special"]:
+                token["text"] = next(texts, "")
+
+    exchange = samples.edit(native_samples.generate(), lose)
+    headers = tuple(
+        (name, tokens if name == "x-prompt-tokens" else value)
+        for name, value in exchange.headers
+        if name not in ("content-length", "x-total-tokens")
+    )
+    return replace(samples.asking(exchange, inputs=inputs), headers=headers)
+
+
+def test_a_beginning_may_be_lost_behind_a_short_prompt_alone() -> None:
+    """And nothing behind the first text that is shown."""
+    broken = "LORAX-GEN-006"
+    assert broken not in samples.found(_begins_inside_a_character("\ufb01", "4"))
+    assert broken in samples.found(_begins_inside_a_character("\ufb01", "5"))
+    assert broken in samples.found(_begins_inside_a_character("\ufb01", "4", last=" then"))
+    unstated = [_begins_inside_a_character(text, "?") for text in ("one two", "a b c d e")]
+    assert [broken in samples.found(one) for one in unstated] == [False, True]
 
 
 @pytest.mark.parametrize(
