@@ -26,6 +26,10 @@ _RANK_TICKS: Final = (216, 240, 250, 256)
 """Of 256 sampled tokens: how many are of rank 0, up to 1, up to 2, up to 3."""
 
 
+_RANKS: Final = 64
+"""Ranks whose mass is counted; those behind them hold next to nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """For one confidence: the mass that no mask forbids, and the ranks that it covers."""
@@ -79,10 +83,12 @@ class Chances:
         if self._top_k is None and self._nucleus is None:
             return _Step(confidence, 1.0, 2**31)
         mass, ranks = confidence, 1
-        limit = 64 if self._top_k is None else min(self._top_k, 64)
+        limit = _RANKS if self._top_k is None else min(self._top_k, _RANKS)
         while ranks < limit and (self._nucleus is None or mass < self._nucleus):
             mass += (1.0 - confidence) * 0.5**ranks
             ranks += 1
+        if self._top_k is not None and self._nucleus is None:
+            ranks = self._top_k  # those past the limit are allowed, and have no mass to speak of
         return _Step(confidence, mass, ranks)
 
     def rank(self, confidence: int, luck: int) -> int:

@@ -14,6 +14,7 @@ one final newline, because Python's `$` matches there too).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from lorax_mock.chances import Chances, chances_for
 from lorax_mock.conforming import compose
@@ -178,7 +179,7 @@ def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) ->
             return next(spoken)[0].strip()
 
         text = compose(valid.schema, draws, words)
-        yield from tokenizer.encode(text, special=False)
+        yield from tokenizer.encode_plain(text)
         yield tokenizer.eos
     for sentence, done in persona.speak(prompt, draws, sampled=valid.samples):
         yield from tokenizer.encode(sentence, special=False)
@@ -199,18 +200,31 @@ def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
 
 def _likeliest(
     size: int, chances: Chances, chosen: int, confidence: int, *, rank: int, count: int
-) -> Iterator[tuple[int, float | None]]:
-    """The top `count` with their logprobs, best first; the chosen token is at its rank among them."""
+) -> list[tuple[int, float | None]]:
+    """The top `count` with their logprobs, best first; the chosen token is at its rank among them.
+
+    Those that a mask forbids are all equal, and the shard's sort is stable: they come last, by their ids
+    (server/lorax_server/models/flash_causal_lm.py:1701).
+    """
+    count = min(count, size)
+    listed: list[tuple[int, float | None]] = []
     other = (chosen * 31 + confidence) % size
-    for place in range(min(count, size)):
+    for place in range(count):
         logprob = chances.logprob(confidence, place)
+        if logprob is None:
+            break
         if place == rank:
-            yield chosen, logprob
+            listed.append((chosen, logprob))
             continue
         other = (other + 1) % size
         if other == chosen:
             other = (other + 1) % size
-        yield other, logprob
+        listed.append((other, logprob))
+    if len(listed) < count:
+        allowed = {one for one, _ in listed}
+        forbidden = (one for one in range(size) if one not in allowed)
+        listed += [(one, None) for one in islice(forbidden, count - len(listed))]
+    return listed
 
 
 def _prefill(

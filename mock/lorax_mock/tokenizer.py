@@ -31,6 +31,9 @@ _WORD = re.compile(
 )
 """How a text falls into words; every character belongs to exactly one alternative."""
 
+_LOGITS: Final = 128_256
+"""`vocab_size` in the configuration of Llama 3.1, whose special tokens the built-in vocabulary has."""
+
 _WORD_CACHE_LIMIT: Final = 65_536
 _WORD_CACHE_LENGTH: Final = 32
 """Longer words are seldom seen twice and would let a client fill the memory."""
@@ -52,6 +55,14 @@ class Tokenizer(Protocol):
         """Ids of a text; `special` adds what the post-processor adds."""
         ...
 
+    def encode_plain(self, text: str) -> list[int]:
+        """Ordinary ids of a text, special spellings included: all that a grammar's vocabulary has.
+
+        outlines leaves special tokens out of it (server/lorax_server/utils/logits_process.py:586,
+        outlines-core 0.1.14 fsm/regex.py).
+        """
+        ...
+
     def is_special(self, token: int) -> bool:
         """Whether an id is among the tokenizer's special ones."""
         ...
@@ -70,6 +81,10 @@ class Tokenizer(Protocol):
 
     def size(self) -> int:
         """Ordinary ids are 0 up to here."""
+        ...
+
+    def logits(self) -> int:
+        """How many tokens the model tells apart: its own `vocab_size`, all ids being below."""
         ...
 
 
@@ -128,6 +143,10 @@ class BuiltinTokenizer:
         """Ordinary ids are 0 up to here."""
         return len(self._bytes)
 
+    def logits(self) -> int:
+        """Those of Llama 3.1: most of its ids no text of the built-in vocabulary has."""
+        return _LOGITS
+
     def is_special(self, token: int) -> bool:
         """Whether an id is among the special ones."""
         return token in self._special_names
@@ -144,6 +163,12 @@ class BuiltinTokenizer:
                 out.append(SPECIAL[match[0]])
                 start = match.end()
         self._encode_plain(text[start:] if start else text, out)
+        return out
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ordinary ids of a text, special spellings included."""
+        out: list[int] = []
+        self._encode_plain(text, out)
         return out
 
     def _encode_plain(self, text: str, out: list[int]) -> None:

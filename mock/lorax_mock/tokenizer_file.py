@@ -35,10 +35,17 @@ class FileTokenizer:
         first = inner.encode("", add_special_tokens=True).ids[:1]
         self.bos: int | None = first[0] if first and first[0] != eos else None
         self._size: int = inner.get_vocab_size(with_added_tokens=False)
+        self._logits: int = inner.get_vocab_size(with_added_tokens=True)
+        self._plain: Any = None
+        """The same, with special spellings as ordinary text; made when a grammar first wants it."""
 
     def size(self) -> int:
         """Ordinary ids are 0 up to here."""
         return self._size
+
+    def logits(self) -> int:
+        """Every id, the added ones too; a model may have more, which its tokenizer does not tell."""
+        return self._logits
 
     def is_special(self, token: int) -> bool:
         """Whether an id is among the special ones."""
@@ -47,6 +54,13 @@ class FileTokenizer:
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """Ids of a text; `special` runs the post-processor."""
         return list(self._inner.encode(text, add_special_tokens=special).ids)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Ordinary ids of a text, special spellings included."""
+        if self._plain is None:
+            self._plain = type(self._inner).from_str(self._inner.to_str())
+            self._plain.encode_special_tokens = True
+        return list(self._plain.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of ids."""

@@ -105,7 +105,7 @@ def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest
         ({"top_k": 1}, 1),
         ({"top_k": 3}, 3),
         ({"top_k": 64}, 64),
-        ({"top_k": 65}, 64),
+        ({"top_k": 65}, 65),
         ({"top_p": 0.3}, 1),
         # 0.34, 0.67, 0.835, 0.9175
         ({"top_p": 0.6}, 2),

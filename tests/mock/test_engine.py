@@ -71,14 +71,15 @@ def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
     Behind a prompt of fewer than five tokens this holds from the first text on that is shown.
     """
     answer = _run(request)
-    texts = [token.text for token in answer.tokens if not token.special]
+    plain = [token for token in answer.tokens if not token.special]
+    texts = [token.text for token in plain]
     if answer.text == "" and not answer.tokens[-1].text:
         return
     if answer.prompt_tokens >= 5:
         assert answer.text == "".join(texts)
         return
-    shown = next((place for place, text in enumerate(texts) if text), 0)
-    beginning = builtin().decode([token.id for token in answer.tokens[: shown + 1]])
+    shown = next((place for place, text in enumerate(texts) if text), len(texts))
+    beginning = builtin().decode([token.id for token in plain[: shown + 1]])
     assert answer.text == beginning + "".join(texts[shown + 1 :])
 
 
@@ -151,10 +152,10 @@ _KEPT: list[tuple[dict[str, object], str]] = [
     ({"decoder_input_details": True, "max_new_tokens": 4}, "bb3069cf7a00d9a2"),
     ({"truncate": 2}, "d996dcab0cff1091"),
     (_EVERYTHING, "d054944854b0a698"),
-    (_EVERYTHING | {"seed": 7, "return_k_alternatives": 4}, "cc444b92fc8c43cd"),
+    (_EVERYTHING | {"seed": 7, "return_k_alternatives": 4}, "d33e30b125e0f981"),
     (_EVERYTHING | {"seed": 7, "decoder_input_details": True}, "3dcc51d12a6b05a2"),
     (_AS_CITY, "40619d4e628270d2"),
-    (_AS_CITY | {"do_sample": True, "seed": 3, "return_k_alternatives": 2}, "db2af422071ed058"),
+    (_AS_CITY | {"do_sample": True, "seed": 3, "return_k_alternatives": 2}, "b63ac4b6b6b5f043"),
 ]
 
 
@@ -291,6 +292,34 @@ def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
     assert [one[0].text for _, one in shown if one] == ["", "", "!"]
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"do_sample": True, "top_k": 3, "seed": 1},
+        {"top_p": 0.9, "seed": 1},
+        {"typical_p": 0.5, "seed": 1},
+        {"response_format": {"kind": "json_object", "schema": {"type": "boolean"}}},
+    ],
+)
+def test_masked_alternatives_come_by_their_ids(parameters: dict[str, object]) -> None:
+    """From 0 on, past those that no mask forbids, and without logprobs."""
+    for token in _ask("Why?", return_k_alternatives=90, **parameters).tokens:
+        listed = token.alternatives or ()
+        allowed = [one.id for one in listed if one.logprob is not None]
+        masked = [one.id for one in listed if one.logprob is None]
+        assert token.id in allowed
+        assert len(allowed) < 64
+        assert masked == [one for one in range(200) if one not in allowed][: 90 - len(allowed)]
+
+
+def test_as_many_are_allowed_as_top_k_says() -> None:
+    """Also when they are very many."""
+    answer = _ask(do_sample=True, top_k=100, seed=1, return_k_alternatives=120, max_new_tokens=2)
+    for token in answer.tokens:
+        listed = token.alternatives or ()
+        assert [one.logprob is not None for one in listed] == [True] * 100 + [False] * 20
+
+
 def test_there_are_no_more_alternatives_than_tokens() -> None:
     """Whoever asks for a million gets the vocabulary, each token once."""
     answer = _scripted(Reply(text="a"), return_k_alternatives=1_000_000, max_new_tokens=1)
@@ -353,6 +382,16 @@ def test_best_of_is_no_matter_of_length() -> None:
     forbidden, likely = _likely(None, -1.0), _likely(-0.25)
     assert pick_best([forbidden, likely])[0] is likely
     assert pick_best([forbidden, short])[0] is forbidden
+
+
+@pytest.mark.parametrize("spelled", ["<|eot_id|>", "<|begin_of_text|>x", "a<|python_tag|>"])
+def test_a_grammar_spells_special_tokens_with_ordinary_ones(spelled: str) -> None:
+    """Outlines leaves the special ones out of its vocabulary, so the document goes on behind them."""
+    form = {"kind": "json_object", "schema": {"enum": [spelled]}}
+    answer = _ask(response_format=form)
+    assert answer.text == f'"{spelled}"'
+    assert [token.special for token in answer.tokens[:-1]] == [False] * (len(answer.tokens) - 1)
+    assert (answer.tokens[-1].id, answer.finish_reason) == (builtin().eos, FinishReason.EOS)
 
 
 def test_a_schema_is_obeyed_or_cut() -> None:

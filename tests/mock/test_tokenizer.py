@@ -73,3 +73,13 @@ def test_tokenize_shows_raw_pieces() -> None:
         ("Hello", 0, 5),
         ("Ġworld", 5, 11),
     ]
+
+
+@pytest.mark.law
+@given(st.text(max_size=30), st.sampled_from(sorted(SPECIAL)))
+def test_special_spellings_may_be_ordinary_text(text: str, name: str) -> None:
+    """All of a text comes back, and no id is special or past the model's last."""
+    tokenizer = builtin()
+    plain = tokenizer.encode_plain(f"{text}{name}{text}")
+    assert tokenizer.decode(plain) == f"{text}{name}{text}"
+    assert max(plain) < tokenizer.size() < max(SPECIAL.values()) < tokenizer.logits()

@@ -34,7 +34,7 @@ def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
     assert len(tokenizer.encode("é", special=False)) == 2
     assert tokenizer.is_special(257)
     assert not tokenizer.is_special(5)
-    assert tokenizer.size() == 256
+    assert (tokenizer.size(), tokenizer.logits()) == (256, 258)
     pieces = tokenizer.tokenize("a b")
     assert [(piece.text, piece.start, piece.stop) for piece in pieces] == [
         ("<s>", 0, 0),
@@ -42,6 +42,15 @@ def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
         ("Ġ", 1, 2),
         ("b", 2, 3),
     ]
+
+
+def test_special_spellings_may_be_ordinary_text(path: Path) -> None:
+    """As a grammar has them; a prompt after it has special tokens as before."""
+    tokenizer = read_tokenizer(path)
+    plain = tokenizer.encode_plain("a</s>é")
+    assert tokenizer.decode(plain) == "a</s>é"
+    assert not any(map(tokenizer.is_special, plain))
+    assert tokenizer.encode("a</s>", special=False)[1:] == [257]
 
 
 def test_late_characters_come_whole(path: Path) -> None:

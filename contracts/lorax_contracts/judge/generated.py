@@ -100,7 +100,7 @@ def _lost_its_beginning(exchange: Exchange, made: Generated) -> bool:
     if min(prompt, truncate if isinstance(truncate, int) else prompt) >= _WINDOW:
         return False
     texts = [str(token.get("text")) for token in made.tokens if not token.get("special")]
-    shown = next((place for place, text in enumerate(texts) if text), 0)
+    shown = next((place for place, text in enumerate(texts) if text), len(texts))
     return shown > 0 and made.text.endswith("".join(texts[shown + 1 :]))
 
 

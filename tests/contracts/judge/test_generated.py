@@ -145,12 +145,14 @@ def test_a_right_answer_breaks_no_law(right: Callable[[], Exchange]) -> None:
     assert samples.found(right(), strict=True) == set()
 
 
-def _begins_inside_a_character(inputs: str, tokens: str, *, last: str = " there") -> Exchange:
+def _begins_inside_a_character(
+    inputs: str, tokens: str, *, first: str = "Hi", last: str = " there"
+) -> Exchange:
     """An answer whose first character took two tokens that are not in the texts."""
 
     def lose(reply: Any) -> None:
         reply["generated_text"] = "\U0001f338Hi there"
-        texts = iter(["", "Hi", last])
+        texts = iter(["", first, last])
         for token in reply["details"]["tokens"]:
             if not token["special"]:
                 token["text"] = next(texts, "")
@@ -170,6 +172,7 @@ def test_a_beginning_may_be_lost_behind_a_short_prompt_alone() -> None:
     assert broken not in samples.found(_begins_inside_a_character("\ufb01", "4"))
     assert broken in samples.found(_begins_inside_a_character("\ufb01", "5"))
     assert broken in samples.found(_begins_inside_a_character("\ufb01", "4", last=" then"))
+    assert broken not in samples.found(_begins_inside_a_character("\ufb01", "4", first="", last=""))
     unstated = [_begins_inside_a_character(text, "?") for text in ("one two", "a b c d e")]
     assert [broken in samples.found(one) for one in unstated] == [False, True]
 
