@@ -10,7 +10,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lorax_proxy.core.failures import Lost, Refused
+from lorax_proxy.core.failures import Lost, Refused, retry_after
 from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
@@ -26,7 +26,7 @@ from lorax_proxy.wire.lorax import (
 )
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 
-__all__ = ["Alone", "Answer", "Interleaved", "Whole", "gather", "generate"]
+__all__ = ["Alone", "Answer", "Interleaved", "Whole", "gather", "generate", "refused"]
 
 _T = TypeVar("_T")
 
@@ -288,7 +288,13 @@ async def _refused(exchange: Exchange) -> UpstreamError:
         body = await read_all(exchange)
     finally:
         await exchange.close()
+    return UpstreamError(refused(exchange.status, exchange.headers, body))
+
+
+def refused(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Refused:
+    """What an answer says that is an error: LoRAX's envelope, or somebody else's words."""
+    wait = retry_after(headers)
     envelope = decode_error(body)
     if envelope is not None:
-        return UpstreamError(Refused(exchange.status, envelope.error_type, envelope.error))
-    return UpstreamError(Refused(exchange.status, None, body[:2000].decode(errors="replace")))
+        return Refused(status, envelope.error_type, envelope.error, wait)
+    return Refused(status, None, body[:2000].decode(errors="replace"), wait)

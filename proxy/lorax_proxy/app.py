@@ -155,7 +155,7 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
 
 def _cause(error: UpstreamError) -> str:
     """Why an upstream is not ready, in words."""
-    cause = error.__cause__
+    cause = error.__cause__ or error
     return str(
         cause.failure.value
         if isinstance(cause, UpstreamError) and isinstance(cause.failure, Lost)

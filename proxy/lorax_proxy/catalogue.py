@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
-from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.request import PreparedTemplate
 from lorax_proxy.core.routing import (
@@ -96,8 +96,11 @@ class Directory:
         try:
             route = self._route(name, kind, adapter_source, merge)
         except UpstreamError:
-            await self._learn(kind)
-            route = self._route(name, kind, adapter_source, merge)
+            refused = await self._learn(kind)
+            try:
+                route = self._route(name, kind, adapter_source, merge)
+            except UpstreamError as error:
+                raise refused or error from None
         upstream = self.upstreams[route.upstream]
         return Found(route, upstream, await upstream.ready())
 
@@ -122,13 +125,15 @@ class Directory:
             raise UpstreamError(Lost.NOT_READY)
         return route
 
-    async def _learn(self, kind: Kind) -> None:
-        """Ask every upstream of a kind that is not known yet."""
+    async def _learn(self, kind: Kind) -> UpstreamError | None:
+        """Ask every upstream of a kind that is not known yet; return what one said in place of it."""
         unknown = [u for u in self.upstreams.values() if u.kind is kind and u.facts is None]
         results = await asyncio.gather(*(u.ready() for u in unknown), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, UpstreamError):
                 raise result
+        failures = (each for each in results if isinstance(each, UpstreamError))
+        return next((each for each in failures if isinstance(each.failure, Refused)), None)
 
     def catalogue(self) -> Catalogue:
         """Everything that a name can mean now."""

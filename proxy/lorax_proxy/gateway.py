@@ -19,7 +19,7 @@ from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.core.constraints import header_names, is_dear
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
-from lorax_proxy.core.failures import Lost, Refused
+from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
@@ -32,7 +32,7 @@ from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import Client, until_gone
-from lorax_proxy.wire.lorax import Unreadable, decode_embedding, decode_error
+from lorax_proxy.wire.lorax import Unreadable, decode_embedding
 from lorax_proxy.wire.openai_replies import Identity, encode_json
 from lorax_proxy.wire.openai_requests import (
     ChatRequest,
@@ -202,18 +202,13 @@ class Gateway:
         await client.reply(encode_json(answer), headers=_named("x-ignored-parameters", ignored))
 
     async def _embed(self, upstream: Upstream, call: bytes) -> Sequence[float]:
-        status, body = await upstream.fetch(
+        body = await upstream.fetch(
             "POST", "/embed", call, silence=self._settings.first_event_timeout
         )
-        if status == 200:
-            try:
-                return decode_embedding(body)
-            except Unreadable:
-                status, body = 502, b"an embedding that LoRAX does not send"
-        envelope = decode_error(body)
-        if envelope is None:
-            raise UpstreamError(Refused(status, None, body[:2000].decode(errors="replace")))
-        raise UpstreamError(Refused(status, envelope.error_type, envelope.error))
+        try:
+            return decode_embedding(body)
+        except Unreadable as error:
+            raise UpstreamError(Lost.UNREADABLE) from error
 
     def _document(
         self, body: bytes, endpoint: Endpoint

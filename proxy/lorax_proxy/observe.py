@@ -26,6 +26,7 @@ class Record:
         seconds: How long it took.
         first_token: Seconds to the first visible piece of a stream.
         error: OpenAI's error code, `client_left`, or None.
+        upstream_status: The status of an upstream's answer that was not LoRAX's: a gateway's.
         dropped: The schema keywords that LoRAX cannot enforce, each once.
     """
 
@@ -44,6 +45,7 @@ class Record:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    upstream_status: int | None = None
     dropped: tuple[str, ...] = ()
 
 
@@ -118,6 +120,7 @@ class Observer:
             "prompt_tokens": record.prompt_tokens,
             "completion_tokens": record.completion_tokens,
             "error": record.error,
+            "upstream_status": record.upstream_status,
             "not_enforced": ",".join(record.dropped) or None,
         }
         self._log.info("request", **{name: v for name, v in facts.items() if v is not None})

@@ -7,9 +7,10 @@ and, while unknown, by each request that needs them, one question at a time.
 
 import asyncio
 
+from lorax_proxy.answers import refused
 from lorax_proxy.config import UpstreamSettings
 from lorax_proxy.core.bos import Bos, bos_of
-from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.failures import Failure, Lost, Refused
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.routing import Kind
 from lorax_proxy.errors import UpstreamError
@@ -52,7 +53,8 @@ class Upstream:
         """The facts, asked for now if they are unknown.
 
         Raises:
-            UpstreamError: `NOT_READY` when the server does not tell them.
+            UpstreamError: What a gateway before it answered in its place (401, a redirect, 503);
+                else `NOT_READY`.
         """
         if self.facts is not None:
             return self.facts
@@ -63,6 +65,8 @@ class Upstream:
             # shielded: a client that leaves must not take the question away from the others
             return await asyncio.shield(self._asking)
         except (UpstreamError, Unreadable) as error:
+            if isinstance(error, UpstreamError) and _is_word(error.failure):
+                raise
             raise UpstreamError(Lost.NOT_READY) from error
 
     def lost(self) -> None:
@@ -80,13 +84,15 @@ class Upstream:
         Raises:
             UpstreamError: When there is no answer, or it is not LoRAX's.
         """
-        status, body = await self.fetch("POST", "/tokenize", encode_tokenize(text, special=special))
-        if status != 200:
-            return None
         try:
+            body = await self.fetch("POST", "/tokenize", encode_tokenize(text, special=special))
             return decode_tokens(body)
         except Unreadable as error:
             raise UpstreamError(Lost.UNREADABLE) from error
+        except UpstreamError as error:
+            if isinstance(error.failure, Refused) and error.failure.status == 404:
+                return None
+            raise
 
     async def aclose(self) -> None:
         """Close every connection; a question under way is given up."""
@@ -97,13 +103,20 @@ class Upstream:
 
     async def fetch(
         self, method: str, path: str, body: bytes | None = None, *, silence: float = _ANSWER_WAIT
-    ) -> tuple[int, bytes]:
-        """One short request and its whole answer."""
+    ) -> bytes:
+        """One short request and its whole answer.
+
+        Raises:
+            UpstreamError: When there is none, or its status is not 200.
+        """
         exchange = await self.transport.send(method, path, body, silence=silence)
         try:
-            return exchange.status, await read_all(exchange)
+            answer = await read_all(exchange)
         finally:
             await exchange.close()
+        if exchange.status != 200:
+            raise UpstreamError(refused(exchange.status, exchange.headers, answer))
+        return answer
 
     def _asked(self, task: "asyncio.Task[Facts]") -> None:
         self._asking = None
@@ -111,10 +124,7 @@ class Upstream:
             self.facts = task.result()
 
     async def _ask(self) -> Facts:
-        status, body = await self.fetch("GET", "/info")
-        if status != 200:
-            raise Unreadable(f"/info answered {status}")
-        info = decode_info(body)
+        info = decode_info(await self.fetch("GET", "/info"))
         bos = await self._bos() if self.kind is Kind.GENERATE else Bos("", appends_eos=False)
         settings = self.settings
         return Facts(
@@ -137,6 +147,11 @@ class Upstream:
         if with_special is None or without is None:
             return None
         return bos_of(with_special, without)
+
+
+def _is_word(failure: Failure) -> bool:
+    """Whether somebody said what to do about it; any other 5xx is a server that is not there yet."""
+    return isinstance(failure, Refused) and (failure.status < 500 or failure.status == 503)
 
 
 def _unknown_bos(settings: UpstreamSettings) -> str | None:

@@ -328,21 +328,36 @@ async def test_an_error_as_first_event_becomes_a_status(
         (413, b"Failed to buffer the request body: length limit exceeded", 400, "context_length_exceeded"),
         (422, b"Failed to deserialize the JSON body", 502, "upstream_error"),
         (404, b"", 502, "upstream_error"),
-        (503, b"\xff\xfe not text", 502, "upstream_error"),
+        (502, b"\xff\xfe not text", 502, "upstream_error"),
+        # what only a gateway before LoRAX says
+        (503, b"", 503, "upstream_unavailable"),
+        (429, b"<html>", 429, "rate_limit_exceeded"),
+        (504, b"Gateway Time-out", 504, "upstream_timeout"),
+        (302, b"", 502, "upstream_error"),
+        (401, b"{}", 502, "upstream_error"),
+        (204, b"", 502, "upstream_error"),
     ],
 )  # fmt: skip
 async def test_a_status_other_than_200_is_translated(
     status: int, body: bytes, expected: int, code: str
 ) -> None:
-    """/generate's own statuses, envelopes and plain texts become OpenAI's."""
-    script = lorax(generate=[Send(answer(status, body))], stream=[Send(answer(status, body))])
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        for reply in (
-            await proxy.post(CHAT, chat()),
-            await proxy.post(CHAT, chat(stream=True)),
-        ):
-            assert reply.status == expected
-            assert reply.error["code"] == code
+    """/generate's own statuses, a gateway's, envelopes and plain texts become OpenAI's."""
+    refusal = [Send(answer(status, body, retry_after="7"))]
+    script = lorax(generate=refusal, stream=refusal)
+    for transport in ("direct", "httpx"):
+        async with ScriptedServer(script) as server, running(server, transport=transport) as proxy:
+            for reply in (
+                await proxy.post(CHAT, chat()),
+                await proxy.post(CHAT, chat(stream=True)),
+            ):
+                assert reply.status == expected
+                assert reply.error["code"] == code
+                typed = b"error_type" in body
+                assert (str(status) in reply.error["message"]) is not typed
+                waits = None if status not in (429, 503) else "1" if typed else "7"
+                assert reply.headers.get("retry-after") == waits
+                if status in (429, 503):
+                    assert "x-should-retry" not in reply.headers
 
 
 async def test_one_failing_choice_fails_all_and_the_other_is_left() -> None:
@@ -374,7 +389,7 @@ async def test_one_refused_choice_closes_the_one_that_is_open() -> None:
         # its headers were read by the time that another request was answered behind it
         assert (await proxy.get("/ready")).status == 200
         hold.gate.set()
-        assert (await connection.reply()).status == 502
+        assert (await connection.reply()).status == 503
         await server.client_left(other.connection)
 
 

@@ -219,6 +219,7 @@ EMBED_FAILURES: list[tuple[str, list[Step], int, str]] = [
     ("validation", [Send(json_answer({"error": "Input validation error: x", "error_type": "validation"}, 422))], 400, "invalid_value"),
     ("failure", [Send(json_answer({"error": "Embedding Failure", "error_type": "embedding_failure"}, 500))], 502, "upstream_error"),
     ("text", [Send(answer(500, b"oops"))], 502, "upstream_error"),
+    ("gateway", [Send(answer(503, b"", retry_after="9"))], 503, "upstream_unavailable"),
     ("garbage", [Send(answer(200, b"{}"))], 502, "upstream_error"),
     ("nulls", [Send(json_answer({"embeddings": [None]}))], 502, "upstream_error"),
     ("too large", [Send(json_answer({"embeddings": [1e300]}))], 502, "upstream_error"),
@@ -244,7 +245,8 @@ async def test_an_embedding_that_fails_fails_its_request(
             reply = await proxy.post(EMBED, body)
     assert reply.status == status, reply
     assert reply.error["code"] == code
-    assert reply.headers.get("x-should-retry") == (None if status == 400 else "false")
+    assert reply.headers.get("x-should-retry") == (None if status in (400, 503) else "false")
+    assert reply.headers.get("retry-after") == ("9" if status == 503 else None)
 
 
 async def test_embeddings_have_a_total_time_out() -> None:

@@ -75,6 +75,25 @@ async def test_an_info_that_tells_nothing_is_not_ready(info: Sequence[Step]) -> 
         assert (await proxy.get("/ready")).status == 503
 
 
+@pytest.mark.parametrize(
+    ("status", "expected", "waits"),
+    [(401, 502, None), (302, 502, None), (429, 429, "7"), (503, 503, "7"), (504, 503, "2")],
+)
+@pytest.mark.parametrize("path", ["/info", "/tokenize"])
+async def test_what_a_gateway_says_of_the_facts_is_told(
+    path: str, status: int, expected: int, waits: str | None
+) -> None:
+    """Whoever asks for a chat is told its status, and may come again if it says so."""
+    step = [Send(answer(status, b"", retry_after="7"))]
+    async with ScriptedServer(lorax(more={path: step})) as server, running(server) as proxy:
+        for _ in range(2):
+            reply = await proxy.post(CHAT, chat())
+            assert reply.status == expected
+            assert reply.headers.get("retry-after") == waits
+            assert (str(status) in reply.error["message"]) is (status != 504)
+        assert (await proxy.get("/ready")).status == 503
+
+
 async def test_requests_at_once_ask_once() -> None:
     """They wait for one question together; a client that leaves does not take it away."""
     hold = Hold()

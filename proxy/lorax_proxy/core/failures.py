@@ -8,9 +8,14 @@ Anything else of type `generation`, plain text, or a type that we do not know, i
 The openai SDK repeats 408, 409, 429 and 5xx twice by itself. A failure after the request reached
 LoRAX may have cost a GPU minutes or a slow download, and would most likely repeat: it carries
 `x-should-retry: false`, which the SDK obeys. Overload is the exception: nothing was done yet.
+
+An answer without LoRAX's envelope is a gateway's that stands before it, or axum's (plain text). Its
+429 and 503 say that nothing was done, so they keep their status and their `Retry-After`; 504 stays
+504; whatever else it says is a 502 that names the status, which the operator needs to find it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
@@ -26,6 +31,7 @@ __all__ = [
     "answer",
     "internal",
     "refusal",
+    "retry_after",
 ]
 
 
@@ -44,11 +50,15 @@ class Lost(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """LoRAX answered with an error: its envelope, or a framework's plain text (`type` is None)."""
+    """An answer that is an error: LoRAX's envelope, or somebody else's words (`type` is None).
+
+    `retry_after` is the answer's `Retry-After`, if it has one that may be passed on.
+    """
 
     status: int
     type: str | None
     message: str
+    retry_after: str | None = None
 
     def __str__(self) -> str:
         return f"{self.status} {self.type}: {self.message}"
@@ -59,7 +69,10 @@ Failure = Lost | Refused
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """An error as OpenAI's clients read it: a status, and an envelope with all four keys."""
+    """An error as OpenAI's clients read it: a status, and an envelope with all four keys.
+
+    `upstream_status` is for the log: the status that came without LoRAX's envelope.
+    """
 
     status: int
     message: str
@@ -67,6 +80,7 @@ class ApiError:
     param: str | None = None
     code: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    upstream_status: int | None = None
 
 
 NO_RETRY = ("x-should-retry", "false")
@@ -115,6 +129,29 @@ _ADAPTER_UNUSABLE = tuple(
         r"This model does not support (?:dynamic )?adapter loading\.[^\n]*",
         r"Adapter [^\n]* is not ready for use\. Current status: [^\n]*",
         r"unable to merge adapters, lora configs have different ranks: [^\n]*",
+        r"unable to merge adapters, lora configs have no target modules",
+        r"Base model adapter cannot be merged\.",
+        # server/lorax_server/adapters/medusa.py
+        r"Medusa adapters can only be loaded at request time when LoRAX was initialized with [^\n]*",
+        r"Dynamic adapter loading is not supported for Medusa version [^\n]*",
+        r"Cannot load a Medusa adapter dynamically with a different number of heads [^\n]*",
+        # safetensors 0.4.2 on a weight file that is cut or corrupt
+        r"Error while deserializing header: [A-Za-z0-9 ,_-]{1,80}",
+        # server/lorax_server/utils/sources/source.py:84-94: the same files, looked at before
+        r"Length of safetensor file less than 8 bytes: [^\n]*",
+        r"Failed to read first 8 bytes of safetensor file: [^\n]*",
+        r"Header extends past end of file: [^\n]*",
+        # server/lorax_server/utils/sources/{hub,local,s3}.py: a configuration without weights
+        r"No [^\n]* weights found for model [^\n]*",
+        r"No local weights found in [^\n]* with extension [^\n]*",
+        r"File [^\n]* of model [^\n]* not found in [^\n]*",
+        r"Adapter [^\n]* is not yet available",
+        r"api_token must be provided to for a model of source pbase",
+        # botocore: the server has no credentials for the bucket, or the bucket says no
+        r"Unable to locate credentials",
+        r"Partial credentials found in [^\n]*, missing: [^\n]*",
+        r"Could not connect to the endpoint URL: [^\n]*",
+        r"An error occurred \([A-Za-z0-9.]{1,80}\) when calling the [A-Za-z0-9]{1,80} operation[^\n]*",
     )
 )
 
@@ -214,11 +251,8 @@ def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: s
                 code="upstream_incomplete",
                 headers=(NO_RETRY,),
             )
-        case None if failure.status == 413:
-            return _length_error(
-                "The prompt is larger than the request body that LoRAX accepts (2 MiB).",
-                prompt_param,
-            )
+        case None if failure.status != 200:
+            return _untyped(failure, prompt_param)
         case _:
             return ApiError(
                 502,
@@ -226,6 +260,63 @@ def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: s
                 "server_error",
                 code="upstream_error",
                 headers=(NO_RETRY,),
+            )
+
+
+def _untyped(failure: Refused, prompt_param: str) -> ApiError:
+    """What somebody else said: a gateway before LoRAX, or the framework around it."""
+    status = failure.status
+    # an HTML page explains nothing in a line
+    said = failure.message.strip()
+    words = f": {_cut(said)}" if said and not said.startswith("<") else "."
+    answered = f"The upstream answered {status}, without an error of LoRAX's{words}"
+    match status:
+        case 429:
+            return ApiError(
+                429,
+                answered,
+                "rate_limit_error",
+                code="rate_limit_exceeded",
+                headers=(("retry-after", failure.retry_after or "1"),),
+                upstream_status=status,
+            )
+        case 503:
+            return ApiError(
+                503,
+                answered,
+                "server_error",
+                code="upstream_unavailable",
+                headers=(("retry-after", failure.retry_after or "2"),),
+                upstream_status=status,
+            )
+        case 504:
+            # it was waited for, so LoRAX may be at work on it
+            return ApiError(
+                504,
+                answered,
+                "server_error",
+                code="upstream_timeout",
+                headers=(NO_RETRY,),
+                upstream_status=status,
+            )
+        case 413:
+            return ApiError(
+                400,
+                "The upstream answered 413: the request is larger than it accepts. LoRAX takes "
+                "bodies of up to 2 MiB, a gateway before it perhaps less.",
+                "invalid_request_error",
+                prompt_param or None,
+                "context_length_exceeded",
+                upstream_status=status,
+            )
+        case _:
+            return ApiError(
+                502,
+                answered,
+                "server_error",
+                code="upstream_error",
+                headers=(NO_RETRY,),
+                upstream_status=status,
             )
 
 
@@ -246,6 +337,16 @@ def _invalid(message: str, prompt_param: str) -> ApiError:
         )
     shown = _cut(message.strip() or "LoRAX refused the request without a word.")
     return ApiError(400, shown, "invalid_request_error", code="invalid_value")
+
+
+_RETRY_AFTER = re.compile(r"[0-9]{1,10}|[A-Za-z]{3}, [0-9]{2} [A-Za-z]{3} [0-9]{4} [0-9:]{8} GMT")
+"""RFC 9110 10.2.3: seconds, or a date; anything else is not passed on."""
+
+
+def retry_after(headers: Sequence[tuple[str, str]]) -> str | None:
+    """The `Retry-After` among an answer's headers (names in lower case), if it is one."""
+    given = next((value for name, value in headers if name == "retry-after"), "")
+    return given if _RETRY_AFTER.fullmatch(given) else None
 
 
 def _length_error(message: str, prompt_param: str) -> ApiError:

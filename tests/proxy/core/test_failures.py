@@ -16,6 +16,7 @@ from lorax_proxy.core.failures import (
     answer,
     internal,
     refusal,
+    retry_after,
 )
 from lorax_proxy.errors import RequestRefused
 from tests.strategies import texts
@@ -205,10 +206,13 @@ ANSWERS: list[tuple[Failure, ApiError]] = [
         Refused(413, None, "length limit exceeded"),
         ApiError(
             400,
-            "The prompt is larger than the request body that LoRAX accepts (2 MiB).",
+            "The upstream answered 413: the request is larger than it accepts. LoRAX takes bodies "
+            "of up to 2 MiB, a gateway before it perhaps less.",
             "invalid_request_error",
             "messages",
             "context_length_exceeded",
+            (),
+            413,
         ),
     ),
     (
@@ -261,6 +265,90 @@ ANSWERS: list[tuple[Failure, ApiError]] = [
     ),
     (
         Refused(404, None, ""),
+        ApiError(
+            502,
+            "The upstream answered 404, without an error of LoRAX's.",
+            "server_error",
+            None,
+            "upstream_error",
+            NEVER,
+            404,
+        ),
+    ),
+    (
+        Refused(401, None, " who are you? \n"),
+        ApiError(
+            502,
+            "The upstream answered 401, without an error of LoRAX's: who are you?",
+            "server_error",
+            None,
+            "upstream_error",
+            NEVER,
+            401,
+        ),
+    ),
+    (
+        Refused(503, None, "<html><h1>503</h1></html>", "17"),
+        ApiError(
+            503,
+            "The upstream answered 503, without an error of LoRAX's.",
+            "server_error",
+            None,
+            "upstream_unavailable",
+            (("retry-after", "17"),),
+            503,
+        ),
+    ),
+    (
+        Refused(503, None, ""),
+        ApiError(
+            503,
+            "The upstream answered 503, without an error of LoRAX's.",
+            "server_error",
+            None,
+            "upstream_unavailable",
+            (("retry-after", "2"),),
+            503,
+        ),
+    ),
+    (
+        Refused(429, None, "slow down", "30"),
+        ApiError(
+            429,
+            "The upstream answered 429, without an error of LoRAX's: slow down",
+            "rate_limit_error",
+            None,
+            "rate_limit_exceeded",
+            (("retry-after", "30"),),
+            429,
+        ),
+    ),
+    (
+        Refused(429, None, ""),
+        ApiError(
+            429,
+            "The upstream answered 429, without an error of LoRAX's.",
+            "rate_limit_error",
+            None,
+            "rate_limit_exceeded",
+            (("retry-after", "1"),),
+            429,
+        ),
+    ),
+    (
+        Refused(504, None, "", "5"),
+        ApiError(
+            504,
+            "The upstream answered 504, without an error of LoRAX's.",
+            "server_error",
+            None,
+            "upstream_timeout",
+            NEVER,
+            504,
+        ),
+    ),
+    (
+        Refused(200, None, ""),
         ApiError(
             502,
             "LoRAX failed: no cause was given.",
@@ -339,8 +427,10 @@ def test_every_loss_has_an_answer() -> None:
             "messages",
         ),
         (Refused(413, "odd", "x"), 502, "upstream_error", None),
-        (Refused(429, None, "slow down"), 502, "upstream_error", None),
-        (Refused(404, None, ""), 502, "upstream_error", None),
+        (Refused(429, None, "slow down"), 429, "rate_limit_exceeded", None),
+        (Refused(503, None, "restarting"), 503, "upstream_unavailable", None),
+        (Refused(504, None, ""), 504, "upstream_timeout", None),
+        *((Refused(s, None, ""), 502, "upstream_error", None) for s in (204, 302, 401, 403, 404)),
         (Refused(422, None, TOO_LONG), 502, "upstream_error", None),
         (Refused(200, "odd", TOO_LONG), 502, "upstream_error", None),
     ],
@@ -349,7 +439,7 @@ def test_what_lorax_refused(failure: Refused, status: int, code: str, param: str
     """The type decides, with a real status also where LoRAX sent 200."""
     error = told(failure)
     assert (error.status, error.code, error.param) == (status, code, param)
-    assert retries(error) is (status == 429)
+    assert retries(error) is (status in (429, 503))
 
 
 @pytest.mark.parametrize("entry", loader.table("lorax/errors")["error"])
@@ -378,6 +468,29 @@ def test_every_error_type_of_lorax_has_an_answer(entry: dict[str, object]) -> No
             "has completed training."
         ),
         "unable to merge adapters, lora configs have different ranks: {8, 16}",
+        "unable to merge adapters, lora configs have no target modules",
+        "Base model adapter cannot be merged.",
+        (
+            "Cannot load a Medusa adapter dynamically with a different number of heads (3) "
+            "from the default speculative tokens (2)."
+        ),
+        # safetensors 0.4.2, and its words from 0.6 on
+        *(
+            f"Error while deserializing header: {kind}"
+            for kind in (
+                *("HeaderTooSmall", "HeaderTooLarge", "InvalidHeaderLength", "InvalidHeader"),
+                *("InvalidHeaderDeserialization", "MetadataIncompleteBuffer", "TensorInvalidInfo"),
+                *("header too large", "incomplete metadata, file not fully covered"),
+            )
+        ),
+        "Header extends past end of file: /data/a/adapter_model.safetensors",
+        "No .safetensors weights found for model a/b and revision None.",
+        "No local weights found in /data/a with extension .safetensors",
+        "Adapter a/1 is not yet available",
+        "Unable to locate credentials",
+        "Partial credentials found in env, missing: AWS_SECRET_ACCESS_KEY",
+        "An error occurred (403) when calling the HeadObject operation: Forbidden",
+        "An error occurred (AccessDenied) when calling the ListObjectsV2 operation: Access Denied",
     ],
 )
 def test_an_adapter_that_cannot_be_used(cause: str) -> None:
@@ -473,7 +586,31 @@ def test_any_other_text_is_a_502(
 ) -> None:
     """Whatever a message quotes, in whichever status it came."""
     error = told(Refused(status, type_, message), has_adapter=has_adapter)
-    assert error.status == (400 if type_ is None and status == 413 else 502)
+    own = {413: 400, 429: 429, 503: 503} if type_ is None else {}
+    assert error.status == own.get(status, 502)
+    assert error.upstream_status == (status if type_ is None and status != 200 else None)
+
+
+@pytest.mark.parametrize(
+    ("value", "passed"),
+    [
+        ("0", True),
+        ("120", True),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", True),
+        ("", False),
+        ("-1", False),
+        ("1.5", False),
+        ("12345678901", False),
+        ("soon", False),
+        ("120\r\nx: y", False),
+        ("\u0661", False),
+    ],
+)
+def test_a_wait_passes_if_it_is_one(value: str, *, passed: bool) -> None:
+    """Seconds or a date: a header is no place for a stranger's text."""
+    headers = [("content-type", "text/html"), ("retry-after", value)]
+    assert retry_after(headers) == (value if passed else None)
+    assert retry_after([]) is None
 
 
 @pytest.mark.law
