@@ -23,6 +23,7 @@ from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import AsgiApp, Client, Surface
+from lorax_proxy.template_files import load_vocabulary_size
 from lorax_proxy.upstream.direct import DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport
@@ -69,7 +70,10 @@ def create_app(
         )
 
     opener = open_transport or transport
-    upstreams = [Upstream(each, opener(each)) for each in settings.upstream]
+    upstreams = [
+        Upstream(each, opener(each), vocabulary_size=_vocabulary_size(settings))
+        for each in settings.upstream
+    ]
     directory = Directory(settings, upstreams, observer)
     gateway = Gateway(
         settings,
@@ -126,6 +130,12 @@ def create_app(
             ],
         )
     return surface
+
+
+def _vocabulary_size(settings: Settings) -> int | None:
+    """What the model's folder says, if there is no doubt which upstream it belongs to."""
+    alone = sum(each.kind == "generate" for each in settings.upstream) == 1
+    return load_vocabulary_size(settings.tokenizer) if settings.tokenizer and alone else None
 
 
 async def _make_known(directory: Directory, observer: Observer) -> None:

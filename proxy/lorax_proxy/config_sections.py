@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic import model_validator as validates_model
 
+from lorax_proxy.core.merging import MAX_WEIGHT
 from lorax_proxy.core.parsing import nearest, read_request
 from lorax_proxy.core.routing import BASE_MODEL_ADAPTER_ID, is_adapter_id
 from lorax_proxy.errors import RequestRefused
+from lorax_proxy.wire.lorax import as_f32
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 __all__ = ["AdapterSource", "MergeSettings", "ModelSettings", "UpstreamSettings"]
@@ -43,9 +45,13 @@ class UpstreamSettings(_Closed):
     text_only: bool | None = None
     """Whether the model reads no images. Unless true, `![](...)` in a message is refused, since
     vision models fetch that address from the GPU's host."""
-    default_max_tokens: int | None = Field(default=None, ge=1, le=2**32 - 1)
+    default_max_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1)
     """The budget of chat requests that name none. Without one LoRAX reserves memory for the rest of
     the context (router/src/validation.rs), which collapses concurrency: set it."""
+
+    vocabulary_size: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    """How many tokens the model chooses from (`vocab_size` in its `config.json`); known from
+    `--tokenizer` too. A `top_k` above it would end LoRAX, so while it is unknown 1000 is the most."""
 
     @field_validator("url")
     @classmethod
@@ -80,7 +86,7 @@ class MergeSettings(_Closed):
     """Several adapters under one name: `[model.merge]` (router/src/lib.rs:83)."""
 
     ids: list[AdapterId] = Field(min_length=1)
-    weights: list[float] | None = None
+    weights: list[Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]] | None = None
     strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] = "linear"
     density: float | None = Field(None, gt=0, le=1)
     majority_sign_method: Literal["total", "frequency"] | None = None
@@ -89,7 +95,7 @@ class MergeSettings(_Closed):
     def _fits(self) -> Self:
         if self.weights is not None and len(self.weights) != len(self.ids):
             raise ValueError(f"weights: {len(self.ids)} ids need as many weights")
-        if self.strategy != "linear" and self.density is None:
+        if self.strategy != "linear" and not as_f32(self.density or 0):
             # LoRAX's default of 0 prunes every weight
             raise ValueError(f"density: strategy {self.strategy} needs one, above 0 and up to 1")
         return self

@@ -20,11 +20,12 @@ from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.core.constraints import header_names, is_dear
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.request import plan_chat
-from lorax_proxy.core.routing import Base, Kind, Merge
+from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
 from lorax_proxy.core.templates import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion
@@ -38,7 +39,6 @@ from lorax_proxy.wire.openai_requests import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
-    MergedAdaptersRequest,
     SamplingRequest,
 )
 
@@ -235,7 +235,7 @@ class Gateway:
         if request.merged_adapters is None:
             return found
         return await self._directory.find(
-            request.model, merge=_merge(request.merged_adapters, request.adapter_source)
+            request.model, merge=merge_of(request.merged_adapters, request.adapter_source)
         )
 
     def _asked(
@@ -302,31 +302,6 @@ def _typed(model: type[_Request], document: Mapping[str, Any], found: Found) -> 
             code="invalid_value",
         )
     return request
-
-
-def _merge(merge: MergedAdaptersRequest, source: str | None) -> Merge:
-    weights = merge.weights if merge.weights is not None else [1.0] * len(merge.ids)
-    if len(weights) != len(merge.ids):
-        raise RequestRefused(
-            f"Invalid 'merged_adapters.weights': {len(merge.ids)} ids need as many weights.",
-            param="merged_adapters.weights",
-            code="invalid_value",
-        )
-    if merge.merge_strategy not in (None, "linear") and not merge.density:
-        raise RequestRefused(
-            f"Invalid 'merged_adapters.density': strategy '{merge.merge_strategy}' needs one "
-            "above 0; LoRAX's default of 0 prunes every weight.",
-            param="merged_adapters.density",
-            code="invalid_value",
-        )
-    return Merge(
-        ids=tuple(merge.ids),
-        weights=tuple(weights),
-        strategy=merge.merge_strategy,
-        density=merge.density,
-        majority_sign_method=merge.majority_sign_method,
-        source=source,
-    )
 
 
 def _named(header: str, names: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -40,8 +40,15 @@ class Upstream:
         warm: The adapters that have produced a token since the connection was last lost.
     """
 
-    def __init__(self, settings: UpstreamSettings, transport: Transport) -> None:
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        transport: Transport,
+        *,
+        vocabulary_size: int | None = None,
+    ) -> None:
         self.settings = settings
+        self._vocabulary_size = settings.vocabulary_size or vocabulary_size
         self.name = settings.name
         self.kind = Kind(settings.kind)
         self.transport = transport
@@ -138,6 +145,7 @@ class Upstream:
             if settings.text_only is None
             else settings.text_only,
             default_max_tokens=settings.default_max_tokens,
+            vocabulary_size=self._vocabulary_size,
         )
 
     async def _bos(self) -> Bos | None:

@@ -8,7 +8,7 @@ configuration has no `added_tokens_decoder`.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
@@ -20,7 +20,7 @@ from lorax_proxy.core.templates import ChatTemplate, Limits, SpecialTokens
 from lorax_proxy.errors import SettingsInvalid
 from lorax_proxy.template_trial import try_template
 
-__all__ = ["builtin_names", "load_special_tokens", "load_template"]
+__all__ = ["builtin_names", "load_special_tokens", "load_template", "load_vocabulary_size"]
 
 _NAMED_TOKENS = (
     "bos_token",
@@ -78,6 +78,29 @@ def load_special_tokens(folder: Path) -> SpecialTokens:
         SettingsInvalid: The folder has no readable `tokenizer_config.json`.
     """
     return _tokens_of(_read_json(folder / "tokenizer_config.json"), folder)
+
+
+def load_vocabulary_size(folder: Path) -> int | None:
+    """How many tokens the model of a folder chooses from; None when the folder does not say.
+
+    `config.json` is about the logits, which may be padded beyond the tokenizer's tokens; what
+    `tokenizer.json` lists without the tokens that were added is never more than that.
+
+    Raises:
+        SettingsInvalid: A file is no JSON document.
+    """
+    if (path := folder / "config.json").is_file():
+        config = _read_json(path)
+        nested = config.get("text_config")
+        for each in (config, nested if isinstance(nested, Mapping) else {}):
+            if isinstance(size := each.get("vocab_size"), int) and size > 0:
+                return size
+    if (path := folder / "tokenizer.json").is_file():
+        model = _read_json(path).get("model")
+        vocabulary = model.get("vocab") if isinstance(model, Mapping) else None
+        if isinstance(vocabulary, Sized):
+            return len(vocabulary) or None
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """What is known of an upstream: asked for once, when it is needed, and again after a loss."""
 
 import asyncio
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from tests.proxy.servers import (
 )
 
 CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
 
 
 def paths(server: ScriptedServer) -> list[str]:
@@ -184,6 +187,28 @@ async def test_a_tokenizer_that_appends_eos_can_complete_but_not_chat() -> None:
     assert refused.status == 500
     assert refused.error["code"] == "tokenizer_appends_eos"
     assert completed.status == 200
+
+
+async def test_top_k_is_held_to_the_vocabulary(tmp_path: Path) -> None:
+    """Known by a setting, or by the model's folder if no other upstream could be meant."""
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 3000}))
+    body = {"model": INFO["model_id"], "prompt": "x", "top_k": 3001}
+    async with ScriptedServer(lorax(generate=whole())) as server:
+        one: dict[str, Any] = {"url": server.url}
+        for upstreams, folder, status in (
+            ([one], None, 400),
+            ([{**one, "vocabulary_size": 3000}], None, 200),
+            ([one], tmp_path, 200),
+            ([one, {**one, "name": "two"}], tmp_path, 400),
+        ):
+            async with running(upstream=upstreams, tokenizer=folder) as proxy:
+                reply = await proxy.post(TEXT, body)
+            assert reply.status == status, reply
+        sent = [each.json()["parameters"] for each in server.asked("/generate")]
+    # the whole vocabulary is no restriction
+    assert [each.get("top_k") for each in sent] == [None, None]
+    assert all(each["do_sample"] for each in sent)
 
 
 async def test_a_proxy_can_end_while_it_asks() -> None:

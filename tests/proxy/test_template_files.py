@@ -15,7 +15,12 @@ from lorax_proxy.core.templates import (
     TemplateInvalid,
 )
 from lorax_proxy.errors import SettingsInvalid
-from lorax_proxy.template_files import builtin_names, load_special_tokens, load_template
+from lorax_proxy.template_files import (
+    builtin_names,
+    load_special_tokens,
+    load_template,
+    load_vocabulary_size,
+)
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
 HELLO = [{"role": "user", "content": "Hi"}]
@@ -35,6 +40,28 @@ def folder(path: Path, config: Any = None, **files: str) -> Path:
 def load(setting: str | Path) -> ChatTemplate:
     """Without the trial, which has tests of its own."""
     return load_template(setting, trial=False)
+
+
+@pytest.mark.parametrize(
+    ("files", "size"),
+    [
+        ({}, None),
+        ({"config.json": {"vocab_size": 32128}, "tokenizer.json": {"model": {"vocab": {}}}}, 32128),
+        ({"config.json": {"text_config": {"vocab_size": 32000}}}, 32000),
+        ({"config.json": {"vocab_size": None}, "tokenizer.json": {"model": {"vocab": {"a": 0, "b": 1}}}}, 2),
+        ({"tokenizer.json": {"model": {"vocab": [["a", -1.0], ["b", -2.0], ["c", -3.0]]}}}, 3),
+        ({"tokenizer.json": {"model": None}}, None),
+        ({"tokenizer.json": {"model": {"vocab": {}}, "added_tokens": [{"id": 0}]}}, None),
+        ({"config.json": {"vocab_size": -1, "text_config": []}}, None),
+    ],
+)  # fmt: skip
+def test_the_size_of_a_folders_vocabulary(
+    tmp_path: Path, files: dict[str, Any], size: int | None
+) -> None:
+    """The logits' number where it is told, else the tokenizer's, which is never above it."""
+    for name, document in files.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    assert load_vocabulary_size(tmp_path) == size
 
 
 def test_a_built_in_is_loaded_by_name() -> None:

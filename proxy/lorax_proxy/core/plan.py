@@ -41,6 +41,7 @@ class Facts:
         appends_eos: Whether the server's tokenizer also ends prompts with EOS: no chat then.
         text_only: Whether the model is known to read no images.
         default_max_tokens: The operator's budget for chat requests without one.
+        vocabulary_size: How many tokens the model chooses from, if that is known.
     """
 
     model_id: str
@@ -50,6 +51,7 @@ class Facts:
     appends_eos: bool = False
     text_only: bool = False
     default_max_tokens: int | None = None
+    vocabulary_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,7 @@ def make_plan(
     score = echo and reading.logprobs is not None
     discard = budget == 0 and score
     budget = 1 if discard else budget
-    chosen = sampling(request)
+    chosen = sampling(request, facts.vocabulary_size)
     tries = max(request.n or 1, tries or 1)
 
     def parameters(choice: int) -> GenerateParameters:

@@ -50,6 +50,10 @@ __all__ = [
 MAX_STOPS = 64
 """OpenAI allows 4. Each costs us a step per character, and LoRAX gets as many as it takes."""
 
+MAX_TOKENS = 2**31 - 1
+"""LoRAX reads 32 unsigned bits, and without a fast tokenizer it adds prompt and budget in as many
+(router/src/validation.rs:182): a sum that wraps is allowed there, and no shard has memory for it."""
+
 
 _T = TypeVar("_T")
 
@@ -328,7 +332,7 @@ class SamplingRequest(_Strict):
     top_k: int | None = Field(None, ge=-1, le=2**31 - 1)
     typical_p: float | None = Field(None, gt=0, le=1)
     repetition_penalty: float | None = Field(None, gt=0)
-    truncate: int | None = Field(None, ge=1, le=2**32 - 1)
+    truncate: int | None = Field(None, ge=1, le=MAX_TOKENS)
     watermark: bool | None = None
     ignore_eos_token: bool | None = None
     ignore_eos: bool | None = None
@@ -341,8 +345,8 @@ class ChatRequest(SamplingRequest):
     """CreateChatCompletionRequest."""
 
     messages: Many[Message] = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
-    max_completion_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
+    max_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS)
+    max_completion_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
@@ -366,7 +370,7 @@ class CompletionRequest(SamplingRequest):
     best_of: int | None = Field(None, ge=0, le=20)
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=5)
-    max_tokens: int | None = Field(None, ge=0, le=2**32 - 1)
+    max_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS)
 
 
 class EmbeddingRequest(_Strict):
