@@ -2,7 +2,8 @@
 
 The shard (`scheduler`) is a machine in virtual time; this drives it while anybody waits or runs, and tells
 each request how many of its tokens are there. What a request says was decided before it came here, so
-neighbours change when an answer comes, never what it is.
+neighbours change when an answer comes, never what it is; unless one makes the shard raise, which ends the others of
+its session, too.
 
 * Without a pace, the clock advances with the shard's work alone. The shard does some decode steps in a turn
   of the event loop, then whoever has come meanwhile may join. An answer takes less than a millisecond then,
@@ -23,13 +24,15 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
-from lorax_mock.errors import LoraxRefusal
+from lorax_mock.errors import FatalRequest, LoraxRefusal
+from lorax_mock.jobs import Done, Job, Step
+from lorax_mock.meeting import Meeting, refused
 from lorax_mock.metrics import Metrics
 from lorax_mock.pace import Bell, breathe, clock, later, rest, start
-from lorax_mock.scheduler import Done, Job, Shard, Step
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Settings
 
-__all__ = ["Batcher", "Meeting", "Ticket", "Work", "read_meeting"]
+__all__ = ["Batcher", "Ticket", "Work"]
 
 _log = logging.getLogger("lorax_mock")
 
@@ -39,10 +42,9 @@ _STEPS: Final = 16
 _DONE: Final = 2_000
 """Finished jobs that the schedule shows."""
 
-_MOST_TOGETHER: Final = 1024
-
-_LATEST: Final = 1e9
-"""Milliseconds; later than that is a mistake."""
+_NEXT: Final = 0.01
+"""Milliseconds by which the sequences of a best_of follow one another: each passes the router's checks by itself, and the
+first is on the shard before the second has (router/src/infer.rs:1018)."""
 
 _MEET_SECONDS: Final = 10.0
 """How long a request waits for those it shall meet."""
@@ -57,48 +59,11 @@ class Work:
     budget: int
     tokens: int
     schema: bytes = b""
+    error: LoraxRefusal | None = None
+    """What the shard raises at its prefill."""
 
-
-@dataclass(frozen=True, slots=True)
-class Meeting:
-    """Whom a request waits for, and when it comes after they have met."""
-
-    session: str
-    count: int
-    at: float
-    key: bytes
-    """What the request asks, hashed: the order of those that come at the same time."""
-
-
-def read_meeting(
-    together: bytes | None, at: bytes | None, *, session: str, key: bytes
-) -> Meeting | None:
-    """What the two headers say; None without them. Raises LoraxRefusal (400)."""
-    if together is None and at is None:
-        return None
-    if together is None or not together.isdigit() or not 0 < int(together) <= _MOST_TOGETHER:
-        raise _refused(
-            f"x-lorax-mock-together is how many requests meet, 1 to {_MOST_TOGETHER}"
-            f", not {_shown(together)}"
-        )
-    try:
-        milliseconds = 0.0 if at is None else float(at)
-    except ValueError:
-        milliseconds = -1.0
-    if not 0 <= milliseconds < _LATEST:
-        raise _refused(
-            "x-lorax-mock-at is milliseconds after the requests have met, from 0 on"
-            f", not {_shown(at)}"
-        )
-    return Meeting(session, int(together), milliseconds, key)
-
-
-def _shown(value: bytes | None) -> str:
-    return "absent" if value is None else repr(value.decode("latin-1"))
-
-
-def _refused(text: str) -> LoraxRefusal:
-    return LoraxRefusal(400, "mock_together", f"lorax-mock: {text}", "")
+    session: str = ""
+    """Whom that would end with it."""
 
 
 class Ticket:
@@ -224,12 +189,13 @@ class Batcher:
         return True
 
     def submit(self, works: Sequence[Work], meeting: Meeting | None = None) -> list[Ticket]:
-        """Sequences arrive together, now or when all have come whom they shall meet."""
+        """Sequences of a request arrive, now or when all have come whom they shall meet."""
         tickets = [Ticket(work) for work in works]
         if meeting is None:
             now = self._moment()
-            for ticket in tickets:
-                self._enter(ticket, now)
+            self._enter(tickets[0], now)
+            if len(tickets) > 1:
+                self._expect(now + _NEXT, tickets[1:])
             self._wake()
             return tickets
         key = (meeting.session, meeting.count)
@@ -252,13 +218,17 @@ class Batcher:
         start_of_all = self._moment()
         group.members.sort(key=_order)
         for meeting, tickets in group.members:
-            at = start_of_all + meeting.at
-            for ticket in tickets:
-                self._jobs += 1
-                heappush(self._coming, (at, self._jobs, ticket))
+            self._expect(start_of_all + meeting.at, tickets)
+        self._wake()
+
+    def _expect(self, at: float, tickets: Sequence[Ticket]) -> None:
+        """One after the other, the first at that time."""
+        for ticket in tickets:
+            self._jobs += 1
+            heappush(self._coming, (at, self._jobs, ticket))
             if self._paced:
                 later(max(0.0, at - self._real()) / 1000, self._arrive_now)
-        self._wake()
+            at += _NEXT
 
     def _arrive_now(self) -> None:
         """The real clock has come to somebody's time."""
@@ -276,7 +246,7 @@ class Batcher:
         for _, tickets in group.members:
             for ticket in tickets:
                 ticket.fail(
-                    _refused(
+                    refused(
                         f"waited {self._meet_seconds:g} s for {group.count} requests, {came} came; "
                         "x-lorax-mock-together says how many are on their way"
                     )
@@ -304,7 +274,11 @@ class Batcher:
         work = ticket.work
         self._tickets[number] = ticket
         self.shard.enter(
-            Job(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema)
+            Job(
+                *(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema),
+                fails=work.error is not None,
+                session=work.session,
+            )
         )
         ticket.admitted(lambda: self.shard.leave(number))
 
@@ -386,6 +360,10 @@ class Batcher:
                 ticket.end(done)
         for number in step.dropped:
             tickets.pop(number, None)
+        for failed in step.failed:
+            error = _error_of(tickets[failed.cause].work, fatal=bool(failed.decoding))
+            for number in (*failed.jobs, *failed.decoding):
+                tickets.pop(number).fail(error)
 
     async def _until(self, moment: float) -> None:
         """Let real time pass until the clock shows that, if it is paced."""
@@ -400,6 +378,21 @@ class Batcher:
         self._tickets.clear()
         self._coming.clear()
         self.shard = self._new_shard()
+
+
+def _error_of(work: Work, *, fatal: bool) -> Exception:
+    """What all hear whom a prefill that raised has ended.
+
+    While others decode, their errors are sent, their batch is decoded once more, and its tokens belong to
+    nobody (router/src/infer.rs:1187, 1490).
+    """
+    assert work.error is not None  # noqa: S101 - it made the prefill raise
+    if not fatal:
+        return work.error
+    return FatalRequest(
+        f"a prefill failed while others were decoding: {work.error.message}",
+        "router/src/infer.rs:1490",
+    )
 
 
 def _order(member: tuple[Meeting, list[Ticket]]) -> tuple[float, bytes, list[tuple[int, int]]]:

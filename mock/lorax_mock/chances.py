@@ -5,6 +5,8 @@ that the ranks descend and never sum to more than one. Temperature sharpens or f
 top-p and typical-p forbid the ranks behind them and share out what those held, as masks do in the
 shard, where a forbidden token's logprob is -inf and prints as null.
 
+Where a request's own numbers leave half precision's range, no logit is a number any more (`Overflowed`).
+
 Greedy decoding takes rank 0. Sampling mostly does too, which is what sampling from a confident
 model looks like; then the chosen token appears at its rank among the alternatives.
 """
@@ -17,7 +19,7 @@ from typing import Final
 from lorax_mock.floats import f32
 from lorax_mock.wire import GenerateParameters
 
-__all__ = ["Chances", "chances_for"]
+__all__ = ["Chances", "Overflowed", "chances_for", "overflows"]
 
 _FLOOR: Final = 0.34
 """Above one third, rank 0 stays above rank 1, which has half of the remainder."""
@@ -25,6 +27,12 @@ _FLOOR: Final = 0.34
 _RANK_TICKS: Final = (216, 240, 250, 256)
 """Of 256 sampled tokens: how many are of rank 0, up to 1, up to 2, up to 3."""
 
+
+_SMALLEST: Final = 2e-4
+"""Dividing by it, or by less, the likeliest logit (some 13 and more) passes float16's largest number."""
+
+_LARGEST: Final = 65_504.0
+"""Of float16: a temperature above it is infinite there."""
 
 _RANKS: Final = 64
 """Ranks whose mass is counted; those behind them hold next to nothing."""
@@ -51,6 +59,21 @@ def chances_for(parameters: GenerateParameters, *, samples: bool, forced: bool) 
         nucleus=min(limits, default=None),
         forced=forced,
     )
+
+
+def overflows(parameters: GenerateParameters, *, samples: bool, forced: bool) -> bool:
+    """Whether logits leave float16, in which `/info` says that the shard computes.
+
+    It divides them by the temperature and by the repetition penalty, both in the model's own precision
+    (server/lorax_server/utils/logits_process.py:129-138,200-204). An infinite logit makes all probabilities
+    NaN; so does an infinite temperature where a schema has masked with infinities.
+    """
+    penalty, temperature = parameters.repetition_penalty, parameters.temperature
+    if penalty is not None and penalty <= _SMALLEST:
+        return True
+    if not samples or temperature is None or temperature == 0:
+        return False
+    return temperature <= _SMALLEST or (forced and temperature > _LARGEST)
 
 
 class Chances:
@@ -117,6 +140,21 @@ class Chances:
         value = f32(value - math.log(step.mass))
         self._spelled[key] = value
         return value
+
+
+class Overflowed(Chances):
+    """No probability is a number: no logprob prints as one, and all alternatives are equal."""
+
+    def __init__(self) -> None:
+        super().__init__(samples=False)
+
+    def rank(self, confidence: int, luck: int) -> int:  # noqa: ARG002 - whatever the bytes are
+        """The first."""
+        return 0
+
+    def logprob(self, confidence: int, rank: int) -> float | None:  # noqa: ARG002 - whatever the bytes are
+        """None."""
+        return None
 
 
 _shared = lru_cache(maxsize=256)(Chances)

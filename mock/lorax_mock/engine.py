@@ -11,14 +11,16 @@ then EOS, then stop strings, and those only against the end of the text so far (
 one final newline, because Python's `$` matches there too).
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 
-from lorax_mock.chances import Chances, chances_for
+from lorax_mock.chances import Chances, Overflowed, chances_for, overflows
 from lorax_mock.conforming import compose
 from lorax_mock.decoding import whole_text
+from lorax_mock.errors import generation
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.personas import Persona
 from lorax_mock.script import Reply
@@ -92,7 +94,10 @@ def generate(
     seed: int,
     reply: Reply | None = None,
 ) -> Generated:
-    """One sequence; `seed` counts only if the request samples, `reply` replaces the persona."""
+    """One sequence; `seed` counts only if the request samples, `reply` replaces the persona.
+
+    Raises LoraxRefusal (424) for what the shard raises in the first forward pass.
+    """
     parameters = valid.request.parameters
     if valid.samples:
         key = digest(key, "sampled", _sampling(valid), seed)
@@ -101,8 +106,12 @@ def generate(
     spelled: tuple[str, ...] = ()
     if reply is not None:
         spelled = reply.tokens
+        _check_top_k(valid, tokenizer)
         source = _scripted(reply, tokenizer, source)
     chances = chances_for(parameters, samples=valid.samples, forced=forced)
+    if reply is None and overflows(parameters, samples=valid.samples, forced=forced):
+        chances = Overflowed()
+        source = _first_of_the_infinite(valid, source)
     confidence = Draws(key, "confidence").byte
     luck = Draws(key, "luck").byte if valid.samples else _no_luck
     decoder = tokenizer.decoder(valid.prompt)
@@ -172,19 +181,46 @@ def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) ->
     prompt = valid.request.inputs
     if valid.request.parameters.truncate is not None:
         prompt = tokenizer.decode(valid.prompt, skip_special=True)
+    document = None
     if valid.schema is not None:
         spoken = persona.speak(prompt, Draws(key, "strings"), sampled=valid.samples)
 
         def words() -> str:
             return next(spoken)[0].strip()
 
-        text = compose(valid.schema, draws, words)
-        yield from tokenizer.encode_plain(text)
+        document = compose(valid.schema, draws, words)
+    _check_top_k(valid, tokenizer)
+    if document is not None:
+        yield from tokenizer.encode_plain(document)
         yield tokenizer.eos
     for sentence, done in persona.speak(prompt, draws, sampled=valid.samples):
         yield from tokenizer.encode(sentence, special=False)
         if done:
             yield tokenizer.eos
+
+
+def _check_top_k(valid: Valid, tokenizer: Tokenizer) -> None:
+    """Raises LoraxRefusal as the shard does for more tokens than the model tells apart.
+
+    It cuts such a number to the vocabulary's size, and then looks at that place, one past the last
+    (server/lorax_server/utils/logits_process.py:309-317). Those are the words of a CPU; on a GPU the same
+    look-up is a device-side assert, after which that shard can do nothing more.
+    """
+    top_k, most = valid.request.parameters.top_k, tokenizer.logits()
+    if top_k is not None and top_k > most:
+        raise generation(
+            f"Server error: index {most} is out of bounds for dimension 1 with size {most}"
+        )
+
+
+def _first_of_the_infinite(valid: Valid, source: Source) -> Source:
+    """What is chosen where logits have overflowed, for ever.
+
+    Probabilities of which one is infinite are all NaN, and the first of equals is token 0. Greedy decoding
+    looks at the logits instead: those of the prompt's tokens are infinite, and the first is the lowest id.
+    """
+    next(source)  # the pass itself may raise
+    yield from repeat(0 if valid.samples else min(valid.prompt))
 
 
 def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
@@ -242,10 +278,15 @@ def _prefill(
 
 
 def pick_best(candidates: list[Generated]) -> tuple[Generated, tuple[Generated, ...]]:
-    """best_of's winner by mean logprob, the first of equals, and the rest in their order."""
+    """best_of's winner by mean logprob, the first of equals, and the rest in their order.
+
+    What is no number, or minus infinity, is above nothing (router/src/infer.rs:1024-1042).
+    """
 
     def mean(candidate: Generated) -> float:
-        return sum(token.logprob or 0.0 for token in candidate.tokens) / len(candidate.tokens)
+        logprobs = [token.logprob for token in candidate.tokens]
+        known = [logprob for logprob in logprobs if logprob is not None]
+        return sum(known) / len(known) if len(known) == len(logprobs) else -math.inf
 
     best = max(range(len(candidates)), key=lambda place: mean(candidates[place]))
     return candidates[best], tuple(candidates[:best] + candidates[best + 1 :])

@@ -13,13 +13,14 @@ from typing import Final
 from lorax_mock.adapters import Catalogue
 from lorax_mock.asked import Asked, ask
 from lorax_mock.axum import ClientLeft, Exchange
-from lorax_mock.batching import Batcher, Ticket, Work, read_meeting
+from lorax_mock.batching import Batcher, Ticket, Work
 from lorax_mock.engine import generate, request_key, server_seed
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
 from lorax_mock.faults import Fault
 from lorax_mock.hashing import digest
 from lorax_mock.health import Health
 from lorax_mock.journal import Journal
+from lorax_mock.meeting import Meeting, read_meeting
 from lorax_mock.metrics import Metrics
 from lorax_mock.pace import Watch, aside, clock, pause
 from lorax_mock.replies import encode_error
@@ -161,13 +162,15 @@ class Generating:
             self._occurrences[asked.entry.session, key] = first + count
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
         reply = asked.action.reply
-        with self._prefill():
-            if self.settings.kind != "generate":
-                raise generation("Server error: This model does not support text generation")
+        self._check_pass()
+        try:
             sequences = [
                 generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply)
                 for seed in seeds
             ]
+        except LoraxRefusal as refusal:
+            await self._fail_in_its_pass(asked, key, identity, valid, refusal)
+            raise
         if asked.has_pace:
             costs = asked.costs(self.settings.costs)
             times = [
@@ -175,12 +178,6 @@ class Generating:
                 for one in sequences
             ]
             return Ran(sequences, [], times)
-        meeting = read_meeting(
-            asked.exchange.header(b"x-lorax-mock-together"),
-            asked.exchange.header(b"x-lorax-mock-at"),
-            session=asked.entry.session,
-            key=key,
-        )
         schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
         works = [
             Work(
@@ -189,26 +186,38 @@ class Generating:
                 max(valid.max_new_tokens, len(one.tokens)),
                 len(one.tokens),
                 schema,
+                session=asked.entry.session,
             )
             for one in sequences
         ]
-        return Ran(sequences, self.batcher.submit(works, meeting), [])
+        return Ran(sequences, self.batcher.submit(works, _meeting(asked, key)), [])
+
+    async def _fail_in_its_pass(
+        self, asked: Asked, key: bytes, identity: str, valid: Valid, refusal: LoraxRefusal
+    ) -> None:
+        """Raises what the shard raises when the request's turn has come; returns if it has none there."""
+        if asked.has_pace:
+            self.metrics.batch_failed("prefill")
+            return
+        work = Work(
+            *(identity, len(valid.prompt), valid.max_new_tokens, 1),
+            error=refusal,
+            session=asked.entry.session,
+        )
+        await self.batcher.submit([work], _meeting(asked, key))[0].whole()
 
     def _validated(self, valid: Valid) -> None:
         counted = self.settings.limits.fast_tokenizer
         self.metrics.validated(valid.input_length if counted else None, valid.max_new_tokens)
 
-    @contextmanager
-    def _prefill(self) -> Generator[None]:
-        """What a refusal in here fails; it is refused itself while the shard is not well."""
-        try:
-            unwell = self.health.refusal()
-            if unwell is not None:
-                raise unwell
-            yield
-        except LoraxRefusal:
+    def _check_pass(self) -> None:
+        """Raises LoraxRefusal where no forward pass can succeed, after it has failed."""
+        refusal = self.health.refusal()
+        if refusal is None and self.settings.kind != "generate":
+            refusal = generation("Server error: This model does not support text generation")
+        if refusal is not None:
             self.metrics.batch_failed("prefill")
-            raise
+            raise refusal
 
     async def start_up(self) -> None:
         """The startup probe's own request, past the journal; raises LoraxRefusal (router/src/server.rs:488)."""
@@ -221,8 +230,8 @@ class Generating:
             self._validated(valid)
             identity, persona = self.catalogue.open(request.parameters, None)
             key = request_key(valid, identity, self.settings.seed)
-            with self._prefill():
-                sequence = generate(valid, persona, self.tokenizer, key, seed=0, reply=None)
+            self._check_pass()
+            sequence = generate(valid, persona, self.tokenizer, key, seed=0, reply=None)
             await self.batcher.submit([Work(identity, len(valid.prompt), 1, 1)])[0].whole()
         if not sequence.text:
             raise LoraxRefusal(500, "failed healthcheck", "Empty generation", "")
@@ -258,3 +267,13 @@ class Generating:
         refusal = fault.refusal
         if refusal is not None and refusal.counted_as == "generation":
             self.metrics.batch_failed("decode" if fault.place else "prefill")
+
+
+def _meeting(asked: Asked, key: bytes) -> Meeting | None:
+    """Whom a request says it waits for; raises LoraxRefusal (400)."""
+    return read_meeting(
+        asked.exchange.header(b"x-lorax-mock-together"),
+        asked.exchange.header(b"x-lorax-mock-at"),
+        session=asked.entry.session,
+        key=key,
+    )

@@ -19,7 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from lorax_mock.health import Health
-from lorax_mock.scheduler import Shard, Step
+from lorax_mock.jobs import Step
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Limits
 from lorax_mock.timing import Timing
 from lorax_mock.wire import Generated
@@ -163,9 +164,14 @@ class Metrics:
         if not step.steps:
             return
         if step.kind == "prefill":
-            self._observe("lorax_batch_next_size", self._sizes, len(step.jobs))
+            ended = sum(len(failed.jobs) for failed in step.failed)
+            self._observe("lorax_batch_next_size", self._sizes, len(step.jobs) + ended)
             if step.concat is not None:
                 self._count("lorax_batch_concat", f'reason="{step.concat}"')
+        if step.failed:
+            self.batch_failed(step.kind)
+            if not step.jobs:
+                return
         self._passed(step.kind, step.milliseconds / 1000, step.steps)
         # of each token of each request (router/src/infer.rs:1549), and nothing speculates here
         self._sample("lorax_request_skipped_tokens", 0.0, len(step.jobs) * step.steps)

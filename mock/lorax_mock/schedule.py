@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from lorax_mock.hashing import digest
-from lorax_mock.scheduler import Done, Span
+from lorax_mock.jobs import Done, Span
 
 __all__ = ["as_json", "as_svg", "as_text"]
 

@@ -22,6 +22,8 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
   what the loader has to do is done; and while nothing runs, when a request has come and after each errand of
   the loader. So a new adapter is pending at two looks, before and after its download, and may send two idle
   ones away; and a batch decodes a step between download and load, and one between load and admission.
+* A prefill that raises ends all its jobs and all that were decoding (router/src/infer.rs:1274-1287), as far as
+  they are of the same session: a mock is shared by tests that must not end one another.
 * Who has all tokens leaves at once; so does, with the next token, a job whose client has left. A waiting one
   whose client has left is dropped when it is reached.
 """
@@ -32,9 +34,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from lorax_mock.jobs import Done, Failed, Job, Span, Step
 from lorax_mock.settings import Costs, Limits
 
-__all__ = ["Done", "Job", "Shard", "Span", "Step"]
+__all__ = ["Shard"]
 
 _BLOCK: Final = 16
 """Tokens of a block; a job's blocks are reserved whole when it is admitted."""
@@ -47,74 +50,6 @@ _SCHEMAS: Final = 32
 
 _SPANS: Final = 10_000
 """Operations remembered; a long-running server must not fill the memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One request: when it arrives, for whom, and how many tokens it will take."""
-
-    id: int
-    at: float
-    adapter: str
-    """Its identity; "" is the base model."""
-
-    prompt: int
-    budget: int
-    """`max_new_tokens`: what is reserved."""
-
-    tokens: int
-    """What is generated, at most the budget and at least one."""
-
-    schema: bytes = b""
-    """Which JSON schema it obeys; empty for none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A job and its moments."""
-
-    job: Job
-    started: float
-    """When its prefill began: the end of queueing."""
-
-    first: float
-    finished: float
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One operation of the shard, or several decode steps of the same batch."""
-
-    kind: str
-    """`download`, `load`, `offload`, `prefill` or `decode`."""
-
-    start: float
-    end: float
-    adapter: str | None = None
-    jobs: tuple[int, ...] = ()
-    steps: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that the shard did, or several decode steps of the same batch."""
-
-    kind: str
-    """As of a span; or `drop`, when waiting jobs were dropped and nothing else was to do."""
-
-    milliseconds: float
-    """Of each step."""
-
-    jobs: tuple[int, ...] = ()
-    """Who got a token by each."""
-
-    steps: int = 0
-    done: tuple[Done, ...] = ()
-    dropped: tuple[int, ...] = ()
-    """Jobs that ended unfinished because their clients had left."""
-
-    concat: str | None = None
-    """Why a prefill joined a running batch (router/src/infer.rs:1159): `backpressure` or `wait_exceeded`."""
 
 
 @dataclass(slots=True)
@@ -411,11 +346,29 @@ class Shard:
         cost += self._costs.schema_compile * sum(self._compiles(job.schema) for job in jobs)
         numbers = tuple(job.id for job in jobs)
         self._spend("prefill", cost, jobs=numbers, steps=1)
+        concat = None if self._round is None else self._round.concat
+        failed: tuple[Failed, ...] = ()
+        if any(job.fails for job in jobs):
+            failed = self._fail_with(jobs)
+            ended = {number for one in failed for number in one.jobs}
+            jobs = [job for job in jobs if job.id not in ended]
+            numbers = tuple(job.id for job in jobs)
         self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
         self._since_admission = 1
         self._look = True
-        concat = None if self._round is None else self._round.concat
-        return Step("prefill", cost, numbers, 1, *self._part(), concat)
+        return Step("prefill", cost, numbers, 1, *self._part(), concat, failed)
+
+    def _fail_with(self, jobs: list[Job]) -> tuple[Failed, ...]:
+        """Whom each session loses by a prefill of these jobs that raises; they do not run any more."""
+        failed: list[Failed] = []
+        for session in dict.fromkeys(job.session for job in jobs if job.fails):
+            cause = next(job.id for job in jobs if job.fails and job.session == session)
+            ended = tuple(job.id for job in jobs if job.session == session)
+            decoding = tuple(one.job.id for one in self._running if one.job.session == session)
+            self._running = [one for one in self._running if one.job.session != session]
+            self._left.difference_update(ended, decoding)
+            failed.append(Failed(cause, ended, decoding))
+        return tuple(failed)
 
     def _compiles(self, schema: bytes) -> bool:
         """Whether a schema has to be compiled; the shard does that while all others wait."""

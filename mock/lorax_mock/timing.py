@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lorax_mock.scheduler import Done
+from lorax_mock.jobs import Done
 
 __all__ = ["Timing", "timing_of"]
 

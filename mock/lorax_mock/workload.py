@@ -10,7 +10,8 @@
 from difflib import get_close_matches
 from typing import Any, Final
 
-from lorax_mock.scheduler import Done, Job, Shard
+from lorax_mock.jobs import Done, Job
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Settings
 
 __all__ = ["WorkloadError", "read_workload", "simulate"]

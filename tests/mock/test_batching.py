@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from lorax_mock.batching import Batcher, Meeting, Ticket, Work, read_meeting
-from lorax_mock.errors import LoraxRefusal
+from lorax_mock.batching import Batcher, Ticket, Work
+from lorax_mock.errors import FatalRequest, LoraxRefusal
 from lorax_mock.inprocess import LocalMock
+from lorax_mock.jobs import Job
+from lorax_mock.meeting import Meeting
 from lorax_mock.metrics import Metrics
 from lorax_mock.schedule import as_json
-from lorax_mock.scheduler import Job
 from lorax_mock.settings import Costs, Limits, Settings
 from lorax_mock.workload import simulate
 from tests.mock.conftest import events
@@ -140,12 +141,84 @@ async def test_neighbours_change_times_and_never_words(http: httpx.AsyncClient) 
 
 
 async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> None:
-    """Its sequences are requests of their own to the shard."""
+    """Its sequences are requests of their own to the shard; the first is there before the others."""
     body = _body("a", 4)
     body["parameters"] |= {"best_of": 2, "do_sample": True}
-    await http.post("/generate", json=body)
-    spans = (await _schedule(http))["spans"]
-    assert [len(span["jobs"]) for span in spans] == [2, 2]
+    for headers in ({}, _together(1)):
+        await http.post("/_mock/reset")
+        await http.post("/generate", json=body, headers=headers)
+        spans = (await _schedule(http))["spans"]
+        kinds = [(span["kind"], len(span["jobs"])) for span in spans]
+        assert kinds == [("prefill", 1), ("prefill", 1), ("decode", 2)]
+    metrics = (await http.get("/metrics")).text
+    assert 'lorax_batch_concat{reason="backpressure"} 2' in metrics
+
+
+_BANANA = {"response_format": {"type": "json_object", "schema": {"type": "banana"}}}
+
+
+def _failing(inputs: str, **parameters: Any) -> dict[str, Any]:
+    return {"inputs": inputs, "parameters": parameters or _BANANA}
+
+
+async def test_a_prefill_that_raises_ends_all_its_requests(http: httpx.AsyncClient) -> None:
+    """With the text of the one that made it raise, counted once as a pass; the next are answered."""
+    asks = [_body("a", 3), _failing("b", top_k=200_000), _body("c", 3)]
+    answers = await asyncio.gather(
+        *[http.post("/generate", json=ask, headers=_together(3)) for ask in asks]
+    )
+    cause = "Server error: index 128256 is out of bounds for dimension 1 with size 128256"
+    for answer in answers:
+        assert answer.status_code == 424
+        assert answer.json()["error"] == f"Request failed during generation: {cause}"
+    told = await http.get("/metrics")
+    assert 'lorax_batch_inference_failure{method="prefill"} 1' in told.text
+    assert 'lorax_request_failure{err="generation"} 3' in told.text
+    assert "lorax_batch_next_size_sum 3" in told.text
+    assert (await http.post("/generate", json=asks[0])).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+@pytest.mark.parametrize("failing", [_failing("b"), _failing("b", top_k=128_257)])
+async def test_a_prefill_that_raises_while_others_decode_would_end_lorax(
+    http: httpx.AsyncClient, path: str, failing: dict[str, Any]
+) -> None:
+    """Whoever decodes hears it after its tokens, the others of the session as their answer."""
+    running, joining = await asyncio.gather(
+        http.post(path, json=_body("a", 30), headers=_together(2)),
+        http.post("/generate", json=failing, headers=_together(2, at=35)),
+    )
+    assert joining.status_code == 500
+    told = joining.json()
+    assert told["error_type"] == "mock_refusal"
+    assert "router/src/infer.rs:1490" in told["error"]
+    assert "a prefill failed while others were decoding: Request failed during" in told["error"]
+    if path == "/generate":
+        assert (running.status_code, running.json()) == (500, told)
+    else:
+        *tokens, last = events(running.text)
+        assert 3 < len(tokens) < 30
+        assert last == told
+
+
+async def test_a_prefill_that_raises_ends_nobody_of_another_session() -> None:
+    """Tests that share a mock must not end one another: its neighbours go on, whole."""
+    batcher = Batcher(_SETTINGS, Metrics(Limits()))
+    error = LoraxRefusal(424, "generation", "boom", "generation")
+    runs = [Work("", 5, 4000, 4000, session=name) for name in "xy"]
+    running = [batcher.submit([work])[0] for work in runs]
+    await asyncio.gather(*[ticket.more(0) for ticket in running])
+    bad, good = (
+        batcher.submit([work])[0]
+        for work in (Work("", 5, 9, 1, error=error, session="x"), Work("", 5, 9, 9, session="y"))
+    )
+    for ticket in (running[0], bad):
+        with pytest.raises(FatalRequest, match="boom"):
+            await ticket.whole()
+    for ticket in (running[1], good):
+        done = await ticket.whole()
+        assert done is not None
+        assert ticket.there == ticket.work.tokens
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -194,35 +267,6 @@ async def test_sessions_meet_among_themselves() -> None:
     assert second is not None
     assert first.started == second.started
     assert [one.entered for one in (y, other)] == [False, False]
-
-
-@pytest.mark.parametrize(
-    ("together", "at", "words"),
-    [
-        (b"0", None, "1 to 1024, not '0'"),
-        (b"many", None, "not 'many'"),
-        (b"1025", None, "not '1025'"),
-        (None, b"5", "not absent"),
-        (b"2", b"-1", "from 0 on, not '-1'"),
-        (b"2", b"soon", "not 'soon'"),
-        (b"2", b"inf", "not 'inf'"),
-        (b"2", b"nan", "not 'nan'"),
-    ],
-)
-def test_wrong_headers_say_what_is_wanted(
-    together: bytes | None, at: bytes | None, words: str
-) -> None:
-    """With what was there."""
-    with pytest.raises(LoraxRefusal, match=words) as caught:
-        read_meeting(together, at, session="", key=b"")
-    assert caught.value.status == 400
-
-
-def test_headers_that_are_right() -> None:
-    """Nothing, or a meeting."""
-    assert read_meeting(None, None, session="s", key=b"k") is None
-    assert read_meeting(b"3", b"2.5", session="s", key=b"k") == Meeting("s", 3, 2.5, b"k")
-    assert read_meeting(b"1024", None, session="", key=b"") == Meeting("", 1024, 0.0, b"")
 
 
 async def test_a_wrong_header_is_answered_400(http: httpx.AsyncClient) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.engine import generate, pick_best, request_key, server_seed
+from lorax_mock.errors import LoraxRefusal
 from lorax_mock.personas import VOICES, Persona
 from lorax_mock.script import Reply
 from lorax_mock.settings import Limits, Settings
@@ -375,13 +376,88 @@ def _likely(*logprobs: float | None) -> Generated:
 
 
 def test_best_of_is_no_matter_of_length() -> None:
-    """A longer answer is not the worse for it; a forbidden token, which prints null, costs nothing."""
+    """A longer answer is not the worse for it; one with a logprob that is no number never wins."""
     long, short = _likely(-1.0, -1.0, -1.0), _likely(-2.0)
     assert pick_best([long, short, short]) == (long, (short, short))
     assert pick_best([short, long, short]) == (long, (short, short))
-    forbidden, likely = _likely(None, -1.0), _likely(-0.25)
-    assert pick_best([forbidden, likely])[0] is likely
-    assert pick_best([forbidden, short])[0] is forbidden
+    overflowed = _likely(None, -0.25)
+    assert pick_best([overflowed, short]) == (short, (overflowed,))
+    assert pick_best([short, overflowed])[0] is short
+    assert pick_best([overflowed, _likely(None)])[0] is overflowed
+
+
+@pytest.mark.parametrize("scripted", [None, Reply(text="a")])
+def test_top_k_above_the_vocabulary_fails_the_pass(scripted: Reply | None) -> None:
+    """The vocabulary's size itself is looked up within it; a schema is compiled before."""
+    most = builtin().logits()
+
+    def ask(top_k: int, **parameters: object) -> Generated:
+        asked = msgspec.convert({"top_k": top_k, **parameters}, GenerateParameters)
+        valid = validate(GenerateRequest("x", asked), Limits(), builtin())
+        persona = Persona("p", (VOICES["base"],))
+        return generate(valid, persona, builtin(), b"", seed=0, reply=scripted)
+
+    assert ask(most).text
+    with pytest.raises(LoraxRefusal) as caught:
+        ask(most + 1)
+    assert (caught.value.status, caught.value.error_type) == (424, "generation")
+    assert caught.value.message == (
+        "Request failed during generation: Server error: "
+        "index 128256 is out of bounds for dimension 1 with size 128256"
+    )
+    banana = {"kind": "json_object", "schema": {"type": "banana"}}
+    if scripted is None:
+        with pytest.raises(LoraxRefusal, match="Could not translate the instance"):
+            ask(most + 1, response_format=banana)
+
+
+_BOOLEAN: dict[str, object] = {"kind": "json_object", "schema": {"type": "boolean"}}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"temperature": 2e-4},
+        {"temperature": 1e-40},
+        {"temperature": 1e-9, "response_format": _BOOLEAN},
+        {"temperature": 7e4, "response_format": _BOOLEAN},
+        {"do_sample": True, "repetition_penalty": 2e-4},
+    ],
+)
+def test_probabilities_that_are_no_numbers_choose_token_0(parameters: dict[str, object]) -> None:
+    """For ever, without a logprob; and all alternatives are as good."""
+    answer = _ask("Why?", max_new_tokens=7, return_k_alternatives=3, **parameters)
+    assert [(token.id, token.logprob) for token in answer.tokens] == [(0, None)] * 7
+    assert answer.finish_reason is FinishReason.LENGTH
+    assert answer.text == builtin().decode([0]) * 7
+    for token in answer.tokens:
+        listed = token.alternatives or ()
+        assert [(one.id, one.logprob) for one in listed] == [(0, None), (1, None), (2, None)]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"temperature": 3e-4},
+        {"temperature": 7e4},
+        {"temperature": 6e4, "response_format": _BOOLEAN},
+        {"temperature": 0.0, "repetition_penalty": 3e-4},
+        {"repetition_penalty": 1e9},
+    ],
+)
+def test_what_half_precision_holds_is_an_answer(parameters: dict[str, object]) -> None:
+    """A temperature of 0 samples nothing, and dividing by much harms nobody."""
+    answer = _ask("Why?", max_new_tokens=7, **parameters)
+    assert all(token.logprob is not None for token in answer.tokens)
+
+
+def test_a_tiny_repetition_penalty_makes_greedy_decoding_say_the_prompts_first_id() -> None:
+    """Its logit is infinite, and so is the log of the sum of all."""
+    prompt = builtin().encode("Why not?")
+    answer = _ask("Why not?", max_new_tokens=5, repetition_penalty=1e-40)
+    assert [(token.id, token.logprob) for token in answer.tokens] == [(min(prompt), None)] * 5
+    truncated = _ask("Why not?", max_new_tokens=1, repetition_penalty=1e-40, truncate=1)
+    assert [token.id for token in truncated.tokens] == prompt[-1:]
 
 
 @pytest.mark.parametrize("spelled", ["<|eot_id|>", "<|begin_of_text|>x", "a<|python_tag|>"])

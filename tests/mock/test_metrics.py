@@ -2,8 +2,9 @@
 
 import json
 
+from lorax_mock.jobs import Job, Step
 from lorax_mock.metrics import Metrics
-from lorax_mock.scheduler import Job, Shard, Step
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Costs, Limits
 from lorax_mock.timing import Timing
 from lorax_mock.wire import FinishReason, Generated, Token

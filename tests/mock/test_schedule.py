@@ -2,8 +2,8 @@
 
 import xml.etree.ElementTree as ET
 
+from lorax_mock.jobs import Done, Job, Span
 from lorax_mock.schedule import as_json, as_svg, as_text
-from lorax_mock.scheduler import Done, Job, Span
 
 _SPANS = [Span("load", 0, 50, "org/<a>"), Span("prefill", 50, 60, None, (1,), 1)]
 _DONE = [Done(Job(1, 0, "org/<a>", 10, 5, 3), 50, 60, 80)]

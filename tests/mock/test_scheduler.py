@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_mock.scheduler import Done, Job, Shard, Span, Step
+from lorax_mock.jobs import Done, Failed, Job, Span, Step
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Costs, Limits
 
 _COSTS = Costs(prefill_token=1, step=10, adapter_download=100, adapter_load=50)
@@ -332,6 +333,43 @@ def test_a_prefill_says_why_it_joined_a_batch() -> None:
     assert [step.kind for step in steps if step] == ["decode"] * 18 + ["prefill"]
     assert steps[-1] is not None
     assert steps[-1].concat == "wait_exceeded"
+
+
+def test_a_prefill_that_raises_ends_its_jobs_and_those_that_decode() -> None:
+    """Of the same session; the rest of the prefill gets its token, the rest of the batch goes on."""
+    shard = Shard(Limits(), _COSTS)
+    for number, session in ((1, "x"), (2, "y")):
+        shard.enter(Job(number, 0, "", 1, 60, 60, session=session))
+    shard.step()
+    shard.leave(1)
+    for number, session, fails in (
+        (3, "y", False),
+        (4, "x", False),
+        (5, "x", True),
+        (6, "x", True),
+    ):
+        shard.enter(Job(number, 0, "", 1, 9, 9, fails=fails, session=session))
+    step = shard.step()
+    assert step is not None
+    assert (step.kind, step.jobs, step.concat) == ("prefill", (3,), "backpressure")
+    assert step.failed == (Failed(5, (4, 5, 6), (1,)),)
+    after = shard.step(9)
+    assert after is not None
+    assert (after.kind, after.jobs, after.dropped) == ("decode", (2, 3), ())
+
+
+def test_a_prefill_that_raises_alone_leaves_an_idle_shard() -> None:
+    """Nothing runs after it, and what comes next is a batch of its own."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 2, 9, 1, fails=True))
+    step = shard.step()
+    assert step == Step("prefill", 2, (), 1, failed=(Failed(1, (1,), ()),))
+    assert shard.step() is None
+    assert (shard.idle, shard.batch_size) == (True, 0)
+    shard.enter(Job(2, shard.now, "", 2, 1, 1))
+    after = shard.step()
+    assert after is not None
+    assert (after.jobs, after.concat, len(after.done)) == ((2,), None, 1)
 
 
 def test_a_running_job_that_left_ends_with_its_next_token() -> None:

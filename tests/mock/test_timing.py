@@ -1,6 +1,6 @@
 """Times of a job, as headers tell them."""
 
-from lorax_mock.scheduler import Done, Job
+from lorax_mock.jobs import Done, Job
 from lorax_mock.timing import timing_of
 
 

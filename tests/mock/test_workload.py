@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from lorax_mock.scheduler import Done, Job, Shard
+from lorax_mock.jobs import Done, Job
+from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Adapter, Costs, Limits, Settings
 from lorax_mock.workload import WorkloadError, read_workload, simulate
 

@@ -1,0 +1,96 @@
+"""What the shard is given, what it did, and what came of it: the values of `scheduler`."""
+
+from dataclasses import dataclass
+
+__all__ = ["Done", "Failed", "Job", "Span", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request: when it arrives, for whom, and how many tokens it will take."""
+
+    id: int
+    at: float
+    adapter: str
+    """Its identity; "" is the base model."""
+
+    prompt: int
+    budget: int
+    """`max_new_tokens`: what is reserved."""
+
+    tokens: int
+    """What is generated, at most the budget and at least one."""
+
+    schema: bytes = b""
+    """Which JSON schema it obeys; empty for none."""
+
+    fails: bool = False
+    """Whether the shard raises at its prefill."""
+
+    session: str = ""
+    """Whom it may harm: those of the same session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A prefill that raised, and whom that ended."""
+
+    cause: int
+    """The job for which the shard raised, or the first of several."""
+
+    jobs: tuple[int, ...]
+    """Of that prefill."""
+
+    decoding: tuple[int, ...]
+    """The others, which LoRAX's router does not survive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job and its moments."""
+
+    job: Job
+    started: float
+    """When its prefill began: the end of queueing."""
+
+    first: float
+    finished: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One operation of the shard, or several decode steps of the same batch."""
+
+    kind: str
+    """`download`, `load`, `offload`, `prefill` or `decode`."""
+
+    start: float
+    end: float
+    adapter: str | None = None
+    jobs: tuple[int, ...] = ()
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that the shard did, or several decode steps of the same batch."""
+
+    kind: str
+    """As of a span; or `drop`, when waiting jobs were dropped and nothing else was to do."""
+
+    milliseconds: float
+    """Of each step."""
+
+    jobs: tuple[int, ...] = ()
+    """Who got a token by each."""
+
+    steps: int = 0
+    done: tuple[Done, ...] = ()
+    dropped: tuple[int, ...] = ()
+    """Jobs that ended unfinished because their clients had left."""
+
+    concat: str | None = None
+    """Why a prefill joined a running batch (router/src/infer.rs:1159): `backpressure` or `wait_exceeded`."""
+
+    failed: tuple[Failed, ...] = ()
+    """What ended because the prefill raised; the steps' jobs are then those of other sessions."""
