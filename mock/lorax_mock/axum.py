@@ -16,6 +16,7 @@ from lorax_mock.errors import FrameworkRefusal
 from lorax_mock.serde import Fault, Kind, read
 
 __all__ = [
+    "BROKEN_BODY",
     "JSON",
     "TEXT",
     "ClientLeft",
@@ -46,6 +47,9 @@ _PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-headers", b"content-type"),
     _ORIGIN,
 ]
+BROKEN_BODY: Final = "lorax_mock.broken_body"
+"""What a server that reads as hyper does says of a body that ended early, or is not chunked as it should be."""
+
 JSON: Final[Header] = (b"content-type", b"application/json")
 TEXT: Final[Header] = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -121,10 +125,14 @@ class Exchange:
         await app(self.scope, self.receive, self._send)
 
     async def raw_body(self, limit: int) -> bytes:
-        """The body, whatever it is; raises FrameworkRefusal (413), or ClientLeft."""
+        """The body, whatever it is; raises FrameworkRefusal (413, or 400 for half a body), or ClientLeft."""
         body: bytes = b""
         while True:
             message = await self.receive()
+            if message["type"] == BROKEN_BODY:
+                raise FrameworkRefusal(
+                    400, "Failed to buffer the request body: error reading a body from connection"
+                )
             if message["type"] != "http.request":
                 raise ClientLeft
             part: bytes = message.get("body", b"")

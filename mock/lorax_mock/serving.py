@@ -1,6 +1,6 @@
 """Serving an ASGI application for a person or a parent process: bind, announce, end cleanly.
 
-uvicorn runs the connections; binding is ours, so that a taken port is one line and exit code 2, and
+uvicorn listens, `hyper` speaks HTTP; binding is ours, so that a taken port is one line and exit code 2, and
 so are the signals: uvicorn raises them again after shutdown, which would end the process with a
 signal's status instead of 0.
 """
@@ -18,6 +18,8 @@ from typing import Any
 
 import uvicorn
 import uvloop
+
+from lorax_mock.hyper import Connection
 
 __all__ = ["BindError", "bind", "serve"]
 
@@ -77,7 +79,7 @@ def serve(
     """Serve until a signal, or until stdin ends when `with_parent`; then return."""
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
