@@ -5,14 +5,18 @@
 - {id: org/broken, error: "Adapter 'org/broken' is not compatible ..."}
 - {id: org/huge, memory: 1.5}
 - {id: org/slow, load_ms: 5000}
+- {id: org/other-base, base_model: mistralai/Mistral-7B-v0.1}
+- {id: org/broken-file, weights: truncated}
+- {id: org/small, rank: 8}
 """
 
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from lorax_mock.lora import SOURCES, WEIGHTS, Adapter
 from lorax_mock.personas import VOICES
-from lorax_mock.settings import SOURCES, Adapter, SettingsError
+from lorax_mock.settings import SettingsError
 
 __all__ = ["read_adapters"]
 
@@ -24,6 +28,11 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
     "token": (str,),
     "memory": (int, float),
     "load_ms": (int, float),
+    "base_model": (str,),
+    "architecture": (str,),
+    "rank": (int,),
+    "weights": (str,),
+    "peft_type": (str,),
 }
 
 
@@ -53,10 +62,9 @@ def _adapter(row: Any, where: str) -> Adapter:
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
             wanted = " or ".join(kind.__name__ for kind in _KEYS[key])
             raise SettingsError(f"{where}: {key!r} should be {wanted}, not {value!r}")
-    voice = row.get("voice", "adapter")
-    if voice not in VOICES:
-        raise SettingsError(f"{where}: unknown voice {voice!r}; known are {', '.join(VOICES)}")
-    source = row.get("source", "hub")
-    if source not in SOURCES:
-        raise SettingsError(f"{where}: unknown source {source!r}; known are {', '.join(SOURCES)}")
+    for key, known in (("voice", VOICES), ("source", SOURCES), ("weights", WEIGHTS)):
+        if row.get(key, next(iter(known))) not in known:
+            raise SettingsError(
+                f"{where}: unknown {key} {row[key]!r}; known are {', '.join(known)}"
+            )
     return Adapter(**row)

@@ -1,23 +1,27 @@
 """Which adapter answers, or why none does.
 
-An adapter is known by its id alone, a merge by everything but its source; the first request's source and
-token decide whether it can be downloaded, and are never looked at again once it is loaded
-(router/src/lib.rs:127-163, router/src/queue.rs:193). A failure is not remembered: the next request tries anew.
+An adapter is known by its id alone, a merge by everything but its source (router/src/lib.rs:127-163). The router
+downloads it at its first request and loads it whenever it becomes active; each time with the source and token of
+the request that made it do so, which are not looked at otherwise (router/src/queue.rs:193-217,430, loader.rs:128,185).
+The base model is an adapter like others, and so are preloaded ones, for whom the shard then has nothing to do: of
+their requests the router still wants a source that is one. A failure is not remembered: the next request tries anew.
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from lorax_mock.errors import generation
 from lorax_mock.hashing import digest
+from lorax_mock.lora import SOURCES, Adapter, merge_fault
 from lorax_mock.personas import VOICES, Persona
-from lorax_mock.settings import SOURCES, Adapter, Settings
+from lorax_mock.settings import Settings
 from lorax_mock.validation import BASE_MODEL, adapter_ids
 from lorax_mock.wire import GenerateParameters, MergedAdapters
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "identity_of"]
 
 _NAME: Final = re.compile(r"\w(?:[\w.-]*\w)?")
 _LONGEST_NAME: Final = 96
@@ -32,60 +36,89 @@ class Catalogue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = {adapter.id: adapter for adapter in settings.adapters}
-        self._loaded = set(settings.preloaded_adapter_ids)
-        """Identities: an adapter that was merged is not known by its own id."""
+        self._preloaded = frozenset(settings.preloaded_adapter_ids)
+        self._seen: set[str] = set()
+        """Identities that the router knows: an adapter that was merged is not known by its own id."""
+
+        self._credentials = settings.unknown_adapters or any(
+            adapter.source == "s3" for adapter in settings.adapters
+        )
+        """Whether the server can ask buckets: if it has any adapter there."""
 
         static = settings.adapter_id
         if static is None:
-            self._base = Persona(settings.model_id, (VOICES["base"],))
+            self.base = Persona(settings.model_id, (VOICES["base"],))
         else:
-            self._base = Persona(static, (VOICES[self._known.get(static, Adapter(static)).voice],))
+            self.base = Persona(static, (VOICES[self._adapter(static).voice],))
+
+    def _adapter(self, one: str) -> Adapter:
+        return self._known.get(one, Adapter(one))
 
     @property
     def loaded(self) -> list[str]:
         """Identities of the adapters and merges that have been loaded, sorted."""
-        return sorted(self._loaded)
+        return sorted((self._seen | self._preloaded) - {""})
 
     def as_json(self) -> bytes:
         """What `/_mock/adapters` tells."""
+        loaded = self.loaded
         shown = [
             {
                 "id": adapter.id,
                 "source": adapter.source,
-                "loads": adapter.error is None,
-                "loaded": adapter.id in self._loaded,
+                "loads": self._settings.fault(adapter) is None,
+                "loaded": adapter.id in loaded,
             }
             for adapter in self._settings.adapters
         ]
         return msgspec.json.encode({"adapters": shown})
 
-    def open(self, parameters: GenerateParameters, token: str | None) -> tuple[str, Persona]:
+    def open(
+        self, parameters: GenerateParameters, token: str | None, *, idle: bool = False
+    ) -> tuple[str, Persona]:
         """Identity and persona for a request; raises LoraxRefusal when a download or load fails.
 
-        `token` is what the download would be made with.
+        `token` is what the download would be made with, `idle` whether the router has sent the adapter away,
+        so that it is loaded anew.
         """
-        merged = parameters.merged_adapters
-        many = merged is not None and len(merged.ids) > 1
-        ids = merged.ids if merged is not None and many else adapter_ids(parameters)
-        if not ids:
-            return "", self._base
-        identity = _merge_identity(merged) if merged is not None and many else ids[0]
-        if identity not in self._loaded:
+        identity, ids = identity_of(parameters), _ids(parameters)
+        if idle or identity not in self._seen:
             source = parameters.adapter_source
-            self._load(
-                ids, self._settings.default_adapter_source if source is None else source, token
-            )
-            self._loaded.add(identity)
-        voices = tuple(VOICES[self._known.get(one, Adapter(one)).voice] for one in ids)
-        name = _merge_name(merged) if merged is not None and many else ids[0]
-        return identity, Persona(name, voices)
+            source = self._settings.default_adapter_source if source is None else source
+            self._seen.discard(identity)
+            self._admit(identity, ids, source, token, again=idle)
+            self._seen.add(identity)
+        adapters = [self._adapter(one) for one in ids]
+        voices = tuple(VOICES[adapter.voice] for adapter in adapters if adapter.speaks)
+        if not voices:
+            return identity, self.base
+        merged = parameters.merged_adapters
+        many = merged is not None and len(ids) > 1
+        return identity, Persona(_merge_name(merged) if merged and many else ids[0], voices)
 
-    def _load(self, ids: tuple[str, ...], source: str, token: str | None) -> None:
+    def check_pass(self, parameters: GenerateParameters) -> None:
+        """Raises LoraxRefusal when the first forward pass with these adapters fails."""
+        for one in _ids(parameters):
+            fault = self._adapter(one).pass_fault()
+            if fault is not None:
+                raise generation(f"Server error: {fault}")
+
+    def _admit(
+        self, identity: str, ids: tuple[str, ...], source: str, token: str | None, *, again: bool
+    ) -> None:
         """Everything is downloaded and weighed before anything is loaded (adapter.py:196-233)."""
+        refuse = _load if again else _download
         if source.lower() not in SOURCES:
-            raise _download(f"Invalid source '{source}' when downloading adapter '{','.join(ids)}'")
-        adapters = [self._fetched(one, source.lower(), token) for one in ids if one != BASE_MODEL]
-        if self._settings.preloaded_adapter_ids:
+            doing = "loading" if again else "downloading"
+            names = ",".join(ids) or BASE_MODEL
+            # Said by the router's client of the shard (router/client/src/client.rs:264, 295).
+            raise refuse(f"Invalid source '{source}' when {doing} adapter '{names}'")
+        if not ids or identity in self._preloaded:
+            return
+        adapters = [
+            self._fetched(one, source.lower(), token, refuse) for one in ids if one != BASE_MODEL
+        ]
+        if self._preloaded:
             # The launcher then sets the reservation to nought (launcher/src/main.rs:833).
             raise _download(
                 "Memory reserved for adapters is 0. Please set a memory reservation for adapters."
@@ -99,25 +132,35 @@ class Catalogue:
         for one in ids:
             if one == BASE_MODEL:
                 raise _load("Base model adapter cannot be merged.")
-            error = self._known.get(one, Adapter(one)).error
-            if error is not None:
-                raise _load(error)
+            fault = self._adapter(one).load_fault(self._settings.model_id)
+            if fault is not None:
+                raise _load(fault)
+        fault = merge_fault(adapters) if len(ids) > 1 else None
+        if fault is not None:
+            raise _load(fault)
 
-    def _fetched(self, one: str, source: str, token: str | None) -> Adapter:
+    def _fetched(
+        self, one: str, source: str, token: str | None, refuse: Callable[[str], Exception]
+    ) -> Adapter:
         """The adapter, as its source has it; raises LoraxRefusal in that source's words."""
         fault = _ID_FAULTS[source](one, token)
+        if fault is None and source == "s3" and not self._credentials:
+            fault = "Unable to locate credentials"
         if fault is not None:
-            raise _download(fault)
+            raise refuse(fault)
         known = self._known.get(one)
         if known is not None and known.source == source:
+            fault = known.download_fault()
             if known.token is not None and known.token != token:
-                raise _download(_missing(one, source, token))
+                fault = _missing(one, source, token)
+            if fault is not None:
+                raise refuse(fault)
             return known
         if source == "hub" and one == self._settings.model_id:
-            raise _download(_no_config(one))
+            raise refuse(_no_config(one))
         if known is None and self._settings.unknown_adapters:
             return Adapter(one)
-        raise _download(_missing(one, source, token))
+        raise refuse(_missing(one, source, token))
 
 
 def _download(cause: str) -> Exception:
@@ -222,6 +265,21 @@ def _not_found(one: str, token: str | None) -> str:
         "If you are trying to access a private or gated repo, make sure you are authenticated."
     )
     return text if token else f"{text}\nInvalid username or password."
+
+
+def _ids(parameters: GenerateParameters) -> tuple[str, ...]:
+    """The adapter's ids, the base model's among those of a merge; none for the base model alone."""
+    merged = parameters.merged_adapters
+    return adapter_ids(parameters) if merged is None or len(merged.ids) == 1 else merged.ids
+
+
+def identity_of(parameters: GenerateParameters) -> str:
+    """What the router knows a request's adapter by: the empty string for the base model."""
+    merged = parameters.merged_adapters
+    ids = _ids(parameters)
+    if merged is not None and len(ids) > 1:
+        return _merge_identity(merged)
+    return ids[0] if ids else ""
 
 
 def _merge_identity(merged: MergedAdapters) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from lorax_mock.adapters import Catalogue
+from lorax_mock.adapters import Catalogue, identity_of
 from lorax_mock.asked import Asked, ask
 from lorax_mock.axum import ClientLeft, Exchange
 from lorax_mock.batching import Batcher, Ticket, Work
@@ -23,13 +23,14 @@ from lorax_mock.journal import Journal
 from lorax_mock.meeting import Meeting, read_meeting
 from lorax_mock.metrics import Metrics
 from lorax_mock.pace import Watch, aside, clock, pause
+from lorax_mock.personas import Persona
 from lorax_mock.replies import encode_error
 from lorax_mock.rulebook import Rulebook
 from lorax_mock.script_file import ScriptFile
 from lorax_mock.settings import Settings
 from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
-from lorax_mock.validation import Valid, adapter_ids, validate
+from lorax_mock.validation import Valid, validate
 from lorax_mock.wire import Generated, GenerateParameters, GenerateRequest
 
 __all__ = ["Generating", "Ran"]
@@ -143,14 +144,8 @@ class Generating:
             len(request.inputs), lambda: validate(request, self.settings.limits, self.tokenizer)
         )
         self._validated(valid)
-        token = asked.exchange.download_token(parameters.api_token)
-        try:
-            identity, persona = self.catalogue.open(parameters, token)
-        except LoraxRefusal as refusal:
-            loading = refusal.counted_as == "load_adapter"
-            await self.batcher.fail(",".join(adapter_ids(parameters)), loading=loading)
-            raise
-        key = request_key(valid, identity, self.settings.seed)
+        identity, persona = await self._adapter(asked, parameters)
+        key = self._key(valid, identity, persona)
         if not valid.samples:
             seeds = [0] * count
         elif parameters.seed is not None:
@@ -168,6 +163,7 @@ class Generating:
                 generate(valid, persona, self.tokenizer, key, seed=seed, reply=reply)
                 for seed in seeds
             ]
+            self.catalogue.check_pass(parameters)
         except LoraxRefusal as refusal:
             await self._fail_in_its_pass(asked, key, identity, valid, refusal)
             raise
@@ -191,6 +187,22 @@ class Generating:
             for one in sequences
         ]
         return Ran(sequences, self.batcher.submit(works, _meeting(asked, key)), [])
+
+    async def _adapter(self, asked: Asked, parameters: GenerateParameters) -> tuple[str, Persona]:
+        """Who answers; raises LoraxRefusal when a download or load has failed, after its time."""
+        identity = identity_of(parameters)
+        idle = self.batcher.shard.sent_away(identity)
+        token = asked.exchange.download_token(parameters.api_token)
+        try:
+            return self.catalogue.open(parameters, token, idle=idle)
+        except LoraxRefusal as refusal:
+            await self.batcher.fail(identity, loading=refusal.counted_as == "load_adapter")
+            raise
+
+    def _key(self, valid: Valid, identity: str, persona: Persona) -> bytes:
+        """What the answer depends on; an adapter whose weights have no layer changes nothing."""
+        voice = "" if persona is self.catalogue.base else identity
+        return request_key(valid, voice, self.settings.seed)
 
     async def _fail_in_its_pass(
         self, asked: Asked, key: bytes, identity: str, valid: Valid, refusal: LoraxRefusal
@@ -228,8 +240,9 @@ class Generating:
             request = GenerateRequest("Who?", GenerateParameters(max_new_tokens=1))
             valid = validate(request, self.settings.limits, self.tokenizer)
             self._validated(valid)
-            identity, persona = self.catalogue.open(request.parameters, None)
-            key = request_key(valid, identity, self.settings.seed)
+            idle = self.batcher.shard.sent_away("")
+            identity, persona = self.catalogue.open(request.parameters, None, idle=idle)
+            key = self._key(valid, identity, persona)
             self._check_pass()
             sequence = generate(valid, persona, self.tokenizer, key, seed=0, reply=None)
             await self.batcher.submit([Work(identity, len(valid.prompt), 1, 1)])[0].whole()

@@ -163,9 +163,19 @@ class Shard:
         """Let everything end."""
         return self._until(math.inf)
 
+    def sent_away(self, adapter: str) -> bool:
+        """Whether an adapter is known and not in use, so that its next request has it loaded anew."""
+        return (
+            adapter in self._known and adapter not in self._active and adapter not in self._pending
+        )
+
     def fail(self, adapter: str, *, loading: bool = False) -> None:
         """A download, or a load after it, that comes to nothing takes its time and is forgotten."""
-        self._spend("download", self._costs.adapter_download, adapter=adapter)
+        known = self._known.pop(adapter, None)
+        if adapter in self._resident:
+            return
+        if known is None:
+            self._spend("download", self._costs.adapter_download, adapter=adapter)
         if loading:
             self._spend("load", self._loads.get(adapter, self._costs.adapter_load), adapter=adapter)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from lorax_mock.lora import SOURCES, Adapter
+
 __all__ = [
     "LLAMA_3_TEMPLATE",
     "SOURCES",
@@ -18,10 +20,6 @@ __all__ = [
     "SettingsError",
     "check",
 ]
-
-SOURCES: Final = ("hub", "s3", "local", "pbase")
-"""Where adapters come from (proto/generate.proto:375)."""
-
 
 LLAMA_3_TEMPLATE: Final = (
     "{{ bos_token }}{% for message in messages %}"
@@ -80,44 +78,12 @@ class Costs:
     paced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """A LoRA adapter that the mock knows."""
-
-    id: str
-    voice: str = "adapter"
-    """Which of the built-in manners of speaking it has."""
-
-    source: str = "hub"
-    """Where it is; asked for from elsewhere, it is missing."""
-
-    error: str | None = None
-    """The shard's message when the adapter cannot load; None when it can."""
-
-    token: str | None = None
-    """The `api_token` that its download needs."""
-
-    memory: float = 0.01
-    """Its share of the memory set aside for adapters; more than 1 never loads."""
-
-    load_ms: float | None = None
-    """What a load takes, if not what it takes in general."""
-
-
 _DEFAULT_ADAPTERS = (
     Adapter("acme/support", "support"),
     Adapter("acme/pirate", "pirate"),
     Adapter("acme/poet", "poet"),
     Adapter("acme/sql", "sql"),
-    Adapter(
-        "acme/wrong-base",
-        error=(
-            "Adapter 'acme/wrong-base' is not compatible with model "
-            "'meta-llama/Meta-Llama-3.1-8B-Instruct'. Architectures differ: "
-            "['LlamaForCausalLM'] != ['MistralForCausalLM']. "
-            "Use --model-id 'mistralai/Mistral-7B-v0.1' instead."
-        ),
-    ),
+    Adapter("acme/wrong-base", base_model="tiiuae/falcon-7b"),
 )
 
 
@@ -159,6 +125,10 @@ class Settings:
         """Milliseconds of a load by id, where an adapter has its own."""
         return {one.id: one.load_ms for one in self.adapters if one.load_ms is not None}
 
+    def fault(self, adapter: Adapter) -> str | None:
+        """Why an adapter never answers; None if it does."""
+        return adapter.download_fault() or adapter.load_fault(self.model_id) or adapter.pass_fault()
+
     @property
     def has_adapters(self) -> bool:
         """Encoders have no memory set aside for adapters."""
@@ -171,7 +141,7 @@ class Settings:
         return [
             adapter.id
             for adapter in self.adapters
-            if adapter.error is None and (not only or adapter.id in only)
+            if self.fault(adapter) is None and (not only or adapter.id in only)
         ]
 
 
@@ -201,8 +171,9 @@ def check(settings: Settings) -> Settings:
             raise SettingsError(
                 f"{one} is no adapter: list it in --adapters, or take {_named(known)}"
             )
-        if one in known and known[one].error is not None:
-            raise SettingsError(f"LoRAX would not start with {one}: {known[one].error}")
+        fault = settings.fault(known[one]) if one in known else None
+        if fault is not None:
+            raise SettingsError(f"LoRAX would not start with {one}: {fault}")
     costs = settings.costs
     for cost in (
         *(costs.prefill_token, costs.step, costs.schema_compile),

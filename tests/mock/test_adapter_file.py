@@ -14,11 +14,20 @@ def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
     path.write_text(
         "- {id: a/one, voice: pirate, source: s3}\n- {id: a/two, token: t, memory: 1.5}\n"
         "- {id: a/three, error: broken, load_ms: 5}\n"
+        "- {id: a/four, base_model: b, architecture: X, rank: 8, weights: truncated, peft_type: IA3}\n"
     )
     assert read_adapters(path) == (
         Adapter("a/one", "pirate", "s3"),
         Adapter("a/two", token="t", memory=1.5),
         Adapter("a/three", error="broken", load_ms=5),
+        Adapter(
+            "a/four",
+            base_model="b",
+            architecture="X",
+            rank=8,
+            weights="truncated",
+            peft_type="IA3",
+        ),
     )
 
 
@@ -32,6 +41,10 @@ def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
         (
             "- {id: a, source: S3}",
             "adapter 1: unknown source 'S3'; known are hub, s3, local, pbase",
+        ),
+        (
+            "- {id: a, weights: bad}",
+            "unknown weights 'bad'; known are sound, corrupt, truncated, misshapen, misnamed",
         ),
         ("- {id: 3}", "adapter 1: 'id' should be str, not 3"),
         ("- [", "not YAML"),

@@ -1,9 +1,12 @@
 """Which adapter answers, and the words in which others do not."""
 
+import re
+
 import pytest
 
 from lorax_mock.adapters import Catalogue
 from lorax_mock.errors import LoraxRefusal
+from lorax_mock.personas import VOICES
 from lorax_mock.settings import Adapter, Settings
 from lorax_mock.wire import GenerateParameters, MergedAdapters
 
@@ -63,7 +66,7 @@ def test_a_private_adapter_needs_its_token_once() -> None:
         ("s3", "abc", None, "model_id 'abc' is too short for prefix filtering"),
         ("local", "abc", None, "model_id 'abc' is too short for prefix filtering"),
         ("local", "/no/such", None, "No valid adapter config file found: tried None and None"),
-        ("s3", "bucket/no/such", None, "No valid adapter config file found: tried None and None"),
+        ("s3", "bucket/no/such", None, "Unable to locate credentials"),
         (
             "s3",
             "no-bucket",
@@ -131,6 +134,13 @@ def test_each_source_has_its_own_words(
     """For ids that it cannot read, and for those it does not have."""
     said = _cause(Catalogue(_SETTINGS), token, adapter_id=adapter_id, adapter_source=source)
     assert said == cause
+
+
+def test_a_server_with_an_adapter_in_a_bucket_has_credentials() -> None:
+    """It looks, and does not find another."""
+    catalogue = Catalogue(Settings(adapters=(Adapter("bucket/mine", source="s3"),)))
+    cause = _cause(catalogue, adapter_id="bucket/other", adapter_source="s3")
+    assert cause == "No valid adapter config file found: tried None and None"
 
 
 def test_an_adapter_is_where_it_is() -> None:
@@ -207,6 +217,110 @@ def test_the_base_model_cannot_be_merged() -> None:
     assert Catalogue(Settings()).open(alone, None)[0] == ""
 
 
+@pytest.mark.parametrize("adapter_id", [None, "a/one"])
+def test_source_and_token_count_whenever_an_adapter_becomes_active(adapter_id: str | None) -> None:
+    """At its first request and after it was sent away, the base model's as well; never while it is active."""
+    catalogue = Catalogue(_SETTINGS)
+    wrong = GenerateParameters(adapter_id=adapter_id, adapter_source="zz")
+    right = GenerateParameters(adapter_id=adapter_id)
+    name = adapter_id or "__base_model__"
+
+    def refused(*, idle: bool) -> tuple[str, str]:
+        with pytest.raises(LoraxRefusal) as caught:
+            catalogue.open(wrong, None, idle=idle)
+        return caught.value.message.partition("Server error: ")[2], caught.value.counted_as
+
+    download = (f"Invalid source 'zz' when downloading adapter '{name}'", "download_adapter")
+    assert refused(idle=False) == download
+    catalogue.open(right, None)
+    catalogue.open(wrong, None)
+    load = (f"Invalid source 'zz' when loading adapter '{name}'", "load_adapter")
+    assert refused(idle=True) == load
+    # the failure has made it unknown
+    assert refused(idle=False) == download
+
+
+def test_an_adapter_is_looked_for_anew_when_it_is_loaded_again() -> None:
+    """Where the request says, with its token; what was found before is no help."""
+    catalogue = Catalogue(_SETTINGS)
+    mine = GenerateParameters(adapter_id="a/private")
+    catalogue.open(mine, "secret")
+    catalogue.open(mine, "secret", idle=True)
+    for asked, token, words in (
+        (mine, None, "401 Client Error"),
+        (
+            GenerateParameters(adapter_id="a/private", adapter_source="local"),
+            "secret",
+            "tried None",
+        ),
+    ):
+        catalogue.open(mine, "secret")
+        with pytest.raises(LoraxRefusal, match=words) as caught:
+            catalogue.open(asked, token, idle=True)
+        assert caught.value.counted_as == "load_adapter"
+
+
+_FAULTY = Settings(
+    adapters=(
+        Adapter("a/one", "pirate"),
+        Adapter("a/corrupt", weights="corrupt"),
+        Adapter("a/cut", weights="truncated"),
+        Adapter("a/misshapen", weights="misshapen"),
+        Adapter("a/misnamed", weights="misnamed"),
+        Adapter("a/small", rank=8),
+        Adapter("a/banana", peft_type="BANANA"),
+        Adapter("a/falcon", base_model="tiiuae/falcon-7b"),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("ids", "words", "counted"),
+    [
+        (("a/corrupt",), "Header extends past end of file: /data/", "download_adapter"),
+        (("a/falcon", "a/corrupt"), "Header extends past end", "download_adapter"),
+        (("a/cut",), "Error while deserializing header", "load_adapter"),
+        (("a/falcon",), "Architectures differ: ['FalconForCausalLM'] != [", "load_adapter"),
+        (("a/one", "a/cut"), "Error while deserializing header", "load_adapter"),
+        (("a/one", "a/small"), "unable to merge adapters, lora configs have", "load_adapter"),
+        (("a/one", "a/misshapen"), "stack expects each tensor", "load_adapter"),
+    ],
+)
+def test_faulty_files_fail_where_lorax_finds_them_out(
+    ids: tuple[str, ...], words: str, counted: str
+) -> None:
+    """The download looks at the file's beginning, the load at the rest, the merge at ranks and shapes."""
+    merged = MergedAdapters(ids, (1.0,) * len(ids))
+    with pytest.raises(LoraxRefusal, match=re.escape(words)) as caught:
+        Catalogue(_FAULTY).open(GenerateParameters(merged_adapters=merged), None)
+    assert (caught.value.status, caught.value.counted_as) == (424, counted)
+
+
+def test_weights_that_no_layer_is_called_for_are_left_out() -> None:
+    """So the base model answers; in a merge the others do."""
+    catalogue = Catalogue(_FAULTY)
+    assert catalogue.open(GenerateParameters(adapter_id="a/misnamed"), None) == (
+        "a/misnamed",
+        catalogue.base,
+    )
+    merged = MergedAdapters(("a/misnamed", "a/one"), (1.0, 1.0))
+    persona = catalogue.open(GenerateParameters(merged_adapters=merged), None)[1]
+    assert persona.voices == (VOICES["pirate"],)
+    assert catalogue.open(GenerateParameters(adapter_id="a/banana"), None)[1].name == "a/banana"
+
+
+def test_shapes_are_found_out_by_the_first_pass() -> None:
+    """In no words at all; what loads and fits passes."""
+    catalogue = Catalogue(_FAULTY)
+    asked = GenerateParameters(adapter_id="a/misshapen")
+    catalogue.open(asked, None)
+    with pytest.raises(LoraxRefusal) as caught:
+        catalogue.check_pass(asked)
+    assert caught.value.message == "Request failed during generation: Server error: "
+    catalogue.check_pass(GenerateParameters(adapter_id="a/one"))
+    catalogue.check_pass(GenerateParameters())
+
+
 def test_unknown_ids_may_be_let_in() -> None:
     """With a persona that bears their name."""
     catalogue = Catalogue(Settings(unknown_adapters=True))
@@ -214,9 +328,12 @@ def test_unknown_ids_may_be_let_in() -> None:
 
 
 def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
-    """From any source, without a token; the rest is downloaded, and finds no memory reserved."""
+    """From any of the sources, without a token; the rest finds no memory reserved."""
     catalogue = Catalogue(Settings(preloaded_adapter_ids=("acme/pirate",)))
-    asked = GenerateParameters(adapter_id="acme/pirate", adapter_source="elsewhere")
+    assert catalogue.loaded == ["acme/pirate"]
+    words = "Invalid source 'elsewhere' when downloading adapter 'acme/pirate'"
+    assert _cause(catalogue, adapter_id="acme/pirate", adapter_source="elsewhere") == words
+    asked = GenerateParameters(adapter_id="acme/pirate", adapter_source="local")
     assert catalogue.open(asked, None)[1].name == "acme/pirate"
     for one, words in (
         ("acme/poet", "Memory reserved for adapters is 0. Please set a memory reservation"),

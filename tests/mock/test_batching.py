@@ -16,7 +16,7 @@ from lorax_mock.jobs import Job
 from lorax_mock.meeting import Meeting
 from lorax_mock.metrics import Metrics
 from lorax_mock.schedule import as_json
-from lorax_mock.settings import Costs, Limits, Settings
+from lorax_mock.settings import Adapter, Costs, Limits, Settings
 from lorax_mock.workload import simulate
 from tests.mock.conftest import events
 
@@ -152,6 +152,56 @@ async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> No
         assert kinds == [("prefill", 1), ("prefill", 1), ("decode", 2)]
     metrics = (await http.get("/metrics")).text
     assert 'lorax_batch_concat{reason="backpressure"} 2' in metrics
+
+
+async def test_the_base_model_is_an_adapter_to_the_loader(http: httpx.AsyncClient) -> None:
+    """Sent away for another one, it is loaded as the next request says, and then unknown."""
+    other = _body("a", 1, "acme/pirate")
+    wrong = _body("a", 1)
+    wrong["parameters"]["adapter_source"] = "zz"
+    for _ in range(2):
+        assert (await http.post("/generate", json=wrong)).status_code == 424
+    for body in (_body("a", 1), wrong, other):
+        assert (await http.post("/generate", json=body)).status_code == 200
+    told = [(await http.post("/generate", json=wrong)).json()["error"] for _ in range(2)]
+    assert [text.partition("Server error: ")[2] for text in told] == [
+        "Invalid source 'zz' when loading adapter '__base_model__'",
+        "Invalid source 'zz' when downloading adapter '__base_model__'",
+    ]
+    for body in (_body("a", 1), wrong):
+        assert (await http.post("/generate", json=body)).status_code == 200
+
+
+async def test_an_adapter_that_cannot_be_loaded_again_is_forgotten() -> None:
+    """That load takes its time, and the next request downloads anew."""
+    with LocalMock(_SETTINGS) as mock:
+        async with mock.async_client() as http:
+            for adapter in ("acme/pirate", "acme/poet"):
+                await http.post("/generate", json=_body("a", 1, adapter))
+            wrong = _body("a", 1, "acme/pirate")
+            wrong["parameters"]["adapter_source"] = "local"
+            await http.post("/generate", json=wrong)
+            await http.post("/generate", json=_body("a", 1, "acme/pirate"))
+            spans = [span for span in (await _schedule(http))["spans"] if span["adapter"]]
+    pirate = [span["kind"] for span in spans if span["adapter"] == "acme/pirate"]
+    assert pirate == ["download", "load", "offload", "load", "download", "load"]
+
+
+async def test_weights_of_a_wrong_shape_fail_their_prefill() -> None:
+    """And answer nobody, while an adapter whose weights have no layer answers as the base model."""
+    adapters = (Adapter("a/wide", weights="misshapen"), Adapter("a/nameless", weights="misnamed"))
+    with LocalMock(Settings(adapters=adapters)) as mock:
+        async with mock.async_client() as http:
+            wide = [await http.post("/generate", json=_body("a", 9, "a/wide")) for _ in range(2)]
+            answers = [
+                (await http.post("/generate", json=_body("a", 9, name))).content
+                for name in ("", "a/nameless")
+            ]
+            told = (await http.get("/metrics")).text
+    expected = "Request failed during generation: Server error: "
+    assert [answer.json()["error"] for answer in wide] == [expected] * 2
+    assert answers[0] == answers[1]
+    assert 'lorax_batch_inference_failure{method="prefill"} 2' in told
 
 
 _BANANA = {"response_format": {"type": "json_object", "schema": {"type": "banana"}}}

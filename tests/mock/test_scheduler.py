@@ -405,3 +405,16 @@ def test_a_failed_download_takes_its_time_and_is_forgotten() -> None:
         Span("load", 200, 250, "y"),
     ]
     assert shard.active == []
+
+
+def test_an_adapter_that_was_sent_away_fails_by_a_load_alone() -> None:
+    """It has been downloaded; afterwards nobody knows it. The base model's errands take no time."""
+    shard, _ = _run([Job(1, 0, "", 1, 1, 1), Job(2, 9, "x", 1, 1, 1), Job(3, 500, "y", 1, 1, 1)])
+    assert [shard.sent_away(name) for name in ("", "x", "y", "z")] == [True, True, False, False]
+    before = shard.now
+    for name in ("x", ""):
+        shard.fail(name, loading=True)
+        assert not shard.sent_away(name)
+    assert [span for span in shard.spans if span.start >= before] == [
+        Span("load", before, before + 50, "x")
+    ]
