@@ -22,6 +22,8 @@ from lorax_proxy.wire.lorax import (
     decode_error,
     decode_event,
     decode_generation,
+    decode_scored_event,
+    decode_scored_generation,
     encode,
 )
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
@@ -49,6 +51,8 @@ class Answer:
         self.exchange = exchange
         self.begun = False
         self._choice = Choice(reading)
+        # tokens' numbers are worth their time only where alternatives are told
+        self._decode = decode_scored_event if reading.logprobs else decode_event
         self._decoder = SseDecoder()
         self._failure: UpstreamError | None = None
         self._reading: asyncio.Future[bytes] | None = None
@@ -110,7 +114,7 @@ class Answer:
                 events = self._decoder.feed(data)
                 for event in events:
                     self.begun = True
-                    pieces += self._choice.feed(decode_event(event))
+                    pieces += self._choice.feed(self._decode(event))
                     if self._choice.finished:
                         break
                 if events:
@@ -193,7 +197,8 @@ async def generate(
     try:
         if exchange.status != 200:
             raise await _refused(exchange)
-        generation = decode_generation(await read_all(exchange))
+        decode = decode_scored_generation if reading.logprobs else decode_generation
+        generation = decode(await read_all(exchange))
     except Unreadable as error:
         raise UpstreamError(Lost.UNREADABLE) from error
     finally:

@@ -166,11 +166,10 @@ async def _make_known(directory: Directory, observer: Observer) -> None:
 def _cause(error: UpstreamError) -> str:
     """Why an upstream is not ready, in words."""
     cause = error.__cause__ or error
-    return str(
-        cause.failure.value
-        if isinstance(cause, UpstreamError) and isinstance(cause.failure, Lost)
-        else cause
-    )
+    if not isinstance(cause, UpstreamError):
+        return str(cause)
+    failure = cause.failure
+    return failure.value if isinstance(failure, Lost) else f"answered {failure.status}"
 
 
 def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) -> None:

@@ -436,8 +436,9 @@ def failed(error_type: str, error: str) -> bytes:
 
 
 def ended(*texts: str, reason: str = "eos_token", **headers: str) -> list[Step]:
-    """A whole stream: these tokens, the end token, the end."""
-    data = tokens(*texts) + final("</s>", reason, count=len(texts) + 1)
+    """A whole stream: these tokens, one that nobody sees, the end."""
+    unseen = "</s>" if reason == "eos_token" else "<unk>"
+    data = tokens(*texts) + final(unseen, reason, count=len(texts) + 1)
     return [Send(event_stream(**headers) + chunk(data) + LAST_CHUNK)]
 
 

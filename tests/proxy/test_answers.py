@@ -59,8 +59,8 @@ async def test_pieces_before_a_failure_come_out_first() -> None:
 
 async def test_events_behind_the_end_are_ignored() -> None:
     """The final event ends the choice, whatever else is in the read."""
-    source = answer(final("</s>") + tokens("more") + b"data: garbage\n\n")
-    assert await source.pieces() == [Finished("stop", 3, 7)]
+    source = answer(final("</s>", count=1) + tokens("more") + b"data: garbage\n\n")
+    assert await source.pieces() == [Finished("stop", 1, 7)]
     assert not source.failed
 
 
@@ -151,14 +151,15 @@ async def test_a_whole_answer_is_read_from_its_tokens() -> None:
 
 async def test_several_answers_come_as_they_arrive_with_their_index() -> None:
     """Each piece has its choice's index; the end is None, and stays None."""
-    source = Interleaved([answer(tokens("a"), final("</s>")), answer(tokens("b"), final("</s>"))])
+    end = final("</s>", count=2)
+    source = Interleaved([answer(tokens("a"), end), answer(tokens("b"), end)])
     got: list[tuple[int, Piece]] = []
     while (batch := await source.pieces()) is not None:
         got += batch
     assert await source.pieces() is None
     await source.close()
-    assert [piece for index, piece in got if index == 0] == [Text("a"), Finished("stop", 3, 7)]
-    assert [piece for index, piece in got if index == 1] == [Text("b"), Finished("stop", 3, 7)]
+    assert [piece for index, piece in got if index == 0] == [Text("a"), Finished("stop", 2, 7)]
+    assert [piece for index, piece in got if index == 1] == [Text("b"), Finished("stop", 2, 7)]
 
 
 @pytest.mark.parametrize("error", [UpstreamError(Lost.CUT), ValueError("a bug")])
@@ -181,8 +182,8 @@ async def test_any_failure_of_one_of_several_is_raised(error: Exception) -> None
 
 async def test_one_answer_ends_with_none() -> None:
     """The source of a single choice behaves as that of several."""
-    source = Alone(answer(tokens("a") + final("</s>")))
-    assert await source.pieces() == [(0, Text("a")), (0, Finished("stop", 3, 7))]
+    source = Alone(answer(tokens("a") + final("</s>", count=2)))
+    assert await source.pieces() == [(0, Text("a")), (0, Finished("stop", 2, 7))]
     assert await source.pieces() is None
     await source.close()
 

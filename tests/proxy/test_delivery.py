@@ -21,6 +21,7 @@ from tests.proxy.running import (
     lorax,
     request,
     running,
+    token,
     tokens,
 )
 from tests.proxy.servers import (
@@ -174,7 +175,7 @@ async def test_everything_of_one_read_leaves_in_one_write() -> None:
 )
 async def test_choices_are_first_seen_in_order(path: str, body: dict[str, Any]) -> None:
     """Choice 1 answers first, and a client still meets choice 0 before it."""
-    late = Send(chunk(tokens("late") + final("</s>")) + LAST_CHUNK)
+    late = Send(chunk(tokens("late") + final("</s>", count=2)) + LAST_CHUNK)
     first: list[Step] = [Send(event_stream()), hold := Hold(), late]
     script = lorax(stream=per_seed(first, ended("early"), base=5))
     async with ScriptedServer(script) as server, running(server) as proxy:
@@ -480,6 +481,50 @@ async def test_a_cut_stream_is_never_a_short_answer(steps: Sequence[Step]) -> No
     assert whole.headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_chosen_token_is_among_the_likeliest_with_its_own_text(*, stream: bool) -> None:
+    """Whole and streamed: LoRAX's text for it there is what it would be after itself."""
+    others = [
+        {"id": 5, "text": "", "logprob": -0.5},
+        {"id": 8, "text": "a", "logprob": -2.0},
+    ]
+    said = token("世", alternative_tokens=others) | {"id": 5}
+    document = generation("x")
+    document["details"]["tokens"][0] = said
+    first = event({"token": said, "generated_text": None, "details": None})
+    script = lorax(
+        stream=[Send(event_stream() + chunk(first + final("</s>", count=2)) + LAST_CHUNK)],
+        generate=[Send(json_answer(document))],
+    )
+    async with ScriptedServer(script) as server, running(server) as proxy:
+        reply = await proxy.post(CHAT, chat(logprobs=True, top_logprobs=2, stream=stream))
+    choices = [each["choices"][0] for each in (reply.chunks if stream else [reply.json()])]
+    (told,) = [each for c in choices if c["logprobs"] for each in c["logprobs"]["content"]]
+    assert [each["token"] for each in told["top_logprobs"]] == ["世", "a"]
+    assert told["top_logprobs"][0]["bytes"] == told["bytes"] == list("世".encode())
+
+
+async def test_doubled_events_are_no_answer() -> None:
+    """LoRAX counts its tokens: text that came twice is an error, whole and in a stream."""
+    doubled = tokens("a", "b", "b") + final("</s>", count=3)
+    document = generation("a", "b")
+    document["details"]["tokens"].insert(1, document["details"]["tokens"][1])
+    script = lorax(
+        stream=[Send(event_stream() + chunk(doubled) + LAST_CHUNK)],
+        generate=[Send(json_answer(document))],
+    )
+    async with ScriptedServer(script) as server, running(server) as proxy:
+        whole = await proxy.post(CHAT, chat())
+        # folded from a stream
+        stopping = await proxy.post(CHAT, chat(stop="STOP"))
+        stream = await proxy.post(CHAT, chat(stream=True))
+    for reply in (whole, stopping):
+        assert reply.status == 502
+        assert "counted" in reply.error["message"]
+    assert "counted" in stream.chunks[-1]["error"]["message"]
+    assert "[DONE]" not in stream.events
+
+
 async def test_a_stream_cut_before_any_event_is_a_502() -> None:
     """Nothing came and nothing will: the real status, since none was sent."""
     script = lorax(stream=[Send(event_stream() + LAST_CHUNK)])
@@ -685,7 +730,7 @@ async def test_comments_keep_a_silent_stream_alive_on_both_sides() -> None:
         Send(event_stream() + chunk(tokens("a"))),
         *comments,
         hold,
-        Send(chunk(tokens("b") + final("</s>")) + LAST_CHUNK),
+        Send(chunk(tokens("b") + final("</s>", count=3)) + LAST_CHUNK),
     ]
     settings: dict[str, Any] = {"idle_timeout": 5, "keepalive_interval": 0.02}
     async with ScriptedServer(lorax(stream=steps)) as server, running(server, **settings) as proxy:
@@ -720,7 +765,7 @@ async def test_a_scored_prompt_keeps_its_stream_alive() -> None:
         hold.gate.set()
         rest = await connection.until(b"[DONE]\n\n")
     assert b'"text":"x"' in rest
-    assert b'"token_logprobs":[-1.5]' in rest
+    assert b'"token_logprobs":[null]' in rest
 
 
 async def test_an_unreachable_upstream_is_a_503() -> None:

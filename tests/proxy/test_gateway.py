@@ -135,7 +135,10 @@ async def test_keywords_that_cannot_be_enforced_are_named_in_a_header(
     """A schema is never weakened in silence: the log has the keywords, without the client's names."""
     ages = {"type": "object", "properties": {"äge": {"type": "integer", "minimum": 1}}}
     plain = {"type": "object", "properties": {"age": {"type": "integer"}}}
-    async with scripted() as server, running(server, log_level="info") as proxy:
+    document = '{"age": 1}'
+    whole = [Send(json_answer(generation(document)))]
+    upstream = ScriptedServer(lorax(generate=whole, stream=ended(document)))
+    async with upstream as server, running(server, log_level="info") as proxy:
         path = "response_format.json_schema.schema.properties.%C3%A4ge.minimum"
         for schema, expected in ((ages, path), (plain, None)):
             wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}

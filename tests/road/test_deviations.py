@@ -292,7 +292,18 @@ def test_the_end_token_never_leaks(api: Api) -> None:
     text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
     assert text == whole["choices"][0]["message"]["content"]
     assert "<|" not in text
-    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+
+
+def test_an_end_token_that_takes_the_last_of_the_budget_is_a_stop(api: Api) -> None:
+    """LoRAX says `length`, though the model came to its end (4)."""
+    whole = api.chat(seed=5, temperature=0)
+    tokens = whole["usage"]["completion_tokens"]
+    for budget, reason in ((tokens, "stop"), (tokens - 1, "length"), (tokens + 1, "stop")):
+        chunks = api.chunks(seed=5, temperature=0, max_tokens=budget)
+        assert chunks[-1]["choices"][0]["finish_reason"] == reason
+        answer = api.chat(seed=5, temperature=0, max_tokens=budget)
+        assert answer["choices"][0]["finish_reason"] == reason
+        assert answer["usage"]["completion_tokens"] == min(budget, tokens)
 
 
 def test_temperature_zero_is_greedy(api: Api) -> None:

@@ -46,6 +46,9 @@ class Lost(Enum):
     TOTAL_TIMEOUT = "took longer than this proxy allows"
     CUT = "ended its answer before it was complete"
     UNREADABLE = "sent what is not LoRAX's protocol"
+    OFF_FORMAT = "ended its answer without the document that its format asks for"
+    MISCOUNTED = "sent other tokens than it counted"
+    GARBLED = "lost characters of its answer's text; asked for without a stream, they are in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +203,13 @@ def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str
                 code="upstream_timeout",
                 headers=(NO_RETRY,),
             )
-        case Lost.CUT | Lost.UNREADABLE:
+        case Lost.CUT | Lost.GARBLED | Lost.UNREADABLE | Lost.OFF_FORMAT | Lost.MISCOUNTED:
+            missing = failure in (Lost.CUT, Lost.GARBLED)
             return ApiError(
                 502,
                 f"LoRAX {failure.value}.",
                 "server_error",
-                code="upstream_incomplete" if failure is Lost.CUT else "upstream_error",
+                code="upstream_incomplete" if missing else "upstream_error",
                 headers=(NO_RETRY,),
             )
         case _:

@@ -11,7 +11,7 @@ from typing import Any
 
 from lorax_proxy.core.routing import Adapter, Base, Merge, Route, Target
 from lorax_proxy.core.sampling import sampling, upstream_seed
-from lorax_proxy.core.stream import Reading
+from lorax_proxy.core.stream import END_TOKENS, Reading
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import (
     GenerateParameters,
@@ -21,7 +21,15 @@ from lorax_proxy.wire.lorax import (
 )
 from lorax_proxy.wire.openai_requests import SamplingRequest
 
-__all__ = ["Facts", "Plan", "adapter_ids", "make_plan", "stop_strings", "target_parameters"]
+__all__ = [
+    "Facts",
+    "Plan",
+    "adapter_ids",
+    "end_tokens",
+    "make_plan",
+    "stop_strings",
+    "target_parameters",
+]
 
 _MAX_STOP = 1000
 """Characters of one stop string: longer than any that a client means, and what bounds the text
@@ -121,6 +129,13 @@ def stop_strings(request: SamplingRequest, route: Route) -> tuple[str, ...]:
             )
     defaults = route.model.stop if route.model else ()
     return tuple(dict.fromkeys((*stops, *defaults)))
+
+
+def end_tokens(request: SamplingRequest, eos_token: str = "") -> frozenset[str]:
+    """What ends a model's turn, its template's end token included; nothing if that is ignored."""
+    if request.ignore_eos_token or request.ignore_eos:
+        return frozenset()
+    return END_TOKENS | {eos_token} if eos_token else END_TOKENS
 
 
 def make_plan(

@@ -12,7 +12,7 @@ from typing import Any
 
 from lorax_proxy.core.constraints import constraints_of
 from lorax_proxy.core.messages import conversation
-from lorax_proxy.core.plan import Facts, Plan, make_plan, stop_strings
+from lorax_proxy.core.plan import Facts, Plan, end_tokens, make_plan, stop_strings
 from lorax_proxy.core.routing import Route
 from lorax_proxy.core.special_text import SpecialText, SpecialTextFound, SpecialTextPolicy
 from lorax_proxy.core.stream import Reading
@@ -101,7 +101,11 @@ def plan_chat(
         prompt_param="messages",
         budget=facts.default_max_tokens if budget is None else budget,
         reading=Reading(
-            stops=stop_strings(request, route), logprobs=logprobs, grammar=constraints.grammar
+            stops=stop_strings(request, route),
+            logprobs=logprobs,
+            grammar=constraints.grammar,
+            document=schema is not None and constraints.grammar is None,
+            ends=end_tokens(request, template.special_tokens.eos_token),
         ),
         schema=schema,
     )

@@ -11,16 +11,23 @@ What each step answers on LoRAX's side:
   (server/lorax_server/utils/tokens.py); special ones and the one that ended generation are dropped.
   A character that is split over tokens arrives as empty texts, then whole
   (server/lorax_server/models/model.py:195).
-- *Finish reasons*: `length` beats `eos_token` beats `stop_sequence` on one token. A stop string
-  that we matched beats them all, since a client that asked for it sees its text end there.
+- *Finish reasons*: `length` beats `eos_token` beats `stop_sequence` on one token
+  (server/lorax_server/utils/tokens.py:191-212). OpenAI's `stop` is for a model that "hit a natural
+  stop point or a provided stop sequence", `length` for a budget that cut it: so an end token that
+  takes the last of the budget is a `stop`, and so is a stop string that we matched.
 - *The end*: the final event is the one whose `generated_text` is not null. A stream that ends
-  before it was cut off, whatever it looks like, and nothing is invented.
+  before it was cut off, whatever it looks like, and nothing is invented. It counts the tokens
+  (router/src/infer.rs:1510: one event for each that the shard counted, accepted ones of speculation
+  too), so events that were lost or doubled on the way show.
+- *Documents*: text under a schema that LoRAX ends by itself is a whole JSON document, or the answer
+  is a failure, with tools and without.
 - *Usage*: LoRAX's counts (the end token included) when it came to its end; what was streamed when
   we stopped it.
 
 Pieces carry no identity and no index: the shell adds those, so equal events give equal pieces.
 """
 
+import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +43,10 @@ from lorax_proxy.core.tools import (
     ToolReader,
 )
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.wire.lorax import Event, StreamDetails, Token
+from lorax_proxy.wire.lorax import Event, ScoredToken, StreamDetails, Token
 
 __all__ = [
+    "END_TOKENS",
     "NO_LOGPROB",
     "Choice",
     "FinishReason",
@@ -56,6 +64,23 @@ NO_LOGPROB = -9999.0
 infinities, which JSON cannot hold."""
 
 
+END_TOKENS = frozenset(
+    {
+        *(
+            "</s>",
+            "<eos>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<\uff5cend\u2581of\u2581sentence\uff5c>",
+        ),
+        *("<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>", "<|end_of_turn|>"),
+        *("<|END_OF_TURN_TOKEN|>", "<|return|>"),
+    }
+)
+"""How the families that LoRAX serves spell the special tokens that end a turn or a text: what the
+`eos_token_id` of their published `generation_config.json` name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How one choice's events are to be read.
@@ -64,11 +89,15 @@ class Reading:
         stops: The client's stop strings, none empty.
         logprobs: How many alternatives each token is to have; None when none were asked for.
         grammar: The tool grammar that LoRAX was told to keep to, if any.
+        document: Whether LoRAX was told a schema for the visible text.
+        ends: The spellings of tokens that end a turn; none when the client has them ignored.
     """
 
     stops: tuple[str, ...] = ()
     logprobs: int | None = None
     grammar: ToolGrammar | None = None
+    document: bool = False
+    ends: frozenset[str] = END_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +152,16 @@ class _LogprobQueue:
         self._credit = 0
 
     def push(self, token: Token) -> None:
+        logprob = NO_LOGPROB if token.logprob is None else token.logprob
+        # LoRAX decodes alternatives as if they followed the chosen token (flash_causal_lm.py:1993):
+        # the text of the chosen one among them is known better
+        chosen = token.id if isinstance(token, ScoredToken) else None
         top = tuple(
-            (other.text, NO_LOGPROB if other.logprob is None else other.logprob)
+            (token.text, logprob)
+            if chosen is not None and other.id == chosen
+            else (other.text, NO_LOGPROB if other.logprob is None else other.logprob)
             for other in (token.alternative_tokens or ())[: self._alternatives]
         )
-        logprob = NO_LOGPROB if token.logprob is None else token.logprob
         self._waiting.append(TokenLogprob(token.text, logprob, top))
 
     def release(self, characters: int, *, cut: bool) -> tuple[TokenLogprob, ...]:
@@ -157,6 +191,8 @@ class Choice:
 
     __slots__ = (
         "_by_token",
+        "_document",
+        "_ends",
         "_logprobs",
         "_reader",
         "_stops",
@@ -172,6 +208,8 @@ class Choice:
         self._stops = StopCutter(reading.stops)
         self._reader = None if reading.grammar is None else ToolReader(reading.grammar)
         self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
+        self._ends = reading.ends
+        self._document: list[str] | None = [] if reading.document else None
         self.finished = False
         self.ended = False
         self.tokens = 0
@@ -198,17 +236,23 @@ class Choice:
         if details is None:
             # asked for in every request, so whoever leaves it out does not speak LoRAX's protocol
             raise UpstreamError(Lost.UNREADABLE)
+        if details.generated_tokens != self.tokens:
+            raise UpstreamError(Lost.MISCOUNTED)
         pieces = [] if _ends_unseen(token, details) else self._text(token, details)
-        return pieces + self._end(details)
+        # nothing more when its text held a stop string
+        return pieces if self._stops.stopped else pieces + self._close(token, details)
 
     def feed_all(self, tokens: Sequence[Token], details: StreamDetails) -> list[Piece]:
         """Take a whole answer: what `feed` makes of its tokens one by one, in as few pieces as can be.
 
         Raises:
-            UpstreamError: When there is no token, or no end that the tool grammar allows.
+            UpstreamError: When there is no token, not as many as LoRAX counted, or no end that the
+                format allows.
         """
         if not tokens:
             raise UpstreamError(Lost.CUT)
+        if details.generated_tokens != len(tokens):
+            raise UpstreamError(Lost.MISCOUNTED)
         if self._by_token:
             pieces = [piece for token in tokens[:-1] for piece in self.feed(Event(token))]
             return pieces + self.feed(Event(tokens[-1], "", details))
@@ -217,7 +261,7 @@ class Choice:
         self.logprob = sum([NO_LOGPROB if t.logprob is None else t.logprob for t in tokens])
         seen = tokens[:-1] if _ends_unseen(tokens[-1], details) else tokens
         text = "".join([token.text for token in seen if not token.special])
-        return self._read(text, None) + self._close(details)
+        return self._read(text, None) + self._close(tokens[-1], details)
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended.
@@ -239,6 +283,8 @@ class Choice:
         if not text:
             return []
         if self._reader is None:
+            if self._document is not None:
+                self._document.append(text)
             return self._visible(text, details)
         pieces: list[Piece] = []
         for delta in self._reader.feed(text):
@@ -266,13 +312,12 @@ class Choice:
         logprobs = self._logprobs.release(len(text), cut=self._stops.stopped)
         return [Text(text, logprobs)] if text or logprobs else []
 
-    def _end(self, details: StreamDetails) -> list[Piece]:
-        """What the final event releases; nothing more when its text held a stop string."""
-        return [] if self.finished else self._close(details)
-
-    def _close(self, details: StreamDetails) -> list[Piece]:
+    def _close(self, last: Token, details: StreamDetails) -> list[Piece]:
         pieces: list[Piece] = []
-        reason: FinishReason = "length" if details.finish_reason == "length" else "stop"
+        budget_cut = details.finish_reason == "length" and not (
+            last.special and last.text in self._ends
+        )
+        reason: FinishReason = "length" if budget_cut else "stop"
         if self._reader is not None:
             held = "".join([delta.text for delta in self._reader.finish()])
             pieces = self._visible(held, details)
@@ -281,12 +326,20 @@ class Choice:
             if self._reader.malformed or (reason == "stop" and not self._reader.complete):
                 # LoRAX was told a grammar and did not keep to it, or ended where the grammar does
                 # not: nothing in it can be trusted
-                raise UpstreamError(Lost.UNREADABLE)
+                raise UpstreamError(Lost.OFF_FORMAT)
             if self._reader.calls and reason == "stop":
                 reason = "tool_calls"
             elif self._reader.undecided:
                 # cut before anything was chosen: a message without calls has a text, though empty
                 pieces = [Text("")]
+        # a stop string of the client's may cut a document, also when LoRAX found it
+        elif (
+            self._document is not None
+            and not budget_cut
+            and details.finish_reason != "stop_sequence"
+            and not _is_json("".join(self._document))
+        ):
+            raise UpstreamError(Lost.OFF_FORMAT)
         pieces += self._release(self._stops.finish())
         self.finished = True
         pieces.append(Finished(reason, details.generated_tokens, details.prompt_tokens or None))
@@ -296,3 +349,11 @@ class Choice:
 def _ends_unseen(last: Token, details: StreamDetails) -> bool:
     """Whether the last token is no text: the end token's spelling, special to its tokenizer or not."""
     return last.special or details.finish_reason == "eos_token"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -10,7 +10,7 @@ A prompt goes to LoRAX as it is: no template, and its special-token spellings me
 from collections.abc import Sequence
 from typing import Any
 
-from lorax_proxy.core.plan import Facts, Plan, make_plan, stop_strings
+from lorax_proxy.core.plan import Facts, Plan, end_tokens, make_plan, stop_strings
 from lorax_proxy.core.routing import Route
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text, TokenLogprob
 from lorax_proxy.errors import RequestRefused
@@ -141,7 +141,9 @@ def plan_completion(request: CompletionRequest, route: Route, facts: Facts) -> P
         prompts=_prompts(request),
         prompt_param="prompt",
         budget=_DEFAULT_BUDGET if request.max_tokens is None else request.max_tokens,
-        reading=Reading(stops=stop_strings(request, route), logprobs=logprobs),
+        reading=Reading(
+            stops=stop_strings(request, route), logprobs=logprobs, ends=end_tokens(request)
+        ),
         tries=best_of,
         echo=bool(request.echo),
     )
@@ -172,6 +174,8 @@ def prompt_tokens(
 ) -> tuple[TokenLogprob, ...]:
     """The prompt's tokens with their log probabilities; their texts join to the prompt.
 
+    The first one's is null, as OpenAI's is: the BOS before it is LoRAX's, and nobody asked for it.
+
     LoRAX decodes each token of a prompt by itself (server/lorax_server/models/flash_causal_lm.py),
     so that the parts of a split character are U+FFFD and some leading spaces are lost. Each token
     therefore gets the part of the prompt that it stands for: nothing for an incomplete character,
@@ -198,7 +202,8 @@ def prompt_tokens(
     if texts:
         texts[-1] += prompt[position:]
     return tuple(
-        TokenLogprob(text, token.logprob, None) for text, token in zip(texts, prefill, strict=True)
+        TokenLogprob(text, token.logprob if position else None, None)
+        for position, (text, token) in enumerate(zip(texts, prefill, strict=True))
     )
 
 

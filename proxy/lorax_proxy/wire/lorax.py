@@ -32,6 +32,7 @@ __all__ = [
     "MergedAdapters",
     "PrefillToken",
     "ResponseFormat",
+    "ScoredToken",
     "SimpleToken",
     "StreamDetails",
     "Token",
@@ -42,6 +43,8 @@ __all__ = [
     "decode_event",
     "decode_generation",
     "decode_info",
+    "decode_scored_event",
+    "decode_scored_generation",
     "decode_tokens",
     "encode",
     "encode_embed",
@@ -118,6 +121,7 @@ class Alternative(msgspec.Struct, frozen=True, gc=False):
 
     text: str
     logprob: float | None = None
+    id: int | None = None
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +131,12 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     logprob: float | None = None
     special: bool = False
     alternative_tokens: tuple[Alternative, ...] | None = None
+
+
+class ScoredToken(Token, frozen=True, gc=False):
+    """One that is read for its log probabilities: with the number that alternatives know it by."""
+
+    id: int | None = None
 
 
 class PrefillToken(msgspec.Struct, frozen=True, gc=False):
@@ -157,6 +167,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     error_type: str | None = None
 
 
+class _ScoredEvent(Event, frozen=True, gc=False):
+    token: ScoredToken | None = None
+
+
 class GenerationDetails(msgspec.Struct, frozen=True):
     """The `details` of `/generate`."""
 
@@ -172,6 +186,14 @@ class Generation(msgspec.Struct, frozen=True):
 
     generated_text: str
     details: GenerationDetails
+
+
+class _ScoredDetails(GenerationDetails, frozen=True):
+    tokens: tuple[ScoredToken, ...] = ()
+
+
+class _ScoredGeneration(Generation, frozen=True):
+    details: _ScoredDetails
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -213,7 +235,9 @@ class _Embedding(msgspec.Struct, frozen=True):
 
 _encoder = msgspec.json.Encoder()
 _event = msgspec.json.Decoder(Event)
+_scored_event = msgspec.json.Decoder(_ScoredEvent)
 _generation = msgspec.json.Decoder(Generation)
+_scored_generation = msgspec.json.Decoder(_ScoredGeneration)
 _error = msgspec.json.Decoder(ErrorBody)
 _info = msgspec.json.Decoder(Info)
 _tokens = msgspec.json.Decoder(tuple[SimpleToken, ...])
@@ -263,9 +287,22 @@ def decode_event(data: bytes) -> Event:
     return event
 
 
+def decode_scored_event(data: bytes) -> Event:
+    """Read one stream event with its token's number; raises as `decode_event` does."""
+    event = _decode(_scored_event, data, "an event")
+    if event.token is None and event.error is None:
+        raise Unreadable("an event with neither a token nor an error")
+    return event
+
+
 def decode_generation(body: bytes) -> Generation:
     """Read the answer of `/generate`; raises `Unreadable` when it is none."""
     return _decode(_generation, body, "an answer")
+
+
+def decode_scored_generation(body: bytes) -> Generation:
+    """Read the answer of `/generate` with its tokens' numbers; raises as `decode_generation` does."""
+    return _decode(_scored_generation, body, "an answer")
 
 
 def decode_error(body: bytes) -> ErrorBody | None:

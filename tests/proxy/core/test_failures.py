@@ -59,6 +59,9 @@ def retries(error: ApiError) -> bool:
         (Lost.TOTAL_TIMEOUT, 504, "upstream_timeout", False),
         (Lost.CUT, 502, "upstream_incomplete", False),
         (Lost.UNREADABLE, 502, "upstream_error", False),
+        (Lost.OFF_FORMAT, 502, "upstream_error", False),
+        (Lost.MISCOUNTED, 502, "upstream_error", False),
+        (Lost.GARBLED, 502, "upstream_incomplete", False),
     ],
 )
 def test_what_was_lost(lost: Lost, *, status: int, code: str, retried: bool) -> None:

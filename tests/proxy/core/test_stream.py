@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import (
+    END_TOKENS,
     NO_LOGPROB,
     Choice,
     Finished,
@@ -29,6 +30,7 @@ from lorax_proxy.wire.lorax import (
     Alternative,
     Event,
     FinishReason,
+    ScoredToken,
     StreamDetails,
     Token,
     decode_event,
@@ -119,7 +121,9 @@ def test_the_visible_text_comes_out_up_to_the_first_stop(
     text, stopped = oracle(events.text, stops)
     assert written(pieces) == text
     assert all(piece.text for piece in pieces if isinstance(piece, Text))
-    expected = "stop" if stopped or events.finish_reason != "length" else "length"
+    last = events.events[-1]["token"]
+    at_edge = last["special"] and last["text"] in END_TOKENS
+    expected = "stop" if stopped or events.finish_reason != "length" or at_edge else "length"
     assert end(pieces).reason == expected
 
 
@@ -359,7 +363,7 @@ def test_output_outside_the_grammar_is_no_answer(text: str) -> None:
             stream([text, Token("</s>", special=True)], "eos_token"),
             Reading(grammar=GRAMMAR),
         )
-    assert caught.value.failure is Lost.UNREADABLE
+    assert caught.value.failure is Lost.OFF_FORMAT
 
 
 @pytest.mark.parametrize(
@@ -368,7 +372,11 @@ def test_output_outside_the_grammar_is_no_answer(text: str) -> None:
         ("eos_token", Token("</s>", special=True), "stop", "ab"),
         ("eos_token", Token("<|end|>", special=False), "stop", "ab"),
         ("length", Token("c"), "length", "abc"),
-        ("length", Token("</s>", special=True), "length", "ab"),
+        ("length", Token("</s>", special=True), "stop", "ab"),
+        ("length", Token("<|eot_id|>", special=True), "stop", "ab"),
+        ("length", Token("<|own_end|>", special=True), "stop", "ab"),
+        ("length", Token("<unk>", special=True), "length", "ab"),
+        ("length", Token("</s>", special=False), "length", "ab</s>"),
         ("stop_sequence", Token("c"), "stop", "abc"),
         ("length", Token("STOP"), "stop", "ab"),
         ("length", Token("cSTOPd"), "stop", "abc"),
@@ -376,10 +384,83 @@ def test_output_outside_the_grammar_is_no_answer(text: str) -> None:
     ],
 )
 def test_finish_reasons(reason: FinishReason, last: Token, expected: str, text: str) -> None:
-    """LoRAX's reasons in OpenAI's words; a stop string that we matched beats `length`."""
-    pieces = run(stream(["a", "b", last], reason), Reading(stops=("STOP",)))
-    assert end(pieces).reason == expected
-    assert written(pieces) == text
+    """LoRAX's reasons in OpenAI's words; an end token and a stop string that we matched beat `length`."""
+    ends = END_TOKENS | {"<|own_end|>"}
+    for reading in (Reading(("STOP",), ends=ends), Reading(("STOP",), logprobs=0, ends=ends)):
+        pieces = run(stream(["a", "b", last], reason), reading)
+        assert end(pieces).reason == expected
+        assert written(pieces) == text
+
+
+def test_an_end_token_that_is_ignored_ends_nothing() -> None:
+    """With `ignore_eos_token` the model would have gone on: only the budget stopped it."""
+    events = stream(["a", Token("</s>", special=True)], "length")
+    assert end(run(events, Reading(ends=frozenset()))).reason == "length"
+
+
+DOCUMENT_ENDS: list[tuple[str, FinishReason, Token, str | None]] = [
+    ('{"a": [1]}', "eos_token", Token("</s>", special=True), "stop"),
+    ('{"a": [1]} \n', "eos_token", Token("</s>", special=True), "stop"),
+    ('{"a": [1', "eos_token", Token("</s>", special=True), None),
+    ("", "eos_token", Token("</s>", special=True), None),
+    ('{"a": [1]}}', "eos_token", Token("</s>", special=True), None),
+    ('{"a": [1', "length", Token("2"), "length"),
+    ('{"a": [1', "length", Token("</s>", special=True), None),
+    # the client's own stop string, found by LoRAX
+    ('{"a": [1', "stop_sequence", Token("2"), "stop"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason", "last", "expected"), DOCUMENT_ENDS)
+def test_a_document_that_lorax_ends_is_whole(
+    text: str, reason: FinishReason, last: Token, expected: str | None
+) -> None:
+    """Under a schema a `stop` is a promise that what is there parses, as it is with tools."""
+    events = stream([text[:5], text[5:], last], reason)
+    reading = Reading(document=True)
+    tokens = [event.token for event in events if event.token is not None]
+    details = events[-1].details
+    assert details is not None
+
+    def taken(*, whole: bool) -> list[Piece]:
+        return Choice(reading).feed_all(tokens, details) if whole else run(events, reading)
+
+    for whole in (False, True):
+        if expected is None:
+            with pytest.raises(UpstreamError) as caught:
+                taken(whole=whole)
+            assert caught.value.failure is Lost.OFF_FORMAT
+        else:
+            assert end(taken(whole=whole)).reason == expected
+
+
+def test_a_stop_string_may_cut_a_document() -> None:
+    """The client asked for it, and is told `stop`."""
+    events = stream(['{"a": "x', 'STOP"}', Token("</s>", special=True)], "eos_token")
+    pieces = run(events, Reading(stops=("STOP",), document=True))
+    assert (written(pieces), end(pieces).reason) == ('{"a": "x', "stop")
+
+
+@pytest.mark.law
+@given(event_streams(alternatives=1), st.none() | st.just(0), st.data())
+def test_events_that_were_lost_or_doubled_are_no_answer(
+    events: EventStream, most: int | None, data: st.DataObject
+) -> None:
+    """LoRAX counts what it sends: another number of tokens never ends in a `stop` or a `length`."""
+    fed = decoded(events)
+    details = fed[-1].details
+    assert details is not None
+    index = data.draw(st.integers(0, len(fed) - 1))
+    again = fed[index] if index < len(fed) - 1 else Event(fed[index].token)
+    doubled = [*fed[:index], again, *fed[index:]]
+    for wrong in (doubled, [*fed[:index], *fed[index + 1 :]]) if len(fed) > 1 else (doubled,):
+        with pytest.raises(UpstreamError) as caught:
+            run(wrong, Reading(logprobs=most))
+        assert caught.value.failure in (Lost.MISCOUNTED, Lost.CUT)
+        tokens = [event.token for event in wrong if event.token is not None]
+        with pytest.raises(UpstreamError) as caught:
+            Choice(Reading(logprobs=most)).feed_all(tokens, details)
+        assert caught.value.failure is Lost.MISCOUNTED
 
 
 def test_an_error_event_raises_with_its_type() -> None:
@@ -404,7 +485,7 @@ def test_output_outside_the_grammar_is_no_answer_when_it_is_cut_either() -> None
     """A budget that ran out excuses an early end, not another document."""
     with pytest.raises(UpstreamError) as caught:
         run(stream(["not json"], "length"), Reading(grammar=GRAMMAR))
-    assert caught.value.failure is Lost.UNREADABLE
+    assert caught.value.failure is Lost.OFF_FORMAT
 
 
 def test_a_final_event_without_details_is_not_lorax() -> None:
@@ -431,6 +512,14 @@ def test_alternatives_come_with_their_logprobs() -> None:
         stream([Token("a", -0.5, alternative_tokens=others)], "length"), Reading(logprobs=2)
     )
     assert logprobs(pieces) == [TokenLogprob("a", -0.5, (("a", -0.5), ("b", -9999.0)))]
+
+
+def test_the_chosen_token_among_the_alternatives_has_its_own_text() -> None:
+    """LoRAX decodes each alternative as if it followed the chosen one, which tears characters."""
+    others = (Alternative("", None, 5), Alternative("a", -2.5, 7), Alternative("\ufffd", -0.5, 5))
+    token = ScoredToken("\u4e16", -0.5, alternative_tokens=others, id=5)
+    pieces = run(stream([token], "length"), Reading(logprobs=2))
+    assert logprobs(pieces) == [TokenLogprob("\u4e16", -0.5, (("\u4e16", -0.5), ("a", -2.5)))]
 
 
 def test_a_token_that_a_stop_cuts_keeps_what_is_visible() -> None:

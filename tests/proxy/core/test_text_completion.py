@@ -136,7 +136,10 @@ def test_chunks_add_up_to_the_whole_choice() -> None:
 def test_the_bos_that_lorax_added_is_dropped() -> None:
     """`/generate` puts it before the prompt; the client's text has none."""
     prefill = [PrefillToken("<s>"), PrefillToken("Hi", -0.5)]
-    assert prompt_tokens("Hi", prefill, "<s>") == (TokenLogprob("Hi", -0.5, None),)
+    # and the first token that is the client's has no logprob, as OpenAI's has none
+    assert prompt_tokens("Hi", prefill, "<s>") == (TokenLogprob("Hi", None, None),)
+    more = [*prefill, PrefillToken(" you", -1.5)]
+    assert prompt_tokens("Hi you", more, "<s>")[1] == TokenLogprob(" you", -1.5, None)
     kept = prompt_tokens("<s>Hi", [PrefillToken("<s>"), *prefill], "<s>")
     assert [token.text for token in kept] == ["<s>", "Hi"]
 

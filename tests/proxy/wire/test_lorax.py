@@ -18,6 +18,7 @@ from lorax_proxy.wire.lorax import (
     GenerateRequest,
     MergedAdapters,
     ResponseFormat,
+    ScoredToken,
     Unreadable,
     as_f32,
     decode_embedding,
@@ -25,6 +26,8 @@ from lorax_proxy.wire.lorax import (
     decode_event,
     decode_generation,
     decode_info,
+    decode_scored_event,
+    decode_scored_generation,
     decode_tokens,
     encode,
     encode_embed,
@@ -38,6 +41,8 @@ DECODERS: list[Callable[[bytes], object]] = [
     decode_info,
     decode_tokens,
     decode_embedding,
+    decode_scored_event,
+    decode_scored_generation,
 ]
 
 INFO = {
@@ -112,6 +117,26 @@ def test_an_error_event_is_read() -> None:
     """LoRAX reports failures in a stream as an event with `error` and `error_type`."""
     event = decode_event(b'{"error":"Model is overloaded","error_type":"overloaded"}')
     assert event == Event(error="Model is overloaded", error_type="overloaded")
+
+
+@pytest.mark.law
+@given(event_streams(alternatives=2))
+def test_scored_reading_adds_the_numbers_and_nothing_else(stream: EventStream) -> None:
+    """The same event, its token with the id by which alternatives know it."""
+    for document in stream.events:
+        data = json.dumps(document).encode()
+        event, plain = decode_scored_event(data), decode_event(data)
+        assert isinstance(event.token, ScoredToken)
+        assert plain.token is not None
+        assert event.token.id == document["token"]["id"]
+        names = ("text", "logprob", "special", "alternative_tokens")
+        assert [getattr(event.token, n) for n in names] == [getattr(plain.token, n) for n in names]
+        assert (event.generated_text, event.details) == (plain.generated_text, plain.details)
+        assert [a.id for a in event.token.alternative_tokens or ()] == [
+            each["id"] for each in document["token"].get("alternative_tokens", ())
+        ]
+    with pytest.raises(Unreadable):
+        decode_scored_event(b"{}")
 
 
 def test_keys_that_nobody_knows_are_ignored() -> None:
