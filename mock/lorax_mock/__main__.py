@@ -46,7 +46,7 @@ def serve(
         typer.Option(envvar="LORAX_MOCK_SCRIPT", help="YAML or JSON rules: what to say when."),
     ] = None,
     model_id: Annotated[
-        str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="What /info calls the base model.")
+        str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="Hub id or folder of the base model.")
     ] = _DEFAULT.model_id,
     tokenizer: Annotated[
         Path | None,
@@ -90,6 +90,12 @@ def serve(
             envvar="LORAX_MOCK_MAX_CONCURRENT_REQUESTS", min=1, help="Beyond it: 429 at once."
         ),
     ] = _DEFAULT.limits.max_concurrent_requests,
+    eager_prefill: Annotated[
+        bool,
+        typer.Option(
+            envvar="LORAX_MOCK_EAGER_PREFILL", help="Prefill newcomers before anybody decodes on."
+        ),
+    ] = _DEFAULT.limits.eager_prefill,
     adapters: Annotated[
         Path | None,
         typer.Option(envvar="LORAX_MOCK_ADAPTERS", help="YAML or JSON list of adapters."),
@@ -157,6 +163,7 @@ def serve(
 
     settings = Settings(
         model_id=model_id,
+        model_folder=model_id.startswith(("/", "./", "../")) or Path(model_id).is_dir(),
         kind=kind,
         seed=seed,
         limits=Limits(
@@ -165,6 +172,7 @@ def serve(
             max_best_of=max_best_of,
             max_stop_sequences=max_stop_sequences,
             max_concurrent_requests=max_concurrent_requests,
+            eager_prefill=eager_prefill,
             max_batch_prefill_tokens=max_input_length + 50,
             # a GPU that holds at least one request of the longest kind, beside the health check's block
             max_batch_total_tokens=max(

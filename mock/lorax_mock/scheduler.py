@@ -14,8 +14,8 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
   order of their activation and whether or not there is room. The base model is one of the adapters.
 * The longest-active adapter, once past its cycle time and not running, makes way for a pending one.
 * A batch: when nothing runs all that fits is admitted in one prefill, which gives each its first token.
-* While R run, the shard goes in rounds: newcomers are admitted, prefill by prefill, as long as there are
-  enough of them, then everybody decodes one token. Enough is decided once a round: floor(R x ratio), or any
+* While R run, the shard goes in rounds: newcomers are admitted in one prefill if there are enough of them (with
+  `eager_prefill` in prefill after prefill, as long as there are), then everybody decodes one token. Enough is decided once a round: floor(R x ratio), or any
   number when `max_waiting_tokens` steps have passed since the last admission (the count starts at 1). What
   fits is decided in order, and the first that does not fit ends the admission.
 * Adapters are offloaded and activated only when the shard looks for a batch: at the start of a round, before
@@ -365,7 +365,7 @@ class Shard:
             numbers = tuple(job.id for job in jobs)
         self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
         self._since_admission = 1
-        self._look = True
+        self._look = self._round is None or self._limits.eager_prefill
         return Step("prefill", cost, numbers, 1, *self._part(), concat, failed)
 
     def _fail_with(self, jobs: list[Job]) -> tuple[Failed, ...]:

@@ -47,6 +47,9 @@ class Limits:
     max_batch_total_tokens: int = 120_000
     max_batch_prefill_tokens: int = 4145
     max_waiting_tokens: int = 20
+    eager_prefill: bool = False
+    """Whether newcomers are prefilled as long as there are enough, before anybody decodes again."""
+
     validation_workers: int = 2
     max_active_adapters: int = 1024
     adapter_cycle_ms: float = 2000.0
@@ -92,6 +95,9 @@ class Settings:
     """Everything that decides what a mock answers, the script apart."""
 
     model_id: str = "meta-llama/Meta-Llama-3.1-8B-Instruct"
+    model_folder: bool = False
+    """Whether `model_id` is a folder on LoRAX's disk, which the hub knows nothing of."""
+
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
     costs: Costs = field(default_factory=Costs)

@@ -276,7 +276,7 @@ async def test_who_comes_at_the_same_time_is_ordered_by_what_it_asks(
     order: tuple[int, int, int],
 ) -> None:
     """Not by whose bytes came first; which decides when a prefill holds only one."""
-    limits = Limits(max_batch_prefill_tokens=10)
+    limits = Limits(max_batch_prefill_tokens=10, eager_prefill=True)
     batcher = Batcher(Settings(limits=limits, costs=_SETTINGS.costs), Metrics(limits))
     asks = [(b"a", Work("", 6, 2, 2)), (b"b", Work("", 7, 2, 2)), (b"b", Work("", 8, 3, 3))]
     tickets = {

@@ -27,9 +27,9 @@ def test_info_tells_the_limits_in_lorax_order() -> None:
         "max_batch_total_tokens": 120000,
         "max_waiting_tokens": 20,
         "validation_workers": 2,
-        "eager_prefill": True,
+        "eager_prefill": False,
         "version": "0.1.0",
-        "sha": None,
+        "sha": "a7394ba386ece427d5a6125b419aa38b46d966dc",
         "docker_label": None,
         "request_logger_url": None,
     }
@@ -38,3 +38,15 @@ def test_info_tells_the_limits_in_lorax_order() -> None:
     assert json.loads(told)["max_best_of"] == 7
     assert list(json.loads(told))[-4:] == ["version", "sha", "docker_label", "request_logger_url"]
     assert len(json.loads(told)) == 19
+
+
+def test_a_folder_is_nothing_that_the_hub_knows() -> None:
+    """Neither its commit nor what it is for; all else is told as ever."""
+    hub = json.loads(encode_info(Settings(model_id="/data/m")))
+    folder = json.loads(encode_info(Settings(model_id="/data/m", model_folder=True)))
+    assert folder == {**hub, "model_sha": None, "model_pipeline_tag": None}
+
+
+def test_what_the_scheduler_does_is_told() -> None:
+    """Eager prefills where they were asked for."""
+    assert json.loads(encode_info(Settings(limits=Limits(eager_prefill=True))))["eager_prefill"]

@@ -93,6 +93,16 @@ def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> 
     assert running.http.get("/info").json()["model_id"] == "org/other"
 
 
+def test_a_model_may_be_a_folder(start_mock: Callable[..., Running], tmp_path: Path) -> None:
+    """As a name that only a path has, or as one that is there; the hub knows nothing of it."""
+    (tmp_path / "model").mkdir()
+    for name in ("/data/model", str(tmp_path / "model")):
+        told = start_mock("--model-id", name, "--eager-prefill").http.get("/info").json()
+        assert (told["model_id"], told["model_sha"]) == (name, None)
+        assert told["model_pipeline_tag"] is None
+        assert told["eager_prefill"] is True
+
+
 def test_a_server_may_have_a_static_adapter_and_preloaded_ones(
     start_mock: Callable[..., Running],
 ) -> None:

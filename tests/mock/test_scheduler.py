@@ -227,7 +227,7 @@ def test_only_so_many_adapters_are_active() -> None:
 def test_what_is_enough_is_decided_once_a_round() -> None:
     """Who comes while a newcomer is prefilled needs no more company than the newcomer did."""
     jobs = [Job(1, 0, "", 1, 40, 40), Job(2, 15, "", 50, 40, 40), Job(3, 40, "", 1, 1, 1)]
-    shard, done = _run(jobs)
+    shard, done = _run(jobs, Limits(eager_prefill=True))
     assert _kinds(shard)[:4] == [
         ("prefill", 0, 1),
         ("decode", 1, 21),
@@ -237,14 +237,23 @@ def test_what_is_enough_is_decided_once_a_round() -> None:
     assert done[2].started == 71
 
 
-def test_a_round_admits_as_long_as_enough_fit() -> None:
-    """Three prompts too long for one prefill are three prefills before the next decode."""
-    limits = Limits(max_batch_prefill_tokens=100)
-    jobs = [Job(1, 0, "", 1, 40, 40), *[Job(number, 5, "", 60, 5, 5) for number in (2, 3, 4)]]
+@pytest.mark.parametrize(
+    ("eager", "kinds"),
+    [
+        (True, ["prefill", "prefill", "prefill", "decode"]),
+        (False, ["prefill", "decode", "prefill", "decode"]),
+    ],
+)
+def test_only_eager_rounds_admit_as_long_as_enough_fit(*, eager: bool, kinds: list[str]) -> None:
+    """Three prompts too long for one prefill: else those who are left wait, here for 20 steps in vain."""
+    limits = Limits(max_batch_prefill_tokens=100, eager_prefill=eager)
+    jobs = [Job(1, 0, "", 1, 90, 90), *[Job(number, 5, "", 60, 50, 50) for number in (2, 3, 4)]]
     shard, _ = _run(jobs, limits)
-    assert [kind for kind, _, _ in _kinds(shard)][:6] == [
-        "prefill", "decode", "prefill", "prefill", "prefill", "decode",
-    ]  # fmt: skip
+    spans = _kinds(shard)
+    assert [kind for kind, _, _ in spans[: 2 + len(kinds)]] == ["prefill", "decode", *kinds]
+    if not eager:
+        _, start, end = spans[3]
+        assert end - start == (limits.max_waiting_tokens - 1) * _COSTS.step
 
 
 def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:

@@ -168,16 +168,19 @@ def test_requests_of_several_adapters_are_served_in_their_order() -> None:
     assert [one.job.adapter for one in served] == list("abbaab")
 
 
-def test_a_prompt_budget_splits_what_comes_together() -> None:
-    """Three prefills one after the other, all before the next decode step."""
-    limits = Limits(max_batch_prefill_tokens=100)
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_prompt_budget_splits_what_comes_together(*, eager: bool) -> None:
+    """Into three prefills: with a decode step between them, or all before the next if they are eager."""
+    limits = Limits(max_batch_prefill_tokens=100, eager_prefill=eager)
     shard, _ = _schedule(
         "- {at: 0, prompt_tokens: 1, tokens: 30}\n"
         "- {at: 15, prompt_tokens: 60, tokens: 3, count: 3}\n",
         limits,
     )
     kinds = [span.kind for span in shard.spans]
-    assert kinds[:6] == ["prefill", "decode", "prefill", "prefill", "prefill", "decode"]
+    between = [] if eager else ["decode"]
+    prefills = [*("prefill", *between), *("prefill", *between), "prefill", "decode"]
+    assert kinds[: 2 + len(prefills)] == ["prefill", "decode", *prefills]
 
 
 def test_a_preloaded_adapter_costs_no_time() -> None:
