@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
+from lorax_mock.documents import DocumentError, read_document
 from lorax_mock.lora import SOURCES, WEIGHTS, Adapter
 from lorax_mock.personas import VOICES
 from lorax_mock.settings import SettingsError
@@ -38,14 +39,12 @@ _KEYS: Final[dict[str, tuple[type, ...]]] = {
 
 def read_adapters(path: Path) -> tuple[Adapter, ...]:
     """The adapters in a YAML or JSON file; raises SettingsError."""
-    import yaml  # noqa: PLC0415 - most mocks have no such file, and start-up is counted
-
     try:
-        rows = yaml.safe_load(path.read_text("utf-8"))
+        rows = read_document(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML: {error}") from None
+    except DocumentError as error:
+        raise SettingsError(f"{path}: {error}") from None
     if not isinstance(rows, list):
         raise SettingsError(f"{path}: a list of adapters is wanted")
     return tuple(_adapter(row, f"{path}: adapter {number}") for number, row in enumerate(rows, 1))

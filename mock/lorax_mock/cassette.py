@@ -80,13 +80,25 @@ def clean_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], 
 
 
 def clean_body(body: bytes) -> bytes:
-    """The body without secrets; what is not JSON stays as it is."""
+    """The body without secrets; what is not JSON stays as it is, and what is too deep to look into goes."""
     try:
         value = json.loads(body)
+        cleaned = _without_secrets(value)
+        if cleaned == value:
+            return body
+        return _spelled(cleaned)
+    except RecursionError:
+        return _HIDDEN.encode()
     except ValueError:
         return body
-    cleaned = _without_secrets(value)
-    return body if cleaned == value else json.dumps(cleaned, ensure_ascii=False).encode()
+
+
+def _spelled(value: Any) -> bytes:
+    """JSON that people can read; in ASCII if it holds half a surrogate pair, which UTF-8 has no bytes for."""
+    try:
+        return json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value).encode()
 
 
 def _without_secrets(value: Any) -> Any:
@@ -135,7 +147,7 @@ def _key(method: str, path: str, body: bytes) -> tuple[str, str, str]:
     cleaned = clean_body(body)
     try:
         return method, path, json.dumps(json.loads(cleaned), sort_keys=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         return method, path, repr(cleaned)
 
 

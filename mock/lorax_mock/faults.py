@@ -80,26 +80,26 @@ class _Kind:
 
 
 KINDS: Final[dict[str, _Kind]] = {
-    "overload": _Kind(place=False, value=r"\d*"),
+    "overload": _Kind(place=False, value=r"\d{0,9}"),
     "status": _Kind(place=False, value=r"[45]\d\d"),
     "error": _Kind(place=True, value=r"(generation|overloaded)?"),
     "incomplete": _Kind(place=True, value=None),
     "nofinal": _Kind(place=False, value=None),
     "cut": _Kind(place=True, value=None),
     "reset": _Kind(place=True, value=None),
-    "stall": _Kind(place=True, value=r"(\d+(\.\d+)?)?"),
-    "drip": _Kind(place=False, value=r"[1-9]\d*"),
+    "stall": _Kind(place=True, value=r"(\d{1,9}(\.\d{1,9})?)?"),
+    "drip": _Kind(place=False, value=r"[1-9]\d{0,8}"),
     "rechunk": _Kind(place=False, value=r"\d+"),
     "crlf": _Kind(place=False, value=None),
     "comments": _Kind(place=False, value=None),
     "duplicate": _Kind(place=True, value=None),
     "garbage": _Kind(place=True, value=None),
-    "oversize": _Kind(place=True, value=r"[1-9]\d*"),
+    "oversize": _Kind(place=True, value=r"[1-9]\d{0,8}"),
     "mime": _Kind(place=False, value=r"[\w.+/-]+(; ?[\w=-]+)?"),
 }
 """Every kind of fault and the form of its id."""
 
-_ID: Final = re.compile(r"([a-z]+)(?:@(\d+))?(?::(.+))?")
+_ID: Final = re.compile(r"([a-z]+)(?:@(\d{1,9}))?(?::(.+))?", re.ASCII)
 
 
 def parse_fault(text: str) -> Fault:
@@ -114,7 +114,7 @@ def parse_fault(text: str) -> Fault:
     if kind.place is not None and kind.place != (match[2] is not None):
         form = f"{match[1]}@K" if kind.place else match[1]
         raise FaultError(f"fault {text!r} should have the form {form}")
-    if not re.fullmatch(kind.value or "", match[3] or ""):
+    if not re.fullmatch(kind.value or "", match[3] or "", re.ASCII):
         wanted = "no value" if kind.value is None else f"a value that matches {kind.value}"
         raise FaultError(f"fault {text!r} takes {wanted}")
     return Fault(match[1], None if match[2] is None else int(match[2]), match[3])

@@ -15,7 +15,7 @@ or the mock's ordinary answer, takes over. So "fail twice, then succeed" is a se
           - fault: cut@120
           - {reply: {tokens: ["A", "hoy"], finish: length}, pace: {first_ms: 5, step_ms: 1}}
 
-A wrong script is refused with the line, the key and the nearest valid one. JSON is YAML here.
+A wrong script is refused with the line, the key and the nearest valid one. JSON is read as JSON.
 """
 
 import re
@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
+from lorax_mock.documents import Document, DocumentError, read_document
 from lorax_mock.faults import Fault, FaultError, parse_fault
 from lorax_mock.wire import FinishReason, GenerateRequest
 
@@ -148,33 +149,21 @@ _REPLY_KEYS: Final[dict[str, tuple[type, ...]]] = {
     "tokens": (list,),
     "finish": (str,),
 }
+_LONGEST_MS: Final = 1_000_000_000
+"""Eleven days: beyond any test, within any clock."""
+
 _PACE_KEYS: Final[dict[str, tuple[type, ...]]] = {"first_ms": (int, float), "step_ms": (int, float)}
-
-
-class _At(dict[str, Any]):
-    """A mapping that knows its line and those of its keys."""
-
-    line: int
-    lines: dict[str, int]
 
 
 def read_script(text: str) -> Script:
     """The script in a text of YAML or JSON; raises ScriptError."""
-    # Imported here: most mocks have no script, and start-up is counted in milliseconds.
-    import yaml  # noqa: PLC0415 - see above
-
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ScriptError(f"{where}not YAML: {problem}") from None
-    if root is None:
+        document = read_document(text)
+    except DocumentError as error:
+        raise ScriptError(str(error)) from None
+    if document is None:
         return Script()
-    loader = yaml.SafeLoader("")
-    document = _valued(root, loader)
-    if not isinstance(document, _At):
+    if not isinstance(document, Document):
         raise ScriptError("line 1: a script is a mapping with the key 'rules'")
     _check(document, _SCRIPT_KEYS, "script")
     rules = document.get("rules", [])
@@ -184,27 +173,7 @@ def read_script(text: str) -> Script:
     )
 
 
-def _valued(node: Any, loader: Any) -> Any:
-    """A node as a value, mappings with their lines."""
-    match type(node).__name__:
-        case "MappingNode":
-            out = _At()
-            out.line = node.start_mark.line + 1
-            out.lines = {}
-            for key_node, value_node in node.value:
-                key = str(loader.construct_object(key_node, deep=True))
-                if key in out:
-                    raise ScriptError(f"line {key_node.start_mark.line + 1}: {key!r} twice")
-                out[key] = _valued(value_node, loader)
-                out.lines[key] = key_node.start_mark.line + 1
-            return out
-        case "SequenceNode":
-            return [_valued(item, loader) for item in node.value]
-        case _:
-            return loader.construct_object(node, deep=True)
-
-
-def _check(mapping: _At, keys: dict[str, tuple[type, ...]], what: str) -> None:
+def _check(mapping: Document, keys: dict[str, tuple[type, ...]], what: str) -> None:
     for key, value in mapping.items():
         line = mapping.lines[key]
         if key not in keys:
@@ -217,11 +186,11 @@ def _check(mapping: _At, keys: dict[str, tuple[type, ...]], what: str) -> None:
 
 
 def _rule(rule: Any, number: int) -> Rule:
-    if not isinstance(rule, _At):
+    if not isinstance(rule, Document):
         raise ScriptError(f"rule {number}: a rule is a mapping, not {rule!r}")
     _check(rule, _RULE_KEYS, "rule")
-    when = rule.get("when") or _At()
-    if isinstance(when, _At) and when:
+    when = rule.get("when") or Document()
+    if isinstance(when, Document) and when:
         _check(when, _WHEN_TYPES, "condition")
         _check_pattern(when)
     single = {key: rule[key] for key in _ACTION_KEYS if key in rule}
@@ -242,7 +211,7 @@ def _rule(rule: Any, number: int) -> Rule:
     )
 
 
-def _check_pattern(when: _At) -> None:
+def _check_pattern(when: Document) -> None:
     try:
         re.compile(when.get("prompt_matches", ""))
     except re.error as error:
@@ -251,7 +220,7 @@ def _check_pattern(when: _At) -> None:
 
 
 def _action(step: Any, line: int) -> Action:
-    if not isinstance(step, _At):
+    if not isinstance(step, Document):
         raise ScriptError(f"line {line}: an action is a mapping, not {step!r}")
     if "sequence" not in step and "when" not in step:
         _check(step, {**_RULE_KEYS}, "action")
@@ -261,18 +230,23 @@ def _action(step: Any, line: int) -> Action:
             fault = parse_fault(step["fault"])
         except FaultError as error:
             raise ScriptError(f"line {step.lines['fault']}: {error}") from None
-    pace = step.get("pace") or _At()
+    pace = step.get("pace") or Document()
     if pace:
         _check(pace, _PACE_KEYS, "pace")
+    for key, value in pace.items():
+        if not 0 <= value <= _LONGEST_MS:
+            raise ScriptError(
+                f"line {pace.lines[key]}: {key!r} is from 0 to {_LONGEST_MS:,} ms, not {value!r}"
+            )
     return Action(_reply(step), fault, pace.get("first_ms"), pace.get("step_ms"))
 
 
-def _reply(step: _At) -> Reply | None:
+def _reply(step: Document) -> Reply | None:
     if "reply" not in step:
         return None
     reply = step["reply"]
     line = step.lines["reply"]
-    if not isinstance(reply, _At) or ("text" in reply) == ("tokens" in reply):
+    if not isinstance(reply, Document) or ("text" in reply) == ("tokens" in reply):
         raise ScriptError(f"line {line}: a reply has either 'text' or 'tokens'")
     _check(reply, _REPLY_KEYS, "reply")
     reasons = {reason.value: reason for reason in FinishReason}

@@ -10,6 +10,7 @@
 from difflib import get_close_matches
 from typing import Any, Final
 
+from lorax_mock.documents import DocumentError, read_document
 from lorax_mock.jobs import Done, Job
 from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Settings
@@ -25,12 +26,10 @@ class WorkloadError(Exception):
 
 def read_workload(text: str) -> list[Job]:
     """Arrivals in order of time; raises WorkloadError."""
-    import yaml  # noqa: PLC0415 - only the simulation reads YAML of this kind
-
     try:
-        arrivals = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise WorkloadError(f"not YAML: {error}") from None
+        arrivals = read_document(text)
+    except DocumentError as error:
+        raise WorkloadError(str(error)) from None
     if not isinstance(arrivals, list) or not arrivals:
         raise WorkloadError("a workload is a list of arrivals")
     rows: list[tuple[float, str, int, int, int]] = []

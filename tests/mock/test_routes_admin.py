@@ -69,3 +69,23 @@ def test_the_journal_can_be_followed(mock: Running) -> None:
             other.post("/generate", json={**body, "inputs": "two"}, headers=mine)
         entry = next(told)
     assert (entry["inputs"], entry["tokens"], entry["session"]) == ("two", 2, "followed")
+
+
+def test_a_script_is_said_as_it_was_meant_or_refused_at_once(mock: Running) -> None:
+    """Escapes are the characters that they stand for; half of one is refused before it is asked for."""
+    text = "\U0001f389 \u00e9"
+    for body in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
+        for form in ('{"rules": [{"reply": {"text": %s}}]}', "rules:\n- reply: {text: %s} # said"):
+            put = mock.http.put("/_mock/script", content=(form % body).encode(), headers=_SESSION)
+            assert put.status_code == 200
+            told = mock.http.post("/generate", json={"inputs": "a"}, headers=_SESSION).json()
+            assert told == {"generated_text": text}
+    for script in ({"text": "\ud83c"}, {"tokens": ["a", "\udf89\ud83c"]}):
+        refused = mock.http.put(
+            "/_mock/script",
+            content=json.dumps({"rules": [{"reply": script}]}).encode(),
+            headers=_SESSION,
+        )
+        assert refused.status_code == 400
+        assert "has half of a surrogate pair" in refused.json()["error"]
+    mock.http.post("/_mock/reset", headers=_SESSION)

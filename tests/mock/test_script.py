@@ -97,6 +97,11 @@ def test_conditions_hold_or_say_why_not(when: str, misses: int) -> None:
         ("- a", "line 1: a script is a mapping with the key 'rules'"),
         ("rules: [\n", "line 2: not YAML: "),
         ("strict: true\nstrict: false", "line 2: 'strict' twice"),
+        ('{"rules": [\n{"reply": {"text": "\\ud83c"}}]}', "line 2: '\\ud83c' has half of a surrogate pair"),
+        ("rules:\n- pace: {step_ms: .nan}", "line 2: 'step_ms' is from 0 to 1,000,000,000 ms, not nan"),
+        ("rules:\n- pace: {first_ms: -1}", "line 2: 'first_ms' is from 0 to 1,000,000,000 ms, not -1"),
+        ("rules:\n- pace: {first_ms: 1" + "0" * 400 + "}", "line 2: 'first_ms' is from 0 to"),
+        ("rules:\n- fault: stall@0:" + "9" * 400, "line 2: fault 'stall@0:999"),
         ("strict: 1", "line 1: 'strict' should be bool, not 1"),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ def test_arrivals_are_read_repeated_and_ordered() -> None:
     ("text", "told"),
     [
         ("{}", "a workload is a list of arrivals"),
-        ("[", "not YAML"),
+        ("[", "line 1: not YAML"),
         ("- 1", "arrival 1: a mapping is wanted, not 1"),
         ("- {at: 0}\n- {adaptor: a}", "arrival 2: unknown key 'adaptor'; did you mean 'adapter'?"),
         ("- {tokens: 0}", "arrival 1: 'tokens' is at least 1, not 0"),
