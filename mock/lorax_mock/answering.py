@@ -88,9 +88,10 @@ class Answering(Generating):
         if asked.fault is None:
             await exchange.reply(200, body, [JSON, *headers])
             return
-        length = (b"content-length", b"%d" % len(body))
+        acts = mangle(asked.fault, [body])
+        length = (b"content-length", b"%d" % _promised(acts, body))
         await exchange.start(200, _retyped([JSON, *headers, length], asked.fault))
-        if await self._perform(asked, mangle(asked.fault, [body]), Watch(exchange)):
+        if await self._perform(asked, acts, Watch(exchange)):
             await exchange.end()
 
     async def stream(
@@ -224,6 +225,13 @@ class Answering(Generating):
             self.fail_by(asked.fault)
             self.metrics.failed(asked.fault.refusal.counted_as)
         return True
+
+
+def _promised(acts: list[Act], body: bytes) -> int:
+    """The length that a whole answer tells: what is sent, but of one that is cut off the whole of it."""
+    if any(isinstance(act, Close) for act in acts):
+        return len(body)
+    return sum(len(act.data) for act in acts if isinstance(act, Send))
 
 
 def _cut(fault: Fault, acts: list[Act], sequence: Generated) -> str | None:

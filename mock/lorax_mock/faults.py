@@ -20,6 +20,9 @@ again, so a failure seen once is a failure that can be shown.
     oversize@K:BYTES    event K padded with white space
     mime:TYPE           another content type
 
+A whole answer is one event, number 0. It tells the length of what is sent, and if it is cut off that of the whole;
+without its final event it is empty.
+
 A fault is applied to bytes that are ready: `mangle` is a function of the fault and the events, and what
 it gives back is a list of things to do.
 """

@@ -146,6 +146,8 @@ class _Call:
             self._sent += len(data)
             self._tell(_Chunk(data))
         if not message.get("more_body", False):
+            if self._length not in (None, self._sent) and self._scope["method"] != "HEAD":
+                raise RuntimeError("the answer is not as long as its content-length")
             self._finish(_End())
 
 

@@ -1,7 +1,13 @@
-"""Faults by id, and what they do to events."""
+"""Faults by id, what they do to events, and every kind of them on every route that generates."""
 
+import http.client
+import itertools
 import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +23,8 @@ from lorax_mock.faults import (
     mangle,
     parse_fault,
 )
+from lorax_mock.inprocess import LocalMock
+from tests.mock.conftest import Running
 
 _EVENTS = [b'data: {"a":1}\n\n', 'data: {"b":"é😀"}\n\n'.encode(), b'data: {"c":3}\n\n']
 
@@ -138,3 +146,100 @@ def test_refusals_have_lorax_words() -> None:
     assert refused is not None
     assert refused.status == 429
     assert parse_fault("cut@1").refusal is None
+
+
+_EACH_KIND = {
+    "overload": ["overload", "overload:7"],
+    "status": ["status:404", "status:503"],
+    "error": ["error@0", "error@1:overloaded", "error@99"],
+    "incomplete": ["incomplete@0", "incomplete@1", "incomplete@99"],
+    "nofinal": ["nofinal"],
+    "cut": ["cut@0", "cut@1", "cut@99999"],
+    "reset": ["reset@0", "reset@1", "reset@99999"],
+    "stall": ["stall@0:0.001", "stall@1:0.001", "stall@99:0.001"],
+    "drip": ["drip:1", "drip:999999999"],
+    "rechunk": ["rechunk:0", "rechunk:5"],
+    "crlf": ["crlf"],
+    "comments": ["comments"],
+    "duplicate": ["duplicate@0", "duplicate@1", "duplicate@99"],
+    "garbage": ["garbage@0", "garbage@1", "garbage@99"],
+    "oversize": ["oversize@0:1", "oversize@1:70000", "oversize@99:5"],
+    "mime": ["mime:text/html; charset=utf-8"],
+}
+_GENERATING = ["/", "/invocations", "/generate", "/generate_stream"]
+_GENERATING_LIKE_OPENAI = ["/v1/completions", "/v1/chat/completions"]
+_ANYTHING: dict[str, Any] = {
+    "inputs": "reef",
+    "prompt": "reef",
+    "messages": [{"role": "user", "content": "reef"}],
+    "model": "",
+    "max_tokens": 3,
+    "seed": 1,
+    "parameters": {"max_new_tokens": 3},
+}
+
+
+def test_no_kind_of_fault_is_left_out() -> None:
+    """So the tests below miss none."""
+    assert set(_EACH_KIND) == set(KINDS)
+    assert all(parse_fault(one).kind == kind for kind, ids in _EACH_KIND.items() for one in ids)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [*_GENERATING, *_GENERATING_LIKE_OPENAI])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_on_every_route_leaves_the_wire_in_order(
+    mock: Running, kind: str, path: str, *, stream: bool
+) -> None:
+    """An answer has the length that it tells, and the connection goes on; those that end it do end it."""
+    address = urlsplit(mock.url)
+    for fault in _EACH_KIND[kind]:
+        with closing(http.client.HTTPConnection(address.netloc, timeout=10)) as connection:
+            status, body = _ask(connection, path, stream=stream)
+            assert status == 200
+            try:
+                told = _ask(connection, path, stream=stream, fault=fault)
+            except (http.client.HTTPException, OSError):
+                assert kind in ("cut", "reset")
+                continue
+            assert told[0] == 200 or kind in ("overload", "status", "error", "incomplete")
+            if kind in ("stall", "drip", "rechunk", "mime"):
+                assert told == (status, body)
+            if kind not in ("cut", "reset"):
+                assert _ask(connection, path, stream=stream) == (status, body)
+    entries = mock.http.get("/_mock/journal?wait=1", headers=_FAULTS).json()["entries"]
+    assert {entry["outcome"] for entry in entries} <= {"length", "fault", "refused"}
+    mock.http.delete("/_mock/journal", headers=_FAULTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_in_process_is_no_bug(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it does to an answer, the client hears of it as of a connection's end, or in the body."""
+    with LocalMock() as local, local.client() as client:
+        for fault, path in itertools.product(
+            _EACH_KIND[kind], [*_GENERATING, *_GENERATING_LIKE_OPENAI]
+        ):
+            for stream in (False, True):
+                headers = {"x-lorax-mock-fault": fault}
+                try:
+                    reply = client.post(path, json={**_ANYTHING, "stream": stream}, headers=headers)
+                except httpx.TransportError:
+                    assert kind in ("cut", "reset")
+                else:
+                    length = reply.headers.get("content-length", str(len(reply.content)))
+                    assert int(length) == len(reply.content)
+    assert not caplog.records
+
+
+_FAULTS = {"x-lorax-mock-session": "every-fault"}
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, *, stream: bool, fault: str | None = None
+) -> tuple[int, bytes]:
+    headers = {**_FAULTS, "content-type": "application/json"}
+    if fault is not None:
+        headers["x-lorax-mock-fault"] = fault
+    connection.request("POST", path, json.dumps({**_ANYTHING, "stream": stream}), headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
