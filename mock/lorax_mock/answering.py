@@ -138,7 +138,8 @@ class Answering(Generating):
             sent = await self._send_as_they_come(exchange, watch, ran, encode)
         else:
             sent = await self._send_at_its_pace(asked, watch, sequence, encode)
-        if sent <= last:
+        sequence = ran.sequences[0]
+        if sent < len(sequence.tokens):
             entry.left(sent)
             return False
         if done:
@@ -162,6 +163,9 @@ class Answering(Generating):
                 there = await ticket.more(place)
                 if watch.gone:
                     break
+                if ticket.retold is not None:
+                    sequence = ran.sequences[0] = ticket.retold
+                    tokens, last = sequence.tokens, len(sequence.tokens) - 1
                 while place < there and not watch.gone:
                     whole = sequence if place == last else None
                     await exchange.chunk(encode(tokens[place], whole))

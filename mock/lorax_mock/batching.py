@@ -19,20 +19,21 @@ LoRAX's counterpart is the batching task (router/src/infer.rs:1051); as there, a
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
 
-from lorax_mock.errors import FatalRequest, LoraxRefusal
+from lorax_mock.errors import FatalRequest
 from lorax_mock.jobs import Done, Job, Step
 from lorax_mock.meeting import Meeting, refused
 from lorax_mock.metrics import Metrics
-from lorax_mock.pace import Bell, breathe, clock, later, rest, start
+from lorax_mock.pace import breathe, clock, later, rest, start
 from lorax_mock.scheduler import Shard
 from lorax_mock.settings import Settings
+from lorax_mock.ticket import Ticket, Work
 
-__all__ = ["Batcher", "Ticket", "Work"]
+__all__ = ["Batcher"]
 
 _log = logging.getLogger("lorax_mock")
 
@@ -48,93 +49,6 @@ first is on the shard before the second has (router/src/infer.rs:1018)."""
 
 _MEET_SECONDS: Final = 10.0
 """How long a request waits for those it shall meet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a sequence asks of the shard; see `scheduler.Job`."""
-
-    adapter: str
-    prompt: int
-    budget: int
-    tokens: int
-    schema: bytes = b""
-    error: LoraxRefusal | None = None
-    """What the shard raises at its prefill."""
-
-    session: str = ""
-    """Whom that would end with it."""
-
-
-class Ticket:
-    """A sequence on its way through the shard."""
-
-    __slots__ = ("_bell", "_leave", "done", "error", "gone", "there", "work")
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.there = 0
-        """Tokens that the shard has given."""
-
-        self.done: Done | None = None
-        self.gone = False
-        """Whether the client has left."""
-
-        self.error: Exception | None = None
-        self._bell = Bell()
-        self._leave: Callable[[], None] | None = None
-
-    def admitted(self, leave: Callable[[], None]) -> None:
-        """The shard knows it from now on, and by that call hears that it is not wanted any more."""
-        self._leave = leave
-        if self.gone:
-            leave()
-
-    @property
-    def entered(self) -> bool:
-        """Whether the shard knows it."""
-        return self._leave is not None
-
-    def advance(self, steps: int) -> None:
-        """So many more tokens are there."""
-        self.there += steps
-        self._bell.ring()
-
-    def end(self, done: Done) -> None:
-        """All of it is there."""
-        self.done = done
-        self._bell.ring()
-
-    def fail(self, error: Exception) -> None:
-        """It will never be."""
-        self.error = error
-        self._leave = None
-        self._bell.ring()
-
-    def drop(self) -> None:
-        """The client has left."""
-        if self.gone:
-            return
-        self.gone = True
-        if self._leave is not None and self.done is None:
-            self._leave()
-        self._bell.ring()
-
-    async def more(self, have: int) -> int:
-        """Tokens that are there, once they are more than these, or the client has left, or it is done."""
-        while self.there <= have and not self.gone and self.done is None:
-            if self.error is not None:
-                raise self.error
-            await self._bell.wait()
-        return self.there
-
-    async def whole(self) -> Done | None:
-        """The moments of the whole sequence; None when its client left before."""
-        while self.done is None and not self.gone:
-            if self.error is not None:
-                raise self.error
-            await self._bell.wait()
-        return self.done
 
 
 @dataclass(slots=True)
@@ -278,6 +192,8 @@ class Batcher:
                 *(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema),
                 fails=work.error is not None,
                 session=work.session,
+                zero=work.retell is not None,
+                warm=work.warm,
             )
         )
         ticket.admitted(lambda: self.shard.leave(number))
@@ -349,6 +265,8 @@ class Batcher:
         """Give everybody what the step gave."""
         self._metrics.ran(step)
         tickets = self._tickets
+        for number in step.divided:
+            tickets[number].retell()
         for number in step.jobs:
             ticket = tickets.get(number)
             if ticket is not None:

@@ -13,7 +13,7 @@ one final newline, because Python's `$` matches there too).
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, repeat
 
@@ -28,7 +28,7 @@ from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.validation import Valid
 from lorax_mock.wire import Alternative, FinishReason, Generated, PrefillToken, Token
 
-__all__ = ["Source", "generate", "pick_best", "request_key", "server_seed"]
+__all__ = ["Source", "divided", "generate", "pick_best", "request_key", "server_seed"]
 
 Source = Iterator[int]
 """Token ids that the model would go on to produce, EOS among them, without end."""
@@ -157,11 +157,7 @@ def generate(
     if spelled:
         whole = "".join(token.text for token in tokens if not token.special)
     else:
-        whole = whole_text(
-            partial(tokenizer.decode, skip_special=True),
-            valid.prompt,
-            [token.id for token in tokens],
-        )
+        whole = _whole(valid, tokenizer, tokens)
     return Generated(
         whole,
         finish,
@@ -169,6 +165,40 @@ def generate(
         seed if valid.samples else None,
         prefill,
         tokens,
+    )
+
+
+def divided(answer: Generated, start: int, valid: Valid, tokenizer: Tokenizer) -> Generated:
+    """The answer if its logits are divided by a temperature of 0 from token `start` on.
+
+    They are infinite then, as all logits of the made-up model are positive, and greedy decoding takes the
+    first: token 0, without a logprob, until the budget ends. Nothing else is looked for.
+    """
+    decoder = tokenizer.decoder(valid.prompt)
+    tokens = list(answer.tokens[:start])
+    for token in tokens:
+        decoder.feed(token.id)
+    count, size, chances = (
+        valid.request.parameters.return_k_alternatives,
+        tokenizer.size(),
+        Overflowed(),
+    )
+    while len(tokens) < valid.max_new_tokens:
+        text = decoder.feed(0)
+        listed = None
+        if count is not None:
+            ranked = _likeliest(size, chances, 0, 0, rank=0, count=count)
+            listed = tuple(Alternative(one, decoder.peek(one), None) for one, _ in ranked)
+        tokens.append(Token(0, text, None, tokenizer.is_special(0), listed))
+    text = _whole(valid, tokenizer, tokens)
+    return replace(answer, text=text, tokens=tokens, finish_reason=FinishReason.LENGTH)
+
+
+def _whole(valid: Valid, tokenizer: Tokenizer, tokens: list[Token]) -> str:
+    return whole_text(
+        partial(tokenizer.decode, skip_special=True),
+        valid.prompt,
+        [token.id for token in tokens],
     )
 
 

@@ -8,13 +8,14 @@ import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from lorax_mock.adapters import Catalogue, identity_of
 from lorax_mock.asked import Asked, ask
 from lorax_mock.axum import ClientLeft, Exchange
-from lorax_mock.batching import Batcher, Ticket, Work
-from lorax_mock.engine import generate, request_key, server_seed
+from lorax_mock.batching import Batcher
+from lorax_mock.engine import divided, generate, request_key, server_seed
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, generation, overloaded
 from lorax_mock.faults import Fault
 from lorax_mock.hashing import digest
@@ -28,6 +29,7 @@ from lorax_mock.replies import encode_error
 from lorax_mock.rulebook import Rulebook
 from lorax_mock.script_file import ScriptFile
 from lorax_mock.settings import Settings
+from lorax_mock.ticket import Ticket, Work
 from lorax_mock.timing import Timing, timing_of
 from lorax_mock.tokenizer import Tokenizer
 from lorax_mock.validation import Valid, validate
@@ -175,6 +177,11 @@ class Generating:
             ]
             return Ran(sequences, [], times)
         schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
+        meeting = _meeting(asked, key)
+        # Only those who asked to meet: others meet by chance, and chance must not choose an answer.
+        warm = meeting is not None and parameters.temperature not in (None, 0.0, 1.0)
+        zero = meeting is not None and parameters.temperature == 0.0
+        zero = zero and valid.schema is None and reply is None
         works = [
             Work(
                 identity,
@@ -183,10 +190,15 @@ class Generating:
                 len(one.tokens),
                 schema,
                 session=asked.entry.session,
+                warm=warm,
+                retell=partial(self._divided, one, valid) if zero else None,
             )
             for one in sequences
         ]
-        return Ran(sequences, self.batcher.submit(works, _meeting(asked, key)), [])
+        return Ran(sequences, self.batcher.submit(works, meeting), [])
+
+    def _divided(self, answer: Generated, valid: Valid, start: int) -> Generated:
+        return divided(answer, start, valid, self.tokenizer)
 
     async def _adapter(self, asked: Asked, parameters: GenerateParameters) -> tuple[str, Persona]:
         """Who answers; raises LoraxRefusal when a download or load has failed, after its time."""
@@ -270,6 +282,8 @@ class Generating:
         ended = [await ticket.whole() for ticket in ran.tickets]
         if watch is not None:
             watch.close()
+        for place, ticket in enumerate(ran.tickets):
+            ran.sequences[place] = ticket.retold or ran.sequences[place]
         times = [timing_of(one) for one in ended if one is not None]
         if len(times) < len(ended):
             raise ClientLeft

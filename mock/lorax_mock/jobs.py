@@ -30,6 +30,12 @@ class Job:
     session: str = ""
     """Whom it may harm: those of the same session."""
 
+    zero: bool = False
+    """Whether its temperature is 0, which the shard divides by beside another temperature."""
+
+    warm: bool = False
+    """Whether it has such another temperature."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failed:
@@ -94,3 +100,6 @@ class Step:
 
     failed: tuple[Failed, ...] = ()
     """What ended because the prefill raised; the steps' jobs are then those of other sessions."""
+
+    divided: tuple[int, ...] = ()
+    """Jobs whose logits are divided by 0 from this step on."""

@@ -8,22 +8,22 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
 
 * The shard does one thing at a time: a download, a load, an offload, a prefill or a decode step. So
   everything that decodes stalls while an adapter loads.
-* An adapter is known from its first request on, then downloaded once. It is *pending* until it is
-  activated, in order; one that is not downloaded, or too big for what is left of the memory, blocks those
-  behind it. When something is pending, idle active adapters are offloaded, as many as are pending, in the
-  order of their activation and whether or not there is room. The base model is one of the adapters.
-* The longest-active adapter, once past its cycle time and not running, makes way for a pending one.
+* Adapters come and go (`residency`): when something is pending, idle active adapters are offloaded, as many as are
+  pending, in the order of their activation and whether or not there is room; the longest-active one, once past its
+  cycle time and not running, makes way, too. The base model is one of the adapters.
 * A batch: when nothing runs all that fits is admitted in one prefill, which gives each its first token.
 * While R run, the shard goes in rounds: newcomers are admitted in one prefill if there are enough of them (with
-  `eager_prefill` in prefill after prefill, as long as there are), then everybody decodes one token. Enough is decided once a round: floor(R x ratio), or any
-  number when `max_waiting_tokens` steps have passed since the last admission (the count starts at 1). What
-  fits is decided in order, and the first that does not fit ends the admission.
+  `eager_prefill` in prefill after prefill, as long as there are), then everybody decodes one token. Enough is
+  decided once a round: floor(R x ratio), or any number when `max_waiting_tokens` steps have passed since the last
+  admission (the count starts at 1). What fits is decided in order, and the first that does not fit ends the admission.
 * Adapters are offloaded and activated only when the shard looks for a batch: at the start of a round, before
   what the loader has to do is done; and while nothing runs, when a request has come and after each errand of
   the loader. So a new adapter is pending at two looks, before and after its download, and may send two idle
   ones away; and a batch decodes a step between download and load, and one between load and admission.
 * A prefill that raises ends all its jobs and all that were decoding (router/src/infer.rs:1274-1287), as far as
   they are of the same session: a mock is shared by tests that must not end one another.
+* A batch has one divisor of logits for each request as soon as one of them wants it, so a temperature of 0 beside
+  another one divides by 0, until that answer's end (server/lorax_server/utils/tokens.py:313-317): it has no EOS then.
 * Who has all tokens leaves at once; so does, with the next token, a job whose client has left. A waiting one
   whose client has left is dropped when it is reached.
 """
@@ -31,10 +31,11 @@ Theory (router/src/queue.rs, scheduler.rs, loader.rs, infer.rs:1051-1248):
 import math
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from lorax_mock.jobs import Done, Failed, Job, Span, Step
+from lorax_mock.residency import Residency
 from lorax_mock.settings import Costs, Limits
 
 __all__ = ["Shard"]
@@ -58,6 +59,7 @@ class _Running:
     started: float
     first: float
     left: int
+    divided: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +70,6 @@ class _Round:
     """Fewer newcomers are not admitted."""
 
     concat: str
-
-
-@dataclass(slots=True)
-class _Adapter:
-    """Queue and state of one adapter."""
-
-    queue: deque[Job] = field(default_factory=deque)
-    downloaded: bool = False
-    ready: bool = False
-    activated: float = 0.0
 
 
 class Shard:
@@ -103,16 +95,11 @@ class Shard:
 
         self._limits = limits
         self._costs = costs
-        self._memory = memory or {}
+        self._adapters = Residency(limits, memory or {})
         self._loads = loads or {}
         self._resident = frozenset((*resident, ""))
         """Whose errands do nothing: the base model, and adapters that were preloaded."""
 
-        self._known: dict[str, _Adapter] = {}
-        self._pending: deque[str] = deque()
-        self._active: deque[str] = deque()
-        self._budget = 1.0
-        self._loader: deque[tuple[str, str]] = deque()
         self._running: list[_Running] = []
         self._batch: tuple[int, ...] = ()
         self._round: _Round | None = None
@@ -120,6 +107,9 @@ class Shard:
         """Compiled ones, the last used at the end."""
 
         self._look = False
+        self._mixed = False
+        """Whether those who joined since the last step have temperatures that nobody has looked at beside the others'."""
+
         self._since_admission = 1
         self._waiting = 0
         self._left: set[int] = set()
@@ -128,7 +118,7 @@ class Shard:
     @property
     def active(self) -> list[str]:
         """Adapters in use, longest active first."""
-        return list(self._active)
+        return self._adapters.active
 
     @property
     def idle(self) -> bool:
@@ -137,13 +127,7 @@ class Shard:
 
     def enter(self, job: Job) -> None:
         """A job arrives; `at` says when, which is at most now."""
-        adapter = self._known.get(job.adapter)
-        if adapter is None:
-            adapter = self._known[job.adapter] = _Adapter()
-            self._loader.append(("download", job.adapter))
-        if job.adapter not in self._active and job.adapter not in self._pending:
-            self._pending.append(job.adapter)
-        adapter.queue.append(job)
+        self._adapters.enter(job)
         self._waiting += 1
         if not self._running:
             self._look = True
@@ -165,16 +149,14 @@ class Shard:
 
     def sent_away(self, adapter: str) -> bool:
         """Whether an adapter is known and not in use, so that its next request has it loaded anew."""
-        return (
-            adapter in self._known and adapter not in self._active and adapter not in self._pending
-        )
+        return self._adapters.sent_away(adapter)
 
     def fail(self, adapter: str, *, loading: bool = False) -> None:
         """A download, or a load after it, that comes to nothing takes its time and is forgotten."""
-        known = self._known.pop(adapter, None)
+        known = self._adapters.forget(adapter)
         if adapter in self._resident:
             return
-        if known is None:
+        if not known:
             self._spend("download", self._costs.adapter_download, adapter=adapter)
         if loading:
             self._spend("load", self._loads.get(adapter, self._costs.adapter_load), adapter=adapter)
@@ -192,8 +174,8 @@ class Shard:
                 if admitted:
                     return self._prefill(admitted)
                 self._look = False
-            if self._loader:
-                step = self._load(*self._loader.popleft())
+            if self._adapters.errands:
+                step = self._load(*self._adapters.errands.popleft())
                 self._look = not self._running
                 if step is not None:
                     return step
@@ -206,7 +188,7 @@ class Shard:
 
     def _until(self, moment: float) -> list[Done]:
         done: list[Done] = []
-        while self.now < moment and (self._loader or self._waiting or self._running):
+        while self.now < moment and (self._adapters.errands or self._waiting or self._running):
             most = 1 << 30
             if self._costs.step > 0 and moment != math.inf:
                 most = max(1, math.ceil((moment - self.now) / self._costs.step))
@@ -236,14 +218,7 @@ class Shard:
 
     def _load(self, kind: str, name: str) -> Step | None:
         """The loader's next errand; None for those whose errands do nothing."""
-        adapter = self._known[name]
-        match kind:
-            case "download":
-                adapter.downloaded = True
-            case "load":
-                adapter.ready = True
-            case _:
-                adapter.ready = False
+        self._adapters.done(kind, name)
         if name in self._resident:
             return None
         load = self._loads.get(name, self._costs.adapter_load)
@@ -269,13 +244,12 @@ class Shard:
         self.queue_length = self._waiting
         if not self._waiting or self._waiting < least:
             return []
-        self._update_adapters()
+        self._adapters.update({one.job.adapter for one in self._running}, self.now)
         taken: list[Job] = []
         prompts = 0
         blocks = self._limits.max_batch_total_tokens // _BLOCK - _RESERVED_BLOCKS
         blocks -= self._blocks_in_use()
-        while (name := self._next_adapter()) is not None:
-            queue = self._known[name].queue
+        while (queue := self._adapters.next_queue(self.now)) is not None:
             job = queue[0]
             if job.id in self._left:
                 queue.popleft()
@@ -288,8 +262,7 @@ class Shard:
                 break
             taken.append(queue.popleft())
         if len(taken) < least:
-            for job in reversed(taken):
-                self._known[job.adapter].queue.appendleft(job)
+            self._adapters.give_back(taken)
             return []
         self._waiting -= len(taken)
         return taken
@@ -305,51 +278,6 @@ class Shard:
         self._dropped.clear()
         return dropped
 
-    def _update_adapters(self) -> None:
-        used = {one.job.adapter for one in self._running}
-        idle = [name for name in self._active if name not in used and not self._known[name].queue]
-        for name in idle[: len(self._pending)]:
-            self._offload(name)
-        if self._active and self._pending:
-            oldest = self._active[0]
-            past = self.now - self._known[oldest].activated > self._limits.adapter_cycle_ms
-            if past and oldest not in used:
-                self._offload(oldest)
-                self._pending.append(oldest)
-        while self._pending and len(self._active) < self._limits.max_active_adapters:
-            name = self._pending[0]
-            share = self._share(name)
-            if not self._known[name].downloaded or share > self._budget:
-                break
-            self._pending.popleft()
-            self._active.append(name)
-            self._known[name].activated = self.now
-            self._budget -= share
-            self._loader.append(("load", name))
-
-    def _share(self, name: str) -> float:
-        return self._memory.get(name, 0.0)
-
-    def _offload(self, name: str) -> None:
-        self._active.remove(name)
-        self._budget += self._share(name)
-        self._known[name].ready = False
-        self._loader.append(("offload", name))
-
-    def _next_adapter(self) -> str | None:
-        """Whose front job is next: the oldest, of adapters within their cycle time if there are any."""
-        ready = [
-            (
-                self.now - self._known[name].activated >= self._limits.adapter_cycle_ms,
-                queue[0].at,
-                queue[0].id,
-                name,
-            )
-            for name in self._active
-            if self._known[name].ready and (queue := self._known[name].queue)
-        ]
-        return min(ready)[3] if ready else None
-
     def _prefill(self, jobs: list[Job]) -> Step:
         started = self.now
         cost = self._costs.first + self._costs.prefill_token * sum(job.prompt for job in jobs)
@@ -363,10 +291,28 @@ class Shard:
             ended = {number for one in failed for number in one.jobs}
             jobs = [job for job in jobs if job.id not in ended]
             numbers = tuple(job.id for job in jobs)
-        self._running += [_Running(job, started, self.now, job.tokens - 1) for job in jobs]
+        joining = [_Running(job, started, self.now, job.tokens) for job in jobs]
+        divided = self._divide(joining)
+        for one in joining:
+            one.left -= 1
+        self._running += joining
+        self._mixed = self._mixed or any(job.zero or job.warm for job in jobs)
         self._since_admission = 1
         self._look = self._round is None or self._limits.eager_prefill
-        return Step("prefill", cost, numbers, 1, *self._part(), concat, failed)
+        return Step("prefill", cost, numbers, 1, *self._part(), concat, failed, divided)
+
+    def _divide(self, together: list[_Running]) -> tuple[int, ...]:
+        """Whose logits are divided by 0 from now on, in a pass of these; they go on to their budget."""
+        sessions = {one.job.session for one in together if one.job.warm}
+        divided = [
+            one
+            for one in together
+            if one.job.zero and not one.divided and one.job.session in sessions
+        ]
+        for one in divided:
+            one.divided = True
+            one.left += one.job.budget - one.job.tokens
+        return tuple(one.job.id for one in divided)
 
     def _fail_with(self, jobs: list[Job]) -> tuple[Failed, ...]:
         """Whom each session loses by a prefill of these jobs that raises; they do not run any more."""
@@ -392,6 +338,8 @@ class Shard:
 
     def _decode(self, most: int) -> Step:
         """One step; as many as nobody joins or leaves in, up to `most`, while nobody waits."""
+        divided = self._divide(self._running) if self._mixed else ()
+        self._mixed = False
         fewest = min(one.left for one in self._running)
         steps = 1 if self._waiting or self._left else min(most, fewest)
         jobs = self._batch
@@ -402,8 +350,9 @@ class Shard:
         self._round = None
         self._look = True
         if steps < fewest and not self._left:
-            return Step("decode", self._costs.step, jobs, steps, dropped=self._take_dropped())
-        return Step("decode", self._costs.step, jobs, steps, *self._part())
+            dropped = self._take_dropped()
+            return Step("decode", self._costs.step, jobs, steps, dropped=dropped, divided=divided)
+        return Step("decode", self._costs.step, jobs, steps, *self._part(), divided=divided)
 
     def _part(self) -> tuple[tuple[Done, ...], tuple[int, ...]]:
         """Who has all its tokens leaves the batch, and whose client has left; gives back the done."""

@@ -13,6 +13,8 @@ from tests.house.tree import PACKAGES
 __all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
 
 TESTED_ELSEWHERE: Mapping[str, str] = {
+    "mock/lorax_mock/residency.py": "test_scheduler and test_workload try it through the shard",
+    "mock/lorax_mock/ticket.py": "test_batching follows each on its way",
     "mock/lorax_mock/jobs.py": "values; test_scheduler makes and reads all of them",
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat and test_text_completion test both who keep it",

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lorax_mock.batching import Batcher, Ticket, Work
+from lorax_mock.batching import Batcher
 from lorax_mock.errors import FatalRequest, LoraxRefusal
 from lorax_mock.inprocess import LocalMock
 from lorax_mock.jobs import Job
@@ -17,6 +17,7 @@ from lorax_mock.meeting import Meeting
 from lorax_mock.metrics import Metrics
 from lorax_mock.schedule import as_json
 from lorax_mock.settings import Adapter, Costs, Limits, Settings
+from lorax_mock.ticket import Ticket, Work
 from lorax_mock.workload import simulate
 from tests.mock.conftest import events
 
@@ -152,6 +153,48 @@ async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> No
         assert kinds == [("prefill", 1), ("prefill", 1), ("decode", 2)]
     metrics = (await http.get("/metrics")).text
     assert 'lorax_batch_concat{reason="backpressure"} 2' in metrics
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+async def test_a_temperature_of_0_beside_another_says_token_0(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    """From the pass on that they share, without logprobs, to the budget's end; alone it is greedy."""
+    asked = {"temperature": 0.0, "max_new_tokens": 40, "details": True, "return_k_alternatives": 2}
+    zero = {"inputs": "Why?", "parameters": asked}
+    warm = {"inputs": "Why?", "parameters": {"temperature": 0.7, "max_new_tokens": 3}}
+    alone, _ = await asyncio.gather(
+        http.post(path, json=zero, headers=_together(2)),
+        http.post("/generate", json=_body("a", 40), headers=_together(2)),
+    )
+    shared, _ = await asyncio.gather(
+        http.post(path, json=zero, headers=_together(2)),
+        http.post("/generate", json=warm, headers=_together(2, at=45)),
+    )
+    by_chance, _ = await asyncio.gather(
+        http.post(path, json=zero), http.post("/generate", json=warm)
+    )
+    assert by_chance.content == alone.content
+    told = []
+    for answer in (alone, shared):
+        if path == "/generate":
+            reply = answer.json()
+            told.append((reply["details"]["tokens"], reply["generated_text"], reply["details"]))
+        else:
+            stream = events(answer.text)
+            last = stream[-1]
+            told.append(([one["token"] for one in stream], last["generated_text"], last["details"]))
+    (usual, text, _), (tokens, spoiled, details) = told
+    place = next(place for place, token in enumerate(tokens) if token["logprob"] is None)
+    assert 2 < place < len(usual)
+    assert tokens[:place] == usual[:place]
+    assert [(token["id"], token["logprob"]) for token in tokens[place:]] == [(0, None)] * (
+        40 - place
+    )
+    assert [one["id"] for one in tokens[-1]["alternative_tokens"]] == [0, 1]
+    assert (details["finish_reason"], details["generated_tokens"]) == ("length", 40)
+    assert spoiled == "".join(token["text"] for token in tokens)
+    assert spoiled[:5] == text[:5]
 
 
 async def test_the_base_model_is_an_adapter_to_the_loader(http: httpx.AsyncClient) -> None:

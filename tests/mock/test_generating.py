@@ -2,11 +2,11 @@
 
 import pytest
 
-from lorax_mock.batching import Ticket, Work
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.generating import Generating, Ran
 from lorax_mock.jobs import Done, Job
 from lorax_mock.settings import Limits, Settings
+from lorax_mock.ticket import Ticket, Work
 from lorax_mock.timing import Timing
 from lorax_mock.tokenizer import builtin
 

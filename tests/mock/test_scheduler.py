@@ -367,6 +367,56 @@ def test_a_prefill_that_raises_ends_its_jobs_and_those_that_decode() -> None:
     assert (after.kind, after.jobs, after.dropped) == ("decode", (2, 3), ())
 
 
+def test_a_temperature_of_0_beside_another_is_divided_by_to_the_budgets_end() -> None:
+    """From the first token in one prefill, from the second when they meet after it; alone never."""
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 9, 2, zero=True))
+    shard.enter(Job(2, 0, "", 1, 9, 3, warm=True))
+    shard.enter(Job(3, 0, "", 1, 9, 3, zero=True, session="other"))
+    first = shard.step()
+    assert first is not None
+    assert (first.divided, first.done) == ((1,), ())
+    left = [shard.step(9), shard.step(9)]
+    assert [(one.jobs, one.steps, one.divided) for one in left if one] == [
+        ((1, 2, 3), 2, ()),
+        ((1,), 6, ()),
+    ]
+
+    shard = Shard(Limits(), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 30, 25, zero=True))
+    shard.step()
+    shard.step(4)
+    shard.enter(Job(2, 0, "", 1, 2, 2, warm=True))
+    steps = [shard.step(9) for _ in range(4)]
+    assert [(one.kind, one.jobs, one.steps, one.divided) for one in steps if one] == [
+        ("prefill", (2,), 1, ()),
+        ("decode", (1, 2), 1, (1,)),
+        ("decode", (1,), 9, ()),
+        ("decode", (1,), 9, ()),
+    ]
+    last = shard.step(9)
+    assert last is not None
+    assert (last.steps, [one.job.id for one in last.done]) == (6, [1])
+
+
+def test_temperatures_are_compared_once_all_of_a_round_have_joined() -> None:
+    """However many prefills they came by; the last of them need not be the one that matters."""
+    shard = Shard(Limits(max_batch_prefill_tokens=2, eager_prefill=True), _COSTS)
+    shard.enter(Job(1, 0, "", 1, 9, 9, zero=True))
+    shard.step()
+    for number, warm in ((2, True), (3, False), (4, False)):
+        shard.enter(Job(number, 0, "", 2, 9, 9, warm=warm))
+    steps = [shard.step() for _ in range(3)]
+    assert [(one.kind, one.jobs, one.divided) for one in steps if one] == [
+        ("prefill", (2,), ()),
+        ("prefill", (3,), ()),
+        ("prefill", (4,), ()),
+    ]
+    after = shard.step()
+    assert after is not None
+    assert (after.kind, after.divided) == ("decode", (1,))
+
+
 def test_a_prefill_that_raises_alone_leaves_an_idle_shard() -> None:
     """Nothing runs after it, and what comes next is a batch of its own."""
     shard = Shard(Limits(), _COSTS)
