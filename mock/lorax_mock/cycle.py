@@ -40,7 +40,7 @@ class _Connection(Protocol):
     """What a cycle needs of the connection that it is on."""
 
     @property
-    def transport(self) -> asyncio.Transport | None: ...
+    def transport(self) -> asyncio.Transport: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -103,7 +103,7 @@ class Cycle:
         """Whether the client has left."""
 
     @property
-    def transport(self) -> asyncio.Transport | None:
+    def transport(self) -> asyncio.Transport:
         """For faults, which end the connection by force."""
         return self._connection.transport
 
@@ -193,9 +193,8 @@ class Cycle:
             lines.append(b"%b: %b\r\n" % (name, value))
         if self.keep_alive != (version == "1.1"):
             kept = b"connection: keep-alive\r\n" if self.keep_alive else b"connection: close\r\n"
-            if version == "1.1" or self.keep_alive:
-                # the length of an empty body is hyper's own, so it comes later
-                lines.insert(len(lines) - (headers[-1:] == [(b"content-length", b"0")]), kept)
+            # the length of an empty body is hyper's own, so it comes later
+            lines.insert(len(lines) - (headers[-1:] == [(b"content-length", b"0")]), kept)
         if self._without_body or status in _BODILESS:
             self._left = 0
         elif self._left == _UNTIL_THE_END:

@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._state = server_state
         self._connections: set[Any] = server_state.connections  # typed as uvicorn's own alone
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport
         self._ends: tuple[Any, Any] = (None, None)
         self._waiting = b""
         """Bytes that nobody has looked at, or that are no whole head yet."""
@@ -72,8 +72,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         # not asserted: uvloop's transports are no subclass of asyncio's
-        transport = cast("asyncio.Transport", transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
 
@@ -217,26 +216,23 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         self._cycle = None
         self.go_on()
-        if self._waiting:
+        if self._waiting and not self._transport.is_closing():
             self._read_head()
 
     def _refuse(self, status: int) -> None:
         """Answer as hyper itself does to what is no request."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
         self._refused = True
         if not self._waiting.startswith(PREFACE):
             closing = b"connection: close\r\n" if self._version == "1.1" else b""
             line = STATUS_LINES[self._version, status]
             self.write(b"%b%bcontent-length: 0\r\n%b\r\n" % (line, closing, self.dated()))
-        transport.write_eof()
-        self._loop.call_later(_LINGER_SECONDS, transport.close)
+        self._transport.write_eof()
+        self._loop.call_later(_LINGER_SECONDS, self._transport.close)
 
     # the socket
 
     @property
-    def transport(self) -> asyncio.Transport | None:
+    def transport(self) -> asyncio.Transport:
         """For faults, which end it by force."""
         return self._transport
 
@@ -247,8 +243,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send it, if anybody is there."""
-        if self._transport is not None:
-            self._transport.write(data)
+        self._transport.write(data)
 
     def dated(self) -> bytes:
         """The header lines that every answer ends with: uvicorn's clock makes the date."""
@@ -256,16 +251,15 @@ class Connection(asyncio.Protocol):
 
     def hold(self) -> None:
         """Read nothing more until it is wanted."""
-        if not self._held and self._transport is not None and not self._transport.is_closing():
+        if not self._held and not self._transport.is_closing():
             self._held = True
             self._transport.pause_reading()
 
     def go_on(self) -> None:
         """Read again."""
-        if self._held and self._transport is not None and not self._transport.is_closing():
+        if self._held and not self._transport.is_closing():
             self._held = False
             self._transport.resume_reading()
 
     def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()

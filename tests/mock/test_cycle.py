@@ -18,7 +18,7 @@ _START: dict[str, Any] = {
 class _Connection:
     """Keeps what it is told."""
 
-    transport = None
+    transport = asyncio.Transport()
 
     def __init__(self) -> None:
         self.written = b""

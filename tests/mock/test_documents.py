@@ -67,3 +67,11 @@ def test_mappings_know_their_lines(text: str) -> None:
     assert (read.line, read.lines) == (1, {"a": 1, "b": 3})
     assert (read["b"].line, read["b"].lines) == (4, {"c": 4})
     assert read_document(" \n") is None
+
+
+def test_what_is_no_json_is_yaml() -> None:
+    """Flow style, a comment behind what else is JSON, and words that JSON does not have."""
+    assert read_document("[a, {b: c}]") == ["a", {"b": "c"}]
+    assert read_document('{"a": [1, true, null]} # all') == {"a": [1, True, None]}
+    assert read_document("- yes\n- 1e3\n- {a: }") == [True, "1e3", {"a": None}]
+    assert read_document("[1e3, -2.5, false]") == [1000.0, -2.5, False]

@@ -6,18 +6,26 @@ that came back, and whether the connection ended then. Left out of the heads are
 adds; `#` stands for dates and for lengths that are not 0. `half`: the client closed its side when it had sent all.
 """
 
+import asyncio
 import json
 import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from shutil import which
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from lorax_mock.axum import Receive, Scope, Send
+from lorax_mock.cycle import AHEAD
+from lorax_mock.hyper import Connection
 from tests.mock.conftest import Running
 
 _ROWS: Final[list[dict[str, Any]]] = json.loads(
@@ -42,15 +50,13 @@ class _Client:
 
     def send(self, data: bytes) -> None:
         """Send what the server still takes."""
-        try:
+        with suppress(OSError):
             self.socket.sendall(data)
-        except OSError:
-            return
 
     def head(self) -> list[str]:
         """The next head, line by line; nothing at the end of the connection."""
-        lines = iter(self._file.readline, b"\r\n")
-        return [line.decode("latin-1").removesuffix("\r\n") for line in _until_the_end(lines)]
+        lines = takewhile(lambda line: line not in (b"\r\n", b""), iter(self._file.readline, None))
+        return [line.decode("latin-1").removesuffix("\r\n") for line in lines]
 
     def body(self, head: list[str]) -> bytes:
         """The body behind a head."""
@@ -74,13 +80,6 @@ class _Client:
         """Hang up."""
         self._file.close()
         self.socket.close()
-
-
-def _until_the_end(lines: Iterator[bytes]) -> Iterator[bytes]:
-    for line in lines:
-        if not line:
-            return
-        yield line
 
 
 @pytest.fixture
@@ -219,6 +218,137 @@ def test_a_slow_reader_gets_everything(connect: Callable[[], _Client]) -> None:
     )
     client.send(head % len(body) + body)
     assert len(json.loads(client.body(client.head()))) == 60_002
+
+
+class _Transport(asyncio.Transport):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 5), "sockname": "/tmp/socket"})
+        self.written = b""
+        self.told: list[str] = []
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return "close" in self.told
+
+    def close(self) -> None:
+        self.told.append("close")
+
+    def pause_reading(self) -> None:
+        self.told.append("pause")
+
+    def resume_reading(self) -> None:
+        self.told.append("resume")
+
+
+def _connected(app: Callable[[Scope, Receive, Send], Any]) -> tuple[Connection, _Transport]:
+    """A connection for an application, with uvicorn's state around it, and what it is on."""
+    connection = Connection(uvicorn.Config(app, lifespan="off"), ServerState(), {})
+    transport = _Transport()
+    connection.connection_made(transport)
+    return connection, transport
+
+
+async def _turn() -> None:
+    """Let everybody do what can be done."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_what_is_written_waits_for_a_slow_reader() -> None:
+    """While the transport says so; a client that leaves frees whoever waits."""
+    sent: list[int] = []
+
+    async def app(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in range(3):
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            sent.append(part)
+            if not part:
+                connection.pause_writing()
+
+    connection, transport = _connected(app)
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    await _turn()
+    assert sent == [0]
+    connection.resume_writing()
+    await _turn()
+    assert sent == [0, 1, 2]
+    assert transport.told == ["close"]
+    connection, transport = _connected(app)
+    connection.data_received(b"GET / HTTP/1.1\r\n\r\n")
+    await _turn()
+    connection.connection_lost(None)
+    await _turn()
+    assert sent == [0, 1, 2] * 2
+    assert transport.written.count(b"1\r\na\r\n") == 1
+
+
+async def test_what_is_sent_ahead_waits_its_turn() -> None:
+    """And no more than so much of it is read."""
+    go_on = asyncio.Event()
+    asked: list[str] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    connection, transport = _connected(app)
+    connection.data_received(b"GET /1 HTTP/1.1\r\n\r\n")
+    connection.data_received(b"GET /2 HTTP/1.1\r\na: " + b"b" * AHEAD + b"\r\n\r\n")
+    connection.data_received(b"GET /3 HTTP/1.1\r\n\r\n")
+    await _turn()
+    assert (asked, transport.told) == (["/1"], ["pause"])
+    go_on.set()
+    await _turn()
+    await _turn()
+    assert (asked, transport.told) == (["/1", "/2", "/3"], ["pause", "resume"])
+
+
+async def test_a_server_that_ends_ends_its_connections() -> None:
+    """The idle at once, those that are answering with their answer, which says so."""
+    go_on = asyncio.Event()
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a"})
+
+    idle, transport = _connected(app)
+    idle.shutdown()
+    assert transport.told == ["close"]
+    busy, transport = _connected(app)
+    busy.data_received(b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+    await _turn()
+    busy.shutdown()
+    assert transport.told == []
+    go_on.set()
+    await _turn()
+    assert transport.told == ["close"]
+    assert b"\r\nconnection: close\r\n" in transport.written
+    assert transport.written.count(b"HTTP/1.1 200 OK") == 1
+
+
+async def test_an_application_that_fails_is_told() -> None:
+    """By a 500 and the end of the connection; with half a body that nobody read, too."""
+
+    async def app(_: Scope, __: Receive, ___: Send) -> None:
+        raise ValueError
+
+    connection, transport = _connected(app)
+    connection.data_received(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+    await _turn()
+    assert transport.written.startswith(b"HTTP/1.1 500 ")
+    assert transport.told == ["close"]
+    connection.data_received(b"no chunk")
+    assert transport.told == ["close", "close"]
+    assert connection.eof_received() is False
 
 
 @pytest.mark.slow

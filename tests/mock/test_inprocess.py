@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from lorax_mock.app import MockApp
+from lorax_mock.axum import Receive, Scope, Send
 from lorax_mock.inprocess import LocalMock
 from lorax_mock.script import ScriptError
 from lorax_mock.settings import Limits, Settings
@@ -172,3 +174,20 @@ def test_a_wrong_script_file_is_told_at_once(tmp_path: Path) -> None:
     file.write_text("rulse: []")
     with pytest.raises(ScriptError, match="did you mean 'rules'"):
         LocalMock(script=file)
+
+
+class _Short(MockApp):
+    """Promises more than it sends."""
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"5")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"abc"})
+
+
+def test_a_wrong_length_is_an_error_as_on_a_socket() -> None:
+    """It would be seen by no client of this process."""
+    with LocalMock() as local:
+        local.app = _Short(Settings())
+        with local.client() as client, pytest.raises(RuntimeError, match="content-length"):
+            client.get("/health")
