@@ -152,9 +152,11 @@ def _run(settings: Settings, announce: Callable[[str], None]) -> None:
     """Listen, say so, and serve until a signal."""
     # imported here: a wrong option must not wait for a server's imports
     from lorax_proxy.app import create_app  # noqa: PLC0415 - see above
+    from lorax_proxy.observe import Observer  # noqa: PLC0415 - see above
     from lorax_proxy.serving import listen, serve  # noqa: PLC0415 - see above
 
-    app = create_app(settings)
+    observer = Observer(settings.log_level)
+    app = create_app(settings, observer=observer)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
@@ -162,7 +164,8 @@ def _run(settings: Settings, announce: Callable[[str], None]) -> None:
         app,
         listener,
         lambda: announce(f"http://{shown}:{port}"),
-        shutdown_timeout=settings.shutdown_timeout,
+        settings=settings,
+        observer=observer,
     )
 
 

@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from lorax_proxy.catalogue import Directory
 from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
+from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError, Lost
 from lorax_proxy.core.parsing import nearest
 from lorax_proxy.errors import RequestRefused, UpstreamError
@@ -45,6 +46,7 @@ def create_app(
     now: Callable[[], datetime] | None = None,
     new_id: Callable[[], str] | None = None,
     open_transport: Callable[[UpstreamSettings], Transport] | None = None,
+    observer: Observer | None = None,
 ) -> AsgiApp:
     """Build the application.
 
@@ -53,12 +55,13 @@ def create_app(
         now: The local time; for tests that compare bytes.
         new_id: New identities, unique over answers; for tests that compare bytes.
         open_transport: Another transport than the one that the settings name.
+        observer: Who takes every request's record, if the server has one already.
 
     Raises:
         SettingsInvalid: When the settings cannot be carried out.
         ProxyError: When a template cannot be loaded.
     """
-    observer = Observer(settings.log_level)
+    observer = observer or Observer(settings.log_level)
 
     def transport(upstream: UpstreamSettings) -> Transport:
         client = DirectTransport if settings.transport == "direct" else HttpxTransport
@@ -113,7 +116,10 @@ def create_app(
         },
         api,
         observer,
-        api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+        admission=Admission(
+            api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
+            hosts=settings.known_hosts,
+        ),
         extra_headers=(("x-lorax-mock", "1"),) if settings.demo else (),
     )
     if settings.cors_origins:
@@ -122,6 +128,8 @@ def create_app(
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
+            # a page of the operator's own may call a server of the operator's own network
+            allow_private_network=True,
             expose_headers=[
                 "x-request-id",
                 "retry-after",

@@ -8,7 +8,6 @@ A key that nobody knows is an error that names its nearest neighbour: a misspelt
 leave a server open.
 """
 
-import ipaddress
 import json
 import os
 import re
@@ -30,12 +29,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from lorax_proxy.config_limits import ClientLimits, Seconds
 from lorax_proxy.config_sections import (
     AdapterSource,
     MergeSettings,
     ModelSettings,
     UpstreamSettings,
 )
+from lorax_proxy.core.admission import is_loopback
 from lorax_proxy.core.parsing import nearest
 from lorax_proxy.errors import SettingsInvalid
 
@@ -45,17 +46,14 @@ __all__ = [
     "Origin",
     "Settings",
     "UpstreamSettings",
-    "is_loopback",
     "load",
     "token_of",
 ]
 
 ENV_PREFIX = "LORAX_PROXY_"
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-
-class Settings(BaseSettings):
+class Settings(ClientLimits, BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
@@ -90,6 +88,9 @@ class Settings(BaseSettings):
     """Listen off loopback without a key."""
     cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list[str])
     """Origins whose pages may call this server; none by default."""
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(default_factory=list[str])
+    """Further names that clients may call this server by (the `Host` header): on loopback without a
+    key only loopback's own are taken, because a page can point a name of its own there."""
     demo: bool = False
     """Start a mock LoRAX beside the proxy and offer its adapters."""
     transport: Literal["direct", "httpx"] = "direct"
@@ -133,7 +134,7 @@ class Settings(BaseSettings):
             return addresses
         return [{"url": each} if isinstance(each, str) else each for each in addresses]
 
-    @field_validator("model", "unlisted_sources", "cors_origins", mode="before")
+    @field_validator("model", "unlisted_sources", "cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _list(cls, value: object) -> object:
         value = _from_text(value)
@@ -180,6 +181,13 @@ class Settings(BaseSettings):
                 "when everyone who reaches it may use it"
             )
         return self
+
+    @property
+    def known_hosts(self) -> frozenset[str] | None:
+        """The names in `Host` that are taken, in lower case, beside loopback's; None: all are."""
+        if self.allowed_hosts or (self.api_key is None and is_loopback(self.host)):
+            return frozenset(name.lower() for name in self.allowed_hosts)
+        return None
 
     @property
     def unlisted(self) -> Literal["none", "hub", "any"]:
@@ -239,7 +247,8 @@ def load(
         raise SettingsInvalid(_explain(error.errors(include_url=False)[0], origins)) from None
     return settings, tuple(
         Origin(name, getattr(settings, name), origins.get(name, "default"))
-        for name in Settings.model_fields
+        # the limits come last: few change them
+        for name in sorted(Settings.model_fields, key=ClientLimits.model_fields.__contains__)
     )
 
 
@@ -258,16 +267,6 @@ def token_of(section: ModelSettings | UpstreamSettings) -> str | None:
             f"{kind} {section.name!r}: token_env names {section.token_env}, which is not set"
         )
     return token
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _from_text(value: object) -> object:

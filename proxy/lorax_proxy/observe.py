@@ -3,8 +3,10 @@
 Prompts and answers are never in it. The core is silent; the shell fills the record in.
 """
 
+import contextlib
 import logging
 import sys
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import structlog
@@ -98,6 +100,17 @@ class Observer:
             registry=self.registry,
         )
 
+        self.connections = Gauge(
+            "lorax_proxy_connections",
+            "Open connections of clients.",
+            registry=self.registry,
+        )
+        self.refused_connections = Counter(
+            "lorax_proxy_refused_connections_total",
+            "Connections beyond max_connections or max_connections_per_peer.",
+            registry=self.registry,
+        )
+
     def done(self, record: Record) -> None:
         """A request is over."""
         route = record.route
@@ -129,6 +142,28 @@ class Observer:
         """An exception of ours that nothing expected: the only place where it is told."""
         self._log.error("bug", request_id=record.request_id, exc_info=error)
 
+    def trouble(self, message: str, error: BaseException | None) -> None:
+        """Something that went wrong outside of every request."""
+        self._log.error("trouble", message=message, exc_info=error)
+
+    @contextlib.contextmanager
+    def taking_over(self, *loggers: str) -> Generator[None]:
+        """Put what libraries log, by their loggers' names, into the same lines as ours."""
+        handler = _Foreign(self)
+        found = [logging.getLogger(name) for name in loggers]
+        before = [(logger.level, logger.propagate) for logger in found]
+        for logger in found:
+            logger.addHandler(handler)
+            logger.setLevel(logging.WARNING)
+            logger.propagate = False
+        try:
+            yield
+        finally:
+            for logger, (level, propagate) in zip(found, before, strict=True):
+                logger.removeHandler(handler)
+                logger.setLevel(level)
+                logger.propagate = propagate
+
     def note(self, event: str, **facts: object) -> None:
         """Something that an operator wants to know."""
         self._log.info(event, **facts)
@@ -140,3 +175,19 @@ class Observer:
     def metrics(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Foreign(logging.Handler):
+    """Takes what a library logs."""
+
+    def __init__(self, observer: Observer) -> None:
+        super().__init__(logging.WARNING)
+        self._observer = observer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        message = record.getMessage().strip()
+        if record.levelno >= logging.ERROR:
+            self._observer.trouble(message, cause)
+        else:
+            self._observer.warn(record.name, message=message)

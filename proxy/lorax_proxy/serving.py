@@ -1,33 +1,69 @@
 """A port, and uvicorn on it: started when it listens, ended cleanly by a signal."""
 
+import asyncio
 import contextlib
+import functools
+import resource
 import signal
 import socket
 from collections.abc import Callable, Generator
+from typing import Any
 
 import uvicorn
 
+from lorax_proxy.config import Settings
+from lorax_proxy.door import Door
 from lorax_proxy.errors import SettingsInvalid
+from lorax_proxy.http1 import Connection
+from lorax_proxy.observe import Observer
 from lorax_proxy.surface import AsgiApp
 
-__all__ = ["listen", "serve"]
+__all__ = ["listen", "protocol", "serve"]
+
+_ENOUGH_FILES = 65536
+"""Open files for every connection that is allowed by default, and as many upstream."""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with two differences.
+    """uvicorn, with three differences.
 
-    It says when it listens, and a signal that ended it is not raised again: whoever stops a server
-    with SIGTERM is answered with exit status 0.
+    It says when it listens; a signal that ended it is not raised again, so that whoever stops a
+    server with SIGTERM is answered with exit status 0; and it sees its clients out (`Door.close`).
     """
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        door: Door,
+        listening: Callable[[], None],
+        *,
+        shutdown_timeout: float,
+    ) -> None:
         super().__init__(config)
+        self._door = door
         self._listening = listening
+        self._shutdown_timeout = shutdown_timeout
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._door.trouble)
         await super().startup(sockets)
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        closing = asyncio.create_task(
+            self._door.close(self.server_state.tasks, within=self._shutdown_timeout)
+        )
+        # a second Ctrl-C does not wait for anybody
+        while not closing.done() and not self.force_exit:
+            await asyncio.wait([closing], timeout=0.1)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -68,20 +104,45 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def protocol(door: Door) -> Any:
+    """What uvicorn makes of each connection, as its `http=`."""
+    return functools.partial(Connection, door)
+
+
 def serve(
-    app: AsgiApp, listener: socket.socket, listening: Callable[[], None], *, shutdown_timeout: float
+    app: AsgiApp,
+    listener: socket.socket,
+    listening: Callable[[], None],
+    *,
+    settings: Settings,
+    observer: Observer,
 ) -> None:
     """Serve until SIGINT or SIGTERM; running answers then have `shutdown_timeout` seconds."""
+    door = Door(settings, observer, max_files=_open_more_files())
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol(door),
+            ws="none",
             loop="auto",
             access_log=False,
-            log_level="warning",
+            log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(shutdown_timeout)),
+            proxy_headers=False,
         ),
+        door,
         listening,
+        shutdown_timeout=settings.shutdown_timeout,
     )
-    server.run([listener])
+    with observer.taking_over("uvicorn", "asyncio"):
+        server.run([listener])
+
+
+def _open_more_files() -> int:
+    """Take as many open files as the system lets us have; shells start programs with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft if soft != resource.RLIM_INFINITY else _ENOUGH_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

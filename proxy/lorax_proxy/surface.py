@@ -11,7 +11,6 @@ cancels the endpoint, whose `finally` blocks close what they opened.
 """
 
 import asyncio
-import hmac
 import re
 import time
 import uuid
@@ -19,12 +18,22 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from typing import Any
 
 from lorax_proxy.core import failures
+from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer, Record
 from lorax_proxy.wire.openai_replies import encode_error, error_event
 
-__all__ = ["AsgiApp", "Client", "ClientLeft", "Endpoint", "Surface", "until_gone"]
+__all__ = [
+    "AsgiApp",
+    "Client",
+    "ClientLeft",
+    "Endpoint",
+    "Message",
+    "Surface",
+    "refused_unread",
+    "until_gone",
+]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -36,9 +45,6 @@ Headers = Sequence[tuple[str, str]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """A client's request id that may go into our log and back into a header."""
-
-_OPEN_PATHS = frozenset({"/health", "/ready"})
-"""What needs no key: probes have none."""
 
 
 class ClientLeft(Exception):
@@ -189,7 +195,7 @@ class Surface:
         fallback: AsgiApp,
         observer: Observer,
         *,
-        api_key: str | None,
+        admission: Admission,
         extra_headers: Headers = (),
     ) -> None:
         """Put the routes together.
@@ -198,13 +204,13 @@ class Surface:
             endpoints: The POST routes that carry text, by path without `/v1`.
             fallback: Everything else.
             observer: Where each request's record goes.
-            api_key: The key that clients must send, if any.
+            admission: Who may ask.
             extra_headers: Headers of every answer.
         """
         self._endpoints = endpoints
         self._fallback = fallback
         self._observer = observer
-        self._api_key = None if api_key is None else api_key.encode()
+        self._admission = admission
         self._extra = tuple(extra_headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -228,7 +234,7 @@ class Surface:
     async def _answer(self, client: Client, scope: Scope, bare: str) -> None:
         record = client.record
         try:
-            self._authorize(client, bare)
+            self._admission.check(bare, scope["http_version"], scope["headers"])
             endpoint = self._endpoints.get(bare)
             if endpoint is None:
                 await self._pass_through(client, scope, bare)
@@ -239,26 +245,16 @@ class Surface:
             await client.fail(failures.refusal(error))
         except ClientLeft:
             record.error = "client_left"
+        except asyncio.CancelledError:
+            # only the server's end cancels: the client is told, then it goes on
+            if not client.ended:
+                await client.fail(failures.shutting_down())
+            raise
         except Exception as error:  # noqa: BLE001 - the last resort: logged, and told as a 500
             self._observer.bug(record, error)
             record.error = "internal_error"
             if not client.ended:
                 await client.fail(failures.internal(record.request_id))
-
-    def _authorize(self, client: Client, path: str) -> None:
-        if self._api_key is None or path in _OPEN_PATHS:
-            return
-        given = (client.header("authorization") or "").encode("latin-1")
-        scheme, _, key = given.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._api_key):
-            raise RequestRefused(
-                "Incorrect API key provided: this server's own key is needed, "
-                "as 'Authorization: Bearer KEY'.",
-                status=401,
-                type="authentication_error",
-                code="invalid_api_key",
-                headers=(("www-authenticate", "Bearer"),),
-            )
 
     async def _serve(self, client: Client, endpoint: Endpoint) -> None:
         method = client.scope["method"]
@@ -315,12 +311,33 @@ async def until_gone(client: Client, work: Callable[[], Awaitable[None]]) -> Non
         watcher.cancel()
 
 
+def refused_unread(observer: Observer | None, error: ApiError) -> str:
+    """Take note of what was refused before it was a request; return the id that it gets."""
+    request_id = _new_id()
+    if observer is not None:
+        observer.done(
+            Record(
+                request_id,
+                method="-",
+                path="-",
+                begun=time.time(),
+                status=error.status,
+                error=error.code,
+            )
+        )
+    return request_id
+
+
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value.decode("latin-1")
             if _SANE_ID.fullmatch(given):
                 return str(given)
+    return _new_id()
+
+
+def _new_id() -> str:
     return f"req_{uuid.uuid4().hex}"
 
 

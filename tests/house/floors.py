@@ -18,7 +18,15 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
     ("core", ("core",)),
     (
         "edges",
-        ("upstream", "observe", "config", "config_sections", "template_files", "template_trial"),
+        (
+            "upstream",
+            "observe",
+            "config",
+            "config_limits",
+            "config_sections",
+            "template_files",
+            "template_trial",
+        ),
     ),
     (
         "shell",
@@ -28,8 +36,11 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
             "catalogue",
             "delivery",
             "demo",
+            "door",
+            "exchange",
             "gateway",
             "heartbeat",
+            "http1",
             "leaving",
             "readiness",
             "serving",

@@ -17,9 +17,11 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
     "mock/lorax_mock/ticket.py": "test_batching follows each on its way",
     "mock/lorax_mock/jobs.py": "values; test_scheduler makes and reads all of them",
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
+    "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat and test_text_completion test both who keep it",
     "proxy/lorax_proxy/core/template_instruments.py": "test_template_language tries it through templates",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
+    "proxy/lorax_proxy/exchange.py": "test_http1 tries it through its connection",
     "proxy/lorax_proxy/upstream/connection.py": "test_direct tries it through its transport",
 }
 """Modules without a test file of their own, and where and why they are tested instead."""

@@ -26,6 +26,10 @@ import uvicorn
 
 from lorax_proxy.app import create_app
 from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.config_limits import ClientLimits
+from lorax_proxy.door import Door
+from lorax_proxy.observe import Observer
+from lorax_proxy.serving import protocol
 from lorax_proxy.surface import AsgiApp
 from lorax_proxy.upstream.transport import Transport
 from tests.proxy.servers import (
@@ -168,6 +172,8 @@ class Connection:
                 if "content-length" in headers:
                     body = await self.reader.readexactly(int(headers["content-length"]))
                     return Reply(status, headers, body)
+                if "transfer-encoding" not in headers:
+                    return Reply(status, headers, await self.reader.read())
                 return Reply(status, headers, await self._chunks())
             except asyncio.IncompleteReadError as error:
                 return Reply(status, headers, error.partial, complete=False)
@@ -252,7 +258,7 @@ class Proxy:
 def request(method: str, path: str, body: object = None, **headers: str) -> bytes:
     """A request's bytes; underscores in header names stand for dashes, "" leaves one out."""
     data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    fields = {"host": "proxy"}
+    fields = {"host": "localhost"}
     if body is not None:
         fields |= {"content-type": "application/json", "content-length": str(len(data))}
     fields |= {name.replace("_", "-"): text for name, text in headers.items()}
@@ -281,30 +287,36 @@ async def running(
 ) -> AsyncGenerator[Proxy]:
     """A proxy in front of scripted servers, with fixed clock and counted identities."""
     numbers = itertools.count()
+    chosen = settings_for(*upstreams, **settings)
     app = create_app(
-        settings_for(*upstreams, **settings),
+        chosen,
         now=lambda: NOW,
         new_id=lambda: f"{next(numbers):024d}",
         open_transport=open_transport,
     )
-    async with served(app) as proxy:
+    async with served(app, limits=chosen) as proxy:
         yield proxy
 
 
 @contextlib.asynccontextmanager
-async def served(app: AsgiApp) -> AsyncGenerator[Proxy]:
-    """An application behind uvicorn on a free port."""
+async def served(
+    app: AsgiApp, *, limits: ClientLimits | None = None, observer: Observer | None = None
+) -> AsyncGenerator[Proxy]:
+    """An application behind the server's own connections on a free port."""
     listener = socket.create_server(("127.0.0.1", 0))
+    door = Door(limits or ClientLimits(), observer or Observer("error"))
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol(door),
+            ws="none",
             access_log=False,
             log_config=None,
             lifespan="on",
             server_header=False,
             date_header=False,
-        )
+        ),
+        door,
     )
     with _uncaught() as uncaught:
         serving = asyncio.create_task(server.serve([listener]))
@@ -325,8 +337,9 @@ async def served(app: AsgiApp) -> AsyncGenerator[Proxy]:
 class _Server(uvicorn.Server):
     """uvicorn without its signals, its ticks and its tenths of seconds."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
+        self._door = door
         self.listening = asyncio.Event()
         self.ended = asyncio.Event()
 
@@ -340,10 +353,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*self.server_state.tasks)
+        await self._door.close(self.server_state.tasks, within=PATIENCE)
         await self.lifespan.shutdown()
 
     @contextlib.contextmanager

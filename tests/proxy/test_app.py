@@ -122,12 +122,33 @@ async def test_cors_is_off_until_origins_are_set() -> None:
             preflight = await proxy.request("OPTIONS", CHAT, origin=ours, **ask)
             assert preflight.status == 200
             assert preflight.headers["access-control-allow-origin"] == ours
+            # a page of the public web that asks for a server in its user's own network
+            private = {"access_control_request_private_network": "true", **ask}
+            preflight = await proxy.request("OPTIONS", CHAT, origin=ours, **private)
+            assert preflight.status == 200
+            assert preflight.headers["access-control-allow-private-network"] == "true"
+            foreign = await proxy.request("OPTIONS", CHAT, origin=theirs, **private)
+            assert foreign.status == 400
             foreign = await proxy.request("OPTIONS", CHAT, origin=theirs, **ask)
             assert "access-control-allow-origin" not in foreign.headers
             reply = await proxy.post(CHAT, chat(), origin=ours, authorization="Bearer k")
             assert reply.status == 200
             assert reply.headers["access-control-allow-origin"] == ours
             assert "x-request-id" in reply.headers["access-control-expose-headers"]
+
+
+async def test_a_page_cannot_drive_a_server_on_loopback_by_a_name_of_its_own() -> None:
+    """DNS rebinding: without a key the `Host` decides; with one, the key does."""
+    async with scripted() as server:
+        async with running(server, allowed_hosts=["api.example"]) as proxy:
+            for host, status in (("evil.example", 403), ("api.example:1", 200), ("[::1]:1", 200)):
+                reply = await proxy.post(CHAT, chat(), host=host)
+                assert reply.status == status, host
+                assert status == 200 or reply.error["code"] == "host_not_allowed"
+            assert (await proxy.get("/ready", host="evil.example")).status == 200
+        async with running(server, api_key="k") as proxy:
+            reply = await proxy.post(CHAT, chat(), host="any.example", authorization="Bearer k")
+            assert reply.status == 200
 
 
 async def test_the_document_describes_what_is_served() -> None:

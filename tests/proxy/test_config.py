@@ -10,10 +10,10 @@ from lorax_proxy.config import (
     ModelSettings,
     Settings,
     UpstreamSettings,
-    is_loopback,
     load,
     token_of,
 )
+from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.errors import SettingsInvalid
 
 PREFIX = "LORAX_PROXY_"
@@ -62,7 +62,9 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
     assert named["host"] == ("127.0.0.3", "LORAX_PROXY_HOST")
     assert named["connect_timeout"] == (9, str(file))
     assert named["log_level"] == ("info", "default")
-    assert [origin.name for origin in origins] == list(Settings.model_fields)
+    names = [origin.name for origin in origins]
+    assert sorted(names) == sorted(Settings.model_fields)
+    assert names[-len(ClientLimits.model_fields) :] == list(ClientLimits.model_fields)
 
 
 def test_what_kubernetes_puts_beside_a_service_is_no_setting(
@@ -260,7 +262,6 @@ def test_an_upstream_may_be_a_plain_address(given: Any) -> None:
 )
 def test_what_only_this_machine_reaches(host: str, *, loopback: bool) -> None:
     """Off loopback a key is needed, or the word that none is."""
-    assert is_loopback(host) is loopback
     if loopback:
         assert load({"host": host, "demo": True})[0].host == host
         return
@@ -302,3 +303,24 @@ def test_an_adapter_s_token_comes_from_its_variable(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("HUB_TOKEN_OF_A")
     with pytest.raises(SettingsInvalid, match="upstream 'default': token_env names"):
         token_of(gateway)
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    """`docs/limits.md` is a table of them; a reason stands beside each."""
+    text = (Path(__file__).parents[2] / "docs/limits.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    assert set(rows) == {*ClientLimits.model_fields, "max_body_bytes"}
+    for name, row in rows.items():
+        default = Settings.model_fields[name].default
+        assert default is None or f"| {default}" in row, row
+        assert len([cell for cell in row.split("|") if cell.strip()]) == 4
+
+
+def test_hosts_are_known_on_loopback_without_a_key_or_when_configured() -> None:
+    """None means that any name is taken."""
+    assert Settings().known_hosts == frozenset()
+    assert Settings(allowed_hosts=["API.example"]).known_hosts == frozenset({"api.example"})
+    assert Settings(api_key=SecretStr("k")).known_hosts is None
+    assert Settings(host="0.0.0.0", no_auth=True).known_hosts is None
+    public = Settings(host="0.0.0.0", no_auth=True, allowed_hosts=["api.example"])
+    assert public.known_hosts == frozenset({"api.example"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lorax_proxy.core.admission import Admission
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer
 from lorax_proxy.surface import AsgiApp, Client, Surface, until_gone
@@ -43,7 +44,7 @@ def surface(
         {"/chat/completions": endpoint},
         behind,
         observer or Observer("error"),
-        api_key=api_key,
+        admission=Admission(api_key=api_key),
         extra_headers=extra_headers,
     )
 

@@ -32,6 +32,7 @@ __all__ = [
     "internal",
     "refusal",
     "retry_after",
+    "shutting_down",
 ]
 
 
@@ -172,6 +173,17 @@ def internal(request_id: str) -> ApiError:
         "server_error",
         code="internal_error",
         headers=(NO_RETRY,),
+    )
+
+
+def shutting_down() -> ApiError:
+    """This process ends before the answer is complete, or before it was begun."""
+    return ApiError(
+        503,
+        "This server is shutting down. Please repeat the request.",
+        "server_error",
+        code="shutting_down",
+        headers=(("retry-after", "1"),),
     )
 
 

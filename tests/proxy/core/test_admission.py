@@ -1,0 +1,85 @@
+"""Who may ask: hosts, expectations and keys, each with what passes beside what does not."""
+
+from typing import Any
+
+import pytest
+
+from lorax_proxy.core.admission import Admission, is_loopback
+from lorax_proxy.errors import RequestRefused
+
+OPEN = Admission(api_key=None)
+LOCAL = Admission(api_key=None, hosts=["api.example"])
+
+
+def check(
+    admission: Admission, *fields: tuple[str, str], path: str = "/models", version: str = "1.1"
+) -> tuple[Any, ...] | None:
+    """The status and the code of a refusal, or None."""
+    try:
+        admission.check(path, version, [(n.encode(), v.encode("latin-1")) for n, v in fields])
+    except RequestRefused as refused:
+        return refused.status, refused.code
+    return None
+
+
+LOOPBACK = ["localhost", "app.localhost", "127.0.0.1", "127.8.9.10", "::1", "[::1]"]
+STRANGERS = ["", "evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "0.0.0.0", "127.1"]
+
+
+def test_loopback_has_its_own_names() -> None:
+    """What browsers never ask a name server for, and addresses that leave no machine."""
+    assert all(map(is_loopback, LOOPBACK))
+    assert not any(map(is_loopback, STRANGERS))
+
+
+HOSTS = [
+    *((f"{host}{port}", None) for host in LOOPBACK if host != "::1" for port in ("", ":8000", ":")),
+    ("LOCALHOST:8000", None),
+    ("api.example", None),
+    ("API.example:443", None),
+    ("evil.example", 403),
+    ("evil.example:8000", 403),
+    ("localhost.evil.example", 403),
+    ("evil.example:80:localhost", 403),
+    ("localhost:evil", 403),
+    ("xapi.example", 403),
+    ("\xe9", 403),
+    ("", 403),
+]
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS)
+def test_a_name_of_somebody_else_is_refused(host: str, status: int | None) -> None:
+    """Rebinding makes a page's requests same-origin; its name in `Host` tells on it."""
+    found = check(LOCAL, ("host", host))
+    assert found == (None if status is None else (status, "host_not_allowed"))
+    # probes are told nothing, and where every name is taken there is nothing to check
+    assert check(LOCAL, ("host", host), path="/health") is None
+    assert check(OPEN, ("host", host)) is None
+
+
+def test_there_is_one_host() -> None:
+    """RFC 9112 3.2: missing and doubled ones are 400 for every path; HTTP/1.0 had none."""
+    for path in ("/models", "/health", "/nowhere"):
+        assert check(OPEN, path=path) == (400, "invalid_host")
+        twice = (("host", "localhost"), ("host", "localhost"))
+        assert check(OPEN, *twice, path=path) == (400, "invalid_host")
+        assert check(LOCAL, path=path, version="1.0") is None
+
+
+def test_one_expectation_is_known() -> None:
+    """In any case of letters; HTTP/1.0 knows none (RFC 9110 10.1.1)."""
+    host = ("host", "localhost")
+    assert check(OPEN, host, ("expect", "100-Continue")) is None
+    assert check(OPEN, host, ("expect", "200-maybe")) == (417, "expectation_failed")
+    assert check(OPEN, host, ("expect", "200-maybe"), version="1.0") is None
+
+
+def test_a_key_is_asked_for_after_the_name() -> None:
+    """And of nobody who has none to send."""
+    keyed = Admission(api_key="k", hosts=[])
+    host = ("host", "localhost")
+    assert check(keyed, host) == (401, "invalid_api_key")
+    assert check(keyed, host, ("authorization", "Bearer k")) is None
+    assert check(keyed, ("host", "x"), ("authorization", "Bearer k")) == (403, "host_not_allowed")
+    assert check(keyed, ("host", "x"), path="/ready") is None
