@@ -96,8 +96,14 @@ async def call(app: AsgiApp, path: str, body: object) -> Reply:
             sent.append(message["body"])
             complete = not message.get("more_body", False)
 
-    headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": path,
+        "headers": headers,
+    }
     await app(scope, receive, send)  # type: ignore[arg-type]  # mappings, as ASGI has them
     fields = {name.decode(): value.decode() for name, value in head["headers"]}
     return Reply(status, fields, b"".join(sent), complete)
