@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lorax_proxy.core.failures import Lost, Refused, retry_after
+from lorax_proxy.core.short_prompts import WatchedChoice, may_be_few_tokens, mended
 from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
@@ -47,10 +48,12 @@ class Answer:
         begun: Whether an event has arrived: LoRAX is past loading the adapter.
     """
 
-    def __init__(self, exchange: Exchange, reading: Reading) -> None:
+    def __init__(
+        self, exchange: Exchange, reading: Reading, choice: Choice | WatchedChoice | None = None
+    ) -> None:
         self.exchange = exchange
         self.begun = False
-        self._choice = Choice(reading)
+        self._choice = choice or Choice(reading)
         # tokens' numbers are worth their time only where alternatives are told
         self._decode = decode_scored_event if reading.logprobs else decode_event
         self._decoder = SseDecoder()
@@ -59,9 +62,22 @@ class Answer:
 
     @classmethod
     async def open(
-        cls, transport: Transport, request: GenerateRequest, reading: Reading, *, silence: float
+        cls,
+        transport: Transport,
+        request: GenerateRequest,
+        reading: Reading,
+        *,
+        silence: float,
+        whole: bool = False,
     ) -> "Answer":
         """Send the request; LoRAX's status and headers come at once, before any work.
+
+        Args:
+            transport: Where to send it.
+            request: What to ask.
+            reading: How the answer is read.
+            silence: Seconds without a byte after which it is given up.
+            whole: Whether nobody sees a piece before the last one is here.
 
         Raises:
             UpstreamError: When it is refused or cannot be sent.
@@ -71,6 +87,9 @@ class Answer:
         )
         if exchange.status != 200:
             raise await _refused(exchange)
+        # under a tool grammar prompts are long, and texts begin with a bracket or a quote
+        if reading.grammar is None and may_be_few_tokens(request):
+            return cls(exchange, reading, WatchedChoice(reading, whole=whole))
         return cls(exchange, reading)
 
     @property
@@ -203,12 +222,12 @@ async def generate(
         raise UpstreamError(Lost.UNREADABLE) from error
     finally:
         await exchange.close()
-    # `generated_text` is not read: it is empty when generation ended inside a character, and keeps
-    # stop strings (server/lorax_server/models/model.py:195)
+    # `generated_text` is read after short prompts only: it is empty when generation ended inside a
+    # character, and keeps stop strings (server/lorax_server/models/model.py:195)
     details = generation.details
     end = StreamDetails(details.finish_reason, details.generated_tokens, details.prompt_tokens)
     choice = Choice(reading)
-    pieces = choice.feed_all(details.tokens, end)
+    pieces = choice.feed_all(mended(details.tokens, end, generation.generated_text), end)
     return Whole(pieces, exchange.headers, details.prefill, choice.logprob / choice.tokens)
 
 

@@ -124,7 +124,7 @@ class Delivery:
         plan = asked.plan
         if plan.score or (not plan.token_stream and self._leaving.is_warm(asked)):
             return await self._leaving.generate(asked, request)
-        answer = await self._leaving.open(asked, request)
+        answer = await self._leaving.open(asked, request, whole=True)
         try:
             source = Alone(answer)
             batch = await self._first(asked, [answer], source)

@@ -43,7 +43,7 @@ class Leaving:
         """Whether the adapters have answered before on this upstream; the base model always has."""
         return not asked.adapters or asked.adapters in asked.upstream.warm
 
-    async def open(self, asked: Asked, request: GenerateRequest) -> Answer:
+    async def open(self, asked: Asked, request: GenerateRequest, *, whole: bool = False) -> Answer:
         """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
         opening = asyncio.create_task(
             Answer.open(
@@ -51,6 +51,7 @@ class Leaving:
                 request,
                 asked.plan.reading,
                 silence=self._settings.idle_timeout,
+                whole=whole,
             )
         )
         try:

@@ -504,6 +504,32 @@ async def test_the_chosen_token_is_among_the_likeliest_with_its_own_text(*, stre
     assert told["top_logprobs"][0]["bytes"] == told["bytes"] == list("世".encode())
 
 
+async def test_text_that_lorax_lost_is_in_a_whole_answer_and_fails_a_stream() -> None:
+    """After a prompt of few tokens its events may lack what its whole text has."""
+    details = {"finish_reason": "length", "prompt_tokens": 4, "generated_tokens": 4}
+    texts = ("", "", "a", "b")
+    document = {
+        "generated_text": "世ab",
+        "details": {**details, "tokens": [token(each) for each in texts]},
+    }
+    last = {"token": token("b"), "generated_text": "世ab", "details": details}
+    events = tokens(*texts[:-1]) + event(last)
+    script = lorax(
+        stream=[Send(event_stream() + chunk(events) + LAST_CHUNK)],
+        generate=[Send(json_answer(document))],
+    )
+    async with ScriptedServer(script) as server, running(server) as proxy:
+        whole = await proxy.post(TEXT, text("Hi"))
+        folded = await proxy.post(TEXT, text("Hi", stop="STOP"))
+        stream = await proxy.post(TEXT, text("Hi", stream=True))
+    for reply in (whole, folded):
+        assert reply.json()["choices"][0]["text"] == "世ab"
+    assert [each["choices"][0]["text"] for each in stream.chunks[:-1]] == ["a"]
+    assert stream.chunks[-1]["error"]["code"] == "upstream_incomplete"
+    assert "without a stream" in stream.chunks[-1]["error"]["message"]
+    assert "[DONE]" not in stream.events
+
+
 async def test_doubled_events_are_no_answer() -> None:
     """LoRAX counts its tokens: text that came twice is an error, whole and in a stream."""
     doubled = tokens("a", "b", "b") + final("</s>", count=3)

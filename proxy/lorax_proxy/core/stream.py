@@ -55,6 +55,7 @@ __all__ = [
     "Reading",
     "Text",
     "TokenLogprob",
+    "ends_unseen",
 ]
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -238,7 +239,7 @@ class Choice:
             raise UpstreamError(Lost.UNREADABLE)
         if details.generated_tokens != self.tokens:
             raise UpstreamError(Lost.MISCOUNTED)
-        pieces = [] if _ends_unseen(token, details) else self._text(token, details)
+        pieces = [] if ends_unseen(token, details) else self._text(token, details)
         # nothing more when its text held a stop string
         return pieces if self._stops.stopped else pieces + self._close(token, details)
 
@@ -259,7 +260,7 @@ class Choice:
         self.ended = True
         self.tokens = len(tokens)
         self.logprob = sum([NO_LOGPROB if t.logprob is None else t.logprob for t in tokens])
-        seen = tokens[:-1] if _ends_unseen(tokens[-1], details) else tokens
+        seen = tokens[:-1] if ends_unseen(tokens[-1], details) else tokens
         text = "".join([token.text for token in seen if not token.special])
         return self._read(text, None) + self._close(tokens[-1], details)
 
@@ -346,7 +347,7 @@ class Choice:
         return pieces
 
 
-def _ends_unseen(last: Token, details: StreamDetails) -> bool:
+def ends_unseen(last: Token, details: StreamDetails) -> bool:
     """Whether the last token is no text: the end token's spelling, special to its tokenizer or not."""
     return last.special or details.finish_reason == "eos_token"
 
