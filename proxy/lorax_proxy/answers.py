@@ -69,6 +69,7 @@ class Answer:
         *,
         silence: float,
         whole: bool = False,
+        epoch: int | None = None,
     ) -> "Answer":
         """Send the request; LoRAX's status and headers come at once, before any work.
 
@@ -83,7 +84,7 @@ class Answer:
             UpstreamError: When it is refused or cannot be sent.
         """
         exchange = await transport.send(
-            "POST", "/generate_stream", encode(request), silence=silence
+            "POST", "/generate_stream", encode(request), silence=silence, epoch=epoch
         )
         if exchange.status != 200:
             raise await _refused(exchange)
@@ -205,14 +206,21 @@ class Whole:
 
 
 async def generate(
-    transport: Transport, request: GenerateRequest, reading: Reading, *, silence: float
+    transport: Transport,
+    request: GenerateRequest,
+    reading: Reading,
+    *,
+    silence: float,
+    epoch: int | None = None,
 ) -> Whole:
     """One `/generate` request and its whole answer.
 
     Raises:
         UpstreamError: When it is refused, cannot be sent, breaks off or is no answer.
     """
-    exchange = await transport.send("POST", "/generate", encode(request), silence=silence)
+    exchange = await transport.send(
+        "POST", "/generate", encode(request), silence=silence, epoch=epoch
+    )
     try:
         if exchange.status != 200:
             raise await _refused(exchange)

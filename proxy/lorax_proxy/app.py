@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -17,9 +17,9 @@ from lorax_proxy.catalogue import Directory
 from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
-from lorax_proxy.core.failures import ApiError, Lost
+from lorax_proxy.core.failures import ApiError
 from lorax_proxy.core.parsing import nearest
-from lorax_proxy.errors import RequestRefused, UpstreamError
+from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
@@ -36,9 +36,6 @@ __all__ = ["create_app"]
 _PROBE_WAIT = 0.5
 """Seconds that `/ready` waits for an upstream: probes give up after one. The question goes on."""
 
-_RETRY_READY = 1.0
-"""Seconds between questions to an upstream that has not told its /info yet."""
-
 
 def create_app(
     settings: Settings,
@@ -47,6 +44,7 @@ def create_app(
     new_id: Callable[[], str] | None = None,
     open_transport: Callable[[UpstreamSettings], Transport] | None = None,
     observer: Observer | None = None,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsgiApp:
     """Build the application.
 
@@ -56,6 +54,7 @@ def create_app(
         new_id: New identities, unique over answers; for tests that compare bytes.
         open_transport: Another transport than the one that the settings name.
         observer: Who takes every request's record, if the server has one already.
+        pause: How to wait between two questions to an upstream.
 
     Raises:
         SettingsInvalid: When the settings cannot be carried out.
@@ -87,12 +86,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        asking = asyncio.create_task(_make_known(directory, observer))
+        watches = [asyncio.create_task(upstream.watch(pause)) for upstream in upstreams]
         try:
             yield
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
             await gateway.aclose()
             await directory.aclose()
 
@@ -146,40 +146,6 @@ def _vocabulary_size(settings: Settings) -> int | None:
     return load_vocabulary_size(settings.tokenizer) if settings.tokenizer and alone else None
 
 
-async def _make_known(directory: Directory, observer: Observer) -> None:
-    """Ask each upstream until it has told its facts, and say when it is not there."""
-
-    async def ask(upstream: Upstream) -> None:
-        told = False
-        while True:
-            try:
-                await upstream.ready()
-            except UpstreamError as error:
-                if not told:
-                    told = True
-                    observer.warn(
-                        "upstream_not_ready",
-                        upstream=upstream.name,
-                        url=upstream.settings.url,
-                        cause=_cause(error),
-                    )
-                await asyncio.sleep(_RETRY_READY)
-            else:
-                directory.announce(upstream)
-                return
-
-    await asyncio.gather(*(ask(upstream) for upstream in directory.upstreams.values()))
-
-
-def _cause(error: UpstreamError) -> str:
-    """Why an upstream is not ready, in words."""
-    cause = error.__cause__ or error
-    if not isinstance(cause, UpstreamError):
-        return str(cause)
-    failure = cause.failure
-    return failure.value if isinstance(failure, Lost) else f"answered {failure.status}"
-
-
 def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) -> None:
     """The routes that only tell: models, health, metrics."""
 
@@ -214,15 +180,13 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
 
     @api.get("/ready", tags=["operation"])
     async def ready() -> JSONResponse:
-        """Every upstream has told its facts; one that has not is asked again."""
-        asked = [asyncio.create_task(up.ready()) for up in directory.upstreams.values()]
-        # after a lost connection a probe may be all that comes: without its question a proxy that
-        # gets no traffic while it is not ready would never be ready again
+        """Whether every upstream tells its facts, which is asked now."""
+        asked = [asyncio.create_task(up.ask()) for up in directory.upstreams.values()]
         await asyncio.wait(asked, timeout=_PROBE_WAIT)
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
-        known = {name: up.facts is not None for name, up in directory.upstreams.items()}
+        known = {name: up.answers for name, up in directory.upstreams.items()}
         return JSONResponse({"upstreams": known}, 200 if all(known.values()) else 503)
 
     @api.get("/metrics", tags=["operation"])

@@ -20,6 +20,7 @@ class Asked:
     """One request, understood: everything that is needed to carry it out and to answer.
 
     Attributes:
+        epoch: The upstream's epoch that the plan was made for; None if any server may get it.
         adapters: The LoRAX adapter ids that it loads.
         bos: What `/generate` puts before a prompt, for prompts that are echoed with logprobs.
         headers: Headers that the answer has besides the usual.
@@ -27,6 +28,7 @@ class Asked:
 
     plan: Plan
     upstream: Upstream
+    epoch: int | None
     adapters: tuple[str, ...]
     bos: str | None
     identity: Identity
@@ -56,5 +58,5 @@ def tell_failure(
 ) -> failures.ApiError:
     """What a client is told of a failure; after a lost connection the upstream is asked anew."""
     if failure in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT, Lost.CUT):
-        upstream.lost()
+        upstream.doubt()
     return failures.answer(failure, model=model, has_adapter=has_adapter, prompt_param=prompt_param)

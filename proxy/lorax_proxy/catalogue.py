@@ -7,7 +7,7 @@ that `/info` told, and the templates that were loaded.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
 from lorax_proxy.core.failures import Lost, Refused
@@ -28,7 +28,7 @@ from lorax_proxy.core.routing import (
 from lorax_proxy.core.template_families import family_of
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
-from lorax_proxy.readiness import Upstream
+from lorax_proxy.readiness import News, Upstream
 from lorax_proxy.template_files import load_special_tokens, load_template
 
 __all__ = ["Directory", "Found"]
@@ -41,6 +41,7 @@ class Found:
     route: Route
     upstream: Upstream
     facts: Facts
+    epoch: int
 
 
 class Directory:
@@ -58,6 +59,9 @@ class Directory:
         self.upstreams: Mapping[str, Upstream] = {upstream.name: upstream for upstream in upstreams}
         self._settings = settings
         self._observer = observer
+        for upstream in upstreams:
+            upstream.tell = self._tell
+            observer.upstream_up(upstream.name, up=False)
         default = next((u.name for u in upstreams if u.kind is Kind.GENERATE), upstreams[0].name)
         self.models: Mapping[str, Model] = {
             model.name: _model(model, default) for model in settings.model
@@ -102,7 +106,8 @@ class Directory:
             except UpstreamError as error:
                 raise refused or error from None
         upstream = self.upstreams[route.upstream]
-        return Found(route, upstream, await upstream.ready())
+        facts = await upstream.ready()
+        return Found(route, upstream, facts, upstream.epoch)
 
     def _route(self, name: str, kind: Kind, source: str | None, merge: Merge | None) -> Route:
         """Where a name leads, unless an upstream that is not known yet might say otherwise.
@@ -170,12 +175,31 @@ class Directory:
             self._templates[name] = self._load(name)
         return self._templates[name]
 
-    def announce(self, upstream: Upstream) -> None:
-        """Say at start what an upstream serves and which template its chats get."""
-        facts = upstream.facts
-        if facts is None:
-            return
-        self._observer.note("upstream_ready", upstream=upstream.name, model=facts.model_id)
+    def _tell(self, upstream: Upstream, news: News, cause: str) -> None:
+        """Tell the operator what a question to an upstream brought."""
+        observer, name, facts = self._observer, upstream.name, upstream.facts
+        observer.upstream_up(name, up=upstream.answers)
+        match news:
+            case News.LOST:
+                event = "upstream_not_ready" if facts is None else "upstream_lost"
+                observer.warn(event, upstream=name, url=upstream.settings.url, cause=cause)
+                return
+            case News.CHANGED:
+                observer.upstream_changed(name)
+                model = facts.model_id if facts else None
+                observer.warn("upstream_changed", upstream=name, model=model, before=cause)
+            case News.BACK:
+                observer.note("upstream_back", upstream=name)
+                return
+            case News.READY:
+                observer.note("upstream_ready", upstream=name, model=facts and facts.model_id)
+            case _:
+                assert_never(news)
+        if facts is not None:
+            self._announce(upstream, facts)
+
+    def _announce(self, upstream: Upstream, facts: Facts) -> None:
+        """Say which template the chats of an upstream get."""
         if upstream.kind is not Kind.GENERATE:
             return
         template = self._default_template(facts)

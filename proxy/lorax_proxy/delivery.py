@@ -65,13 +65,20 @@ class Delivery:
         self._leaving = Leaving(settings)
 
     async def deliver(self, client: Client, asked: Asked) -> None:
-        """Ask LoRAX and answer the client, whatever happens but its leaving."""
+        """Ask LoRAX and answer the client, whatever happens but its leaving.
+
+        Raises:
+            UpstreamError: `RENEWED`, before anything is sent to anybody: the plan was made for a
+                server that may have been exchanged.
+        """
         client.record.model = asked.identity.model
         client.record.upstream = asked.upstream.name
         client.record.stream = asked.stream
         try:
             await (self._stream(client, asked) if asked.stream else self._whole(client, asked))
         except UpstreamError as error:
+            if error.failure is Lost.RENEWED and not client.started:
+                raise  # nothing was sent yet, and it may need another prompt
             await client.fail(asked.failed(error.failure))
 
     async def aclose(self) -> None:

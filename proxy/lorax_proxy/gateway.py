@@ -7,9 +7,9 @@ the waiting for an upstream that is not known yet.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from lorax_proxy.answers import gather
 from lorax_proxy.asked import Asked, tell_failure
@@ -45,6 +45,21 @@ from lorax_proxy.wire.openai_requests import (
 __all__ = ["Gateway"]
 
 _Request = TypeVar("_Request", bound=SamplingRequest)
+
+
+class _Answering(Protocol):
+    async def __call__(self, client: Client, body: bytes, *, anew: bool) -> None:
+        """Answer a request.
+
+        Args:
+            client: Who sent it.
+            body: Its body.
+            anew: Whether it was stopped once on its way to an upstream that has been asked since.
+
+        Raises:
+            UpstreamError: `RENEWED`, before anything was sent, if it has to be made anew.
+        """
+
 
 _EMBED_AT_ONCE = 8
 """`/embed` calls of one request that run at once: LoRAX takes a permit for each."""
@@ -91,15 +106,19 @@ class Gateway:
         """End what is still under way."""
         await self._delivery.aclose()
 
-    async def _serve(
-        self, client: Client, endpoint: Callable[[Client, bytes], Awaitable[None]]
-    ) -> None:
+    async def _serve(self, client: Client, endpoint: _Answering) -> None:
         body = await client.body(self._settings.max_body_bytes)
 
         async def answered() -> None:
             try:
                 async with asyncio.timeout(self._settings.total_timeout):
-                    await endpoint(client, body)
+                    try:
+                        await endpoint(client, body, anew=False)
+                    except UpstreamError as error:
+                        if error.failure is not Lost.RENEWED or client.record.upstream is None:
+                            raise
+                        await self._directory.upstreams[client.record.upstream].renew()
+                        await endpoint(client, body, anew=True)
             except (UpstreamError, TimeoutError) as error:
                 # an upstream that has not told its facts, or time that ran out, wherever it went
                 failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT
@@ -118,7 +137,7 @@ class Gateway:
 
         await until_gone(client, answered)
 
-    async def _chat(self, client: Client, body: bytes) -> None:
+    async def _chat(self, client: Client, body: bytes, *, anew: bool) -> None:
         document, ignored = self._document(body, Endpoint.CHAT)
         found = await self._find(document)
         request = _typed(ChatRequest, document, found)
@@ -144,10 +163,10 @@ class Gateway:
         )
         identity = Identity(answer_id, int(now.timestamp()), request.model, found.facts.fingerprint)
         await self._delivery.deliver(
-            client, self._asked(request, found, plan, identity, style, ignored)
+            client, self._asked(request, found, plan, identity, style, ignored, anew=anew)
         )
 
-    async def _completions(self, client: Client, body: bytes) -> None:
+    async def _completions(self, client: Client, body: bytes, *, anew: bool) -> None:
         document, ignored = self._document(body, Endpoint.COMPLETIONS)
         found = await self._find(document)
         request = _typed(CompletionRequest, document, found)
@@ -161,10 +180,10 @@ class Gateway:
         )
         style = CompletionStyle(logprobs=plan.reading.logprobs is not None)
         await self._delivery.deliver(
-            client, self._asked(request, found, plan, identity, style, ignored)
+            client, self._asked(request, found, plan, identity, style, ignored, anew=anew)
         )
 
-    async def _embeddings(self, client: Client, body: bytes) -> None:
+    async def _embeddings(self, client: Client, body: bytes, *, anew: bool) -> None:
         document, ignored = self._document(body, Endpoint.EMBEDDINGS)
         request = read_request(EmbeddingRequest, document)
         found = await self._directory.find(
@@ -174,15 +193,18 @@ class Gateway:
         client.record.upstream = found.upstream.name
         calls = embedding_bodies(request, found.route)
         limit = asyncio.Semaphore(_EMBED_AT_ONCE)
+        epoch = None if anew else found.epoch
 
         async def embed(text: str, call: bytes) -> tuple[Sequence[float], int]:
             async with limit:
-                vector = await self._embed(found.upstream, call)
+                vector = await self._embed(found.upstream, call, epoch)
                 return vector, await found.upstream.count_tokens(text)
 
         try:
             results = await gather([embed(text, call) for text, call in calls])
         except UpstreamError as error:
+            if error.failure is Lost.RENEWED:
+                raise
             await client.fail(
                 tell_failure(
                     error.failure,
@@ -201,9 +223,9 @@ class Gateway:
         )
         await client.reply(encode_json(answer), headers=_named("x-ignored-parameters", ignored))
 
-    async def _embed(self, upstream: Upstream, call: bytes) -> Sequence[float]:
+    async def _embed(self, upstream: Upstream, call: bytes, epoch: int | None) -> Sequence[float]:
         body = await upstream.fetch(
-            "POST", "/embed", call, silence=self._settings.first_event_timeout
+            "POST", "/embed", call, silence=self._settings.first_event_timeout, epoch=epoch
         )
         try:
             return decode_embedding(body)
@@ -246,6 +268,8 @@ class Gateway:
         identity: Identity,
         style: Style,
         ignored: tuple[str, ...],
+        *,
+        anew: bool,
     ) -> Asked:
         wanted = max(len(plan.requests), len(plan.prompts) * plan.choices)
         if wanted > self._settings.max_choices:
@@ -259,6 +283,7 @@ class Gateway:
         return Asked(
             plan=plan,
             upstream=found.upstream,
+            epoch=None if anew else found.epoch,
             adapters=adapter_ids(found.route.target),
             bos=found.facts.bos,
             identity=identity,

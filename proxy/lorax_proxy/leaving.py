@@ -52,6 +52,7 @@ class Leaving:
                 asked.plan.reading,
                 silence=self._settings.idle_timeout,
                 whole=whole,
+                epoch=asked.epoch,
             )
         )
         try:
@@ -79,6 +80,7 @@ class Leaving:
                 request,
                 asked.plan.reading,
                 silence=self._settings.first_event_timeout,
+                epoch=asked.epoch,
             )
         )
         try:

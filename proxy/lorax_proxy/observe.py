@@ -94,6 +94,18 @@ class Observer:
             ("direction",),
             registry=self.registry,
         )
+        self._up = Gauge(
+            "lorax_proxy_upstream_up",
+            "Whether an upstream answered when it was last asked what it is.",
+            ("upstream",),
+            registry=self.registry,
+        )
+        self._changes = Counter(
+            "lorax_proxy_upstream_changes_total",
+            "Times that an upstream was found to be another one: model, version or limits.",
+            ("upstream",),
+            registry=self.registry,
+        )
         self.active = Gauge(
             "lorax_proxy_active_requests",
             "Requests whose answer is under way.",
@@ -110,6 +122,14 @@ class Observer:
             "Connections beyond max_connections or max_connections_per_peer.",
             registry=self.registry,
         )
+
+    def upstream_up(self, name: str, *, up: bool) -> None:
+        """An upstream told what it is, or did not."""
+        self._up.labels(name).set(up)
+
+    def upstream_changed(self, name: str) -> None:
+        """An upstream is another one now."""
+        self._changes.labels(name).inc()
 
     def done(self, record: Record) -> None:
         """A request is over."""

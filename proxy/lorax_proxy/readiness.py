@@ -1,11 +1,22 @@
-"""What is known of each LoRAX server: read from `/info` and `/tokenize`, again after a loss.
+"""What is known of each LoRAX server: read from `/info` and `/tokenize`, and watched.
 
 Until the facts of an upstream are known, nothing can be translated for it: its base model's name,
 its limits and whether it puts BOS before a prompt all shape a request. They are asked for at start
 and, while unknown, by each request that needs them, one question at a time.
+
+What was known stays in use until something else is known: a request that fails makes nobody wait.
+That the server is another one now is noticed in three ways:
+
+- a request that finds no connection open (`upstream.transport`, epochs) is not sent before `/info`
+  has been asked again (`renew`);
+- a failed request has it asked in the background (`doubt`), and so does `/ready`;
+- a watch asks now and then (`watch`).
 """
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from enum import Enum
 
 from lorax_proxy.answers import refused
 from lorax_proxy.config import UpstreamSettings
@@ -24,10 +35,26 @@ from lorax_proxy.wire.lorax import (
     encode_tokenize,
 )
 
-__all__ = ["Upstream"]
+__all__ = ["News", "Upstream"]
 
 _ANSWER_WAIT = 10.0
 """Seconds for `/info` and `/tokenize`, which take no permit and no GPU (router/src/server.rs)."""
+
+_RETRY = 1.0
+"""Seconds between two questions of the watch, while the server does not answer them."""
+
+_CHECK = 10.0
+"""Seconds between two questions of the watch to a server that answers: one `/info` costs it and us
+less than any request."""
+
+
+class News(Enum):
+    """What a question brought that was not known before."""
+
+    READY = "ready"
+    CHANGED = "changed"
+    LOST = "lost"
+    BACK = "back"
 
 
 class Upstream:
@@ -37,7 +64,10 @@ class Upstream:
         name: What the configuration calls it.
         kind: Whether it generates or embeds.
         facts: None until `/info` has answered.
-        warm: The adapters that have produced a token since the connection was last lost.
+        epoch: The transport's epoch in which it answered.
+        answers: Whether the last question was answered.
+        warm: The adapters that have produced a token since it may have restarted.
+        tell: Called with what a question brought, and the cause if it failed.
     """
 
     def __init__(
@@ -53,7 +83,14 @@ class Upstream:
         self.kind = Kind(settings.kind)
         self.transport = transport
         self.facts: Facts | None = None
+        self.epoch = transport.epoch
+        self.answers = False
         self.warm: set[tuple[str, ...]] = set()
+        self.tell: Callable[[Upstream, News, str], None] = lambda _upstream, _news, _cause: None
+        self._breaks = transport.breaks
+        self._info: Info | None = None
+        self._failed = False
+        self._doubted = asyncio.Event()
         self._asking: asyncio.Task[Facts] | None = None
 
     async def ready(self) -> Facts:
@@ -63,8 +100,26 @@ class Upstream:
             UpstreamError: What a gateway before it answered in its place (401, a redirect, 503);
                 else `NOT_READY`.
         """
-        if self.facts is not None:
-            return self.facts
+        return self.facts if self.facts is not None else await self.ask()
+
+    async def renew(self) -> None:
+        """Have the facts asked for in the transport's present epoch.
+
+        Raises:
+            UpstreamError: `NOT_READY` when the server does not tell them.
+        """
+        if self.epoch != self.transport.epoch:
+            await self.ask()
+        if self.epoch != self.transport.epoch:
+            # the question was under way when the epoch began
+            await self.ask()
+
+    async def ask(self) -> Facts:
+        """Ask for the facts, or wait with whoever asks already.
+
+        Raises:
+            UpstreamError: `NOT_READY` when the server does not tell them.
+        """
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(self._asked)
@@ -76,10 +131,24 @@ class Upstream:
                 raise
             raise UpstreamError(Lost.NOT_READY) from error
 
-    def lost(self) -> None:
-        """The connection failed: another model may answer next time."""
-        self.facts = None
-        self.warm.clear()
+    def doubt(self) -> None:
+        """A request failed on its way: have the watch ask soon whether the server is still there."""
+        self._doubted.set()
+
+    async def watch(self, pause: Callable[[float], Awaitable[None]]) -> None:
+        """Ask again and again: soon while nothing answers or something failed, else now and then.
+
+        Args:
+            pause: How to wait some seconds.
+        """
+        while True:
+            self._doubted.clear()
+            with contextlib.suppress(UpstreamError):
+                await self.ask()
+            # however many requests fail meanwhile
+            await pause(_RETRY)
+            if self.answers and not self._doubted.is_set():
+                await _first(pause(_CHECK), self._doubted.wait())
 
     async def count_tokens(self, text: str) -> int:
         """How many tokens LoRAX counts in a prompt; 0 when it has no fast tokenizer."""
@@ -109,14 +178,20 @@ class Upstream:
         await self.transport.aclose()
 
     async def fetch(
-        self, method: str, path: str, body: bytes | None = None, *, silence: float = _ANSWER_WAIT
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        silence: float = _ANSWER_WAIT,
+        epoch: int | None = None,
     ) -> bytes:
         """One short request and its whole answer.
 
         Raises:
             UpstreamError: When there is none, or its status is not 200.
         """
-        exchange = await self.transport.send(method, path, body, silence=silence)
+        exchange = await self.transport.send(method, path, body, silence=silence, epoch=epoch)
         try:
             answer = await read_all(exchange)
         finally:
@@ -127,11 +202,40 @@ class Upstream:
 
     def _asked(self, task: "asyncio.Task[Facts]") -> None:
         self._asking = None
-        if not task.cancelled() and task.exception() is None:
-            self.facts = task.result()
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            self.answers = False
+            if not self._failed:
+                self._failed = True
+                self.tell(self, News.LOST, _cause(error))
+            return
+        before, self.facts = self.facts, task.result()
+        self.answers, failed, self._failed = True, self._failed, False
+        if before is None:
+            self.tell(self, News.READY, "")
+        elif before != self.facts:
+            self.warm.clear()
+            self.tell(self, News.CHANGED, before.model_id)
+        elif failed:
+            self.tell(self, News.BACK, "")
 
     async def _ask(self) -> Facts:
         info = decode_info(await self.fetch("GET", "/info"))
+        epoch = self.transport.epoch
+        if self.facts is not None and epoch == self.epoch and info == self._info:
+            return self.facts
+        facts = await self._understood(info)
+        breaks = self.transport.breaks
+        if epoch != self.epoch and breaks != self._breaks:
+            # it may have restarted; where only we hung up, it hardly has since
+            self.warm.clear()
+        self.epoch, self._breaks, self._info = epoch, breaks, info
+        return facts
+
+    async def _understood(self, info: Info) -> Facts:
+        """What `/info` and `/tokenize` tell together."""
         bos = await self._bos() if self.kind is Kind.GENERATE else Bos("", appends_eos=False)
         settings = self.settings
         return Facts(
@@ -160,6 +264,25 @@ class Upstream:
 def _is_word(failure: Failure) -> bool:
     """Whether somebody said what to do about it; any other 5xx is a server that is not there yet."""
     return isinstance(failure, Refused) and (failure.status < 500 or failure.status == 503)
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Wait for one of several; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _cause(error: BaseException) -> str:
+    """Why a question was not answered, in words."""
+    if not isinstance(error, UpstreamError):
+        return str(error)
+    failure = error.failure
+    return failure.value if isinstance(failure, Lost) else f"answered {failure.status}"
 
 
 def _unknown_bos(settings: UpstreamSettings) -> str | None:

@@ -49,12 +49,20 @@ class MemoryTransport:
 
     answers: Callable[[str], Exchange]
     opened: list[Exchange] = field(default_factory=list[Exchange])
+    epoch: int = 0
+    breaks: int = 0
 
     async def send(
-        self, method: str, path: str, body: bytes | None = None, *, silence: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        silence: float,
+        epoch: int | None = None,
     ) -> Exchange:
         """One request."""
-        del method, body, silence
+        del method, body, silence, epoch
         if path == "/info":
             return MemoryExchange([json.dumps(INFO).encode()])
         if path == "/tokenize":

@@ -17,7 +17,7 @@ import itertools
 import json
 import logging
 import socket
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -283,6 +283,7 @@ def settings_for(*upstreams: ScriptedServer, **settings: Any) -> Settings:
 async def running(
     *upstreams: ScriptedServer,
     open_transport: Callable[[UpstreamSettings], Transport] | None = None,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **settings: Any,
 ) -> AsyncGenerator[Proxy]:
     """A proxy in front of scripted servers, with fixed clock and counted identities."""
@@ -293,6 +294,7 @@ async def running(
         now=lambda: NOW,
         new_id=lambda: f"{next(numbers):024d}",
         open_transport=open_transport,
+        pause=pause,
     )
     async with served(app, limits=chosen) as proxy:
         yield proxy

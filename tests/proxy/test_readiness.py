@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.running import INFO, chat, ended, generation, lorax, running, tokens
+from tests.proxy.running import INFO, Proxy, chat, ended, generation, lorax, running, tokens
 from tests.proxy.servers import (
     Fin,
     Hold,
     Request,
+    Reset,
     ScriptedServer,
     Send,
+    Stall,
     Step,
     answer,
     chunk,
@@ -114,29 +116,238 @@ async def test_requests_at_once_ask_once() -> None:
     assert paths(server).count("/generate") == 2
 
 
-async def test_a_lost_upstream_is_asked_again() -> None:
-    """Another model may answer next time: its name appears, and the old one is gone."""
-    other = {**INFO, "model_id": "Qwen/Qwen2.5-7B-Instruct", "version": "0.2.0"}
-    broken: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Fin()]
-    infos = in_order([Send(json_answer(INFO))], [Send(json_answer(other))])
-    script = lorax(stream=in_order(broken, ended("b")), more={"/info": infos})
-    async with ScriptedServer(script) as server, running(server) as proxy:
-        lost = await proxy.post(CHAT, chat(stream=True))
-        assert lost.chunks[0]["system_fingerprint"] == "lorax-0.1.0-native"
-        reply = await proxy.post(CHAT, {**chat(stream=True), "model": other["model_id"]})
-        assert reply.chunks[0]["system_fingerprint"] == "lorax-0.2.0-native"
-        models = (await proxy.get("/v1/models")).json()["data"]
-        assert [model["id"] for model in models] == [other["model_id"]]
+OTHER = {**INFO, "model_id": "Qwen/Qwen2.5-7B-Instruct", "version": "0.2.0"}
+CUT: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Fin()]
+TRANSPORTS = pytest.mark.parametrize("transport", ["direct", "httpx"])
 
 
-async def test_a_lost_upstream_is_found_again_by_a_probe() -> None:
-    """A load balancer sends no requests while /ready says no: its probe is what asks."""
-    script = lorax(stream=[Send(event_stream() + chunk(tokens("a"))), Fin()])
-    async with ScriptedServer(script) as server, running(server) as proxy:
+class Pauses:
+    """A clock that a test drives: who pauses waits until the test lets everybody go on."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._gate = asyncio.Event()
+        self._paused = asyncio.Condition()
+
+    async def __call__(self, seconds: float) -> None:
+        """Wait for the test."""
+        async with self._paused:
+            self.seconds.append(seconds)
+            self._paused.notify_all()
+        await self._gate.wait()
+
+    async def until(self, count: int) -> None:
+        """Wait until there have been so many pauses."""
+        async with asyncio.timeout(10), self._paused:
+            await self._paused.wait_for(lambda: len(self.seconds) >= count)
+
+    def end(self) -> None:
+        """Let everybody go on."""
+        self._gate.set()
+        self._gate = asyncio.Event()
+
+
+async def models(proxy: Proxy) -> list[str]:
+    """The listed models."""
+    return [model["id"] for model in (await proxy.get("/v1/models")).json()["data"]]
+
+
+async def metric(proxy: Proxy, name: str) -> str:
+    """A metric's value as it is written."""
+    lines = (await proxy.get("/metrics")).body.decode().splitlines()
+    (value,) = [line.removeprefix(name).strip() for line in lines if line.startswith(name)]
+    return value
+
+
+async def test_one_cut_stream_makes_no_neighbour_wait() -> None:
+    """What was known stays in use: here /info never answers again, and nobody notices."""
+    infos = in_order([Send(json_answer(INFO))], [Stall()])
+    streams = in_order([Send(event_stream() + chunk(tokens("a"))), Stall()], CUT, ended("b"))
+    async with (
+        ScriptedServer(lorax(stream=streams, more={"/info": infos})) as server,
+        running(server) as proxy,
+    ):
+        neighbour = await proxy.open("POST", CHAT, chat(stream=True))
+        await neighbour.until(b"\n\n")
+        cut = await proxy.post(CHAT, chat(stream=True))
+        assert cut.chunks[-1]["error"]["code"] == "upstream_incomplete"
+        await server.until_asked("/info", 2)
+        async with asyncio.timeout(5):
+            reply = await proxy.post(CHAT, chat(stream=True))
+        assert reply.events[-1] == "[DONE]"
+
+
+async def test_one_cut_stream_makes_no_adapter_cold() -> None:
+    """While other connections go on, LoRAX has not restarted: its adapters are loaded still."""
+    streams = in_order(ended("a"), [Send(event_stream() + chunk(tokens("a"))), Stall()], CUT)
+    async with (
+        ScriptedServer(lorax(stream=streams, generate=whole())) as server,
+        running(server, allow_unlisted="any") as proxy,
+    ):
+        await proxy.post(CHAT, chat(model="acme/pirate", stream=True))
+        neighbour = await proxy.open("POST", CHAT, chat(stream=True))
+        await neighbour.until(b"\n\n")
         await proxy.post(CHAT, chat(stream=True))
-        before = paths(server).count("/info")
+        await server.until_asked("/info", 2)
+        # a cold one would be asked for through the stream
+        assert (await proxy.post(CHAT, chat(model="acme/pirate"))).status == 200
+        assert paths(server)[-1] == "/generate"
+
+
+@TRANSPORTS
+async def test_an_exchanged_server_is_asked_what_it_is_before_it_is_used(transport: str) -> None:
+    """Another base model came up while nobody looked: the first chat already has its template."""
+    first = ScriptedServer(lorax(generate=whole()))
+    await first.start()
+    second = ScriptedServer(lorax(generate=whole(), info=OTHER), port=first.port)
+    async with running(first, transport=transport, pause=Pauses()) as proxy:
+        assert (await proxy.post(CHAT, chat(model=""))).status == 200
+        await first.aclose()
+        async with second:
+            reply = await proxy.post(CHAT, chat(model=""))
+            assert reply.json()["system_fingerprint"] == "lorax-0.2.0-native"
+            assert second.asked("/generate")[0].json()["inputs"].startswith("<|im_start|>")
+            assert len(second.asked("/generate")) == 1
+            assert await models(proxy) == [OTHER["model_id"]]
+            assert await metric(proxy, CHANGES) == "1.0"
+            assert await metric(proxy, UP) == "1.0"
+
+
+CHANGES = 'lorax_proxy_upstream_changes_total{upstream="default"}'
+UP = 'lorax_proxy_upstream_up{upstream="default"}'
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("neighbour", [False, True], ids=["alone", "with a neighbour"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/completions"])
+async def test_a_request_planned_for_one_server_never_reaches_another(
+    transport: str, path: str, *, neighbour: bool
+) -> None:
+    """The kept connection turns out dead only when the request is on it: the prompt is made anew."""
+    infos = in_order([Send(json_answer(INFO))], [Send(json_answer(OTHER))])
+    streams: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Stall()]
+    script = lorax(
+        generate=in_order(whole(), [Reset()], whole()), stream=streams, more={"/info": infos}
+    )
+    body = chat(model="") if path == CHAT else {"model": "", "prompt": "x"}
+    async with (
+        ScriptedServer(script) as server,
+        running(server, transport=transport, pause=Pauses()) as proxy,
+    ):
+        if neighbour:
+            held = await proxy.open("POST", CHAT, chat(model="", stream=True))
+            await held.until(b"\n\n")
+        # leaves a connection that is kept
+        assert (await proxy.post(path, body)).status == 200
+        reply = await proxy.post(path, body)
+        assert reply.json()["system_fingerprint"] == "lorax-0.2.0-native"
+    asked = [path for path in paths(server) if path in ("/info", "/generate")]
+    assert asked == ["/info", "/generate", "/generate", "/info", "/generate"]
+    if path == CHAT:
+        assert server.asked("/generate")[2].json()["inputs"].startswith("<|im_start|>")
+
+
+@TRANSPORTS
+async def test_a_server_that_hangs_up_without_a_word_is_still_served(transport: str) -> None:
+    """Each request finds no connection; the server is asked what it is, and then trusted."""
+
+    def ends(document: object) -> list[Step]:
+        return [Send(json_answer(document)), Fin()]
+
+    more = {"/info": ends(INFO), "/tokenize": ends([{"id": 1, "text": "a"}])}
+    script = lorax(generate=ends(generation("Hi")), more=more)
+    async with (
+        ScriptedServer(script) as server,
+        running(server, transport=transport, pause=Pauses()) as proxy,
+    ):
+        for _ in range(3):
+            assert (await proxy.post(CHAT, chat())).status == 200
+    assert paths(server).count("/generate") == 3
+
+
+@TRANSPORTS
+async def test_a_server_that_says_that_it_hangs_up_is_asked_no_more(transport: str) -> None:
+    """A gateway that keeps no connections tells nothing by closing them."""
+
+    def closing(document: object) -> list[Step]:
+        body = json.dumps(document).encode()
+        return [Send(answer(200, body, connection="close")), Fin()]
+
+    more = {"/info": closing(INFO), "/tokenize": closing([{"id": 1, "text": "a"}])}
+    script = lorax(generate=closing(generation("Hi")), more=more)
+    async with (
+        ScriptedServer(script) as server,
+        running(server, transport=transport, pause=Pauses()) as proxy,
+    ):
+        for _ in range(3):
+            assert (await proxy.post(CHAT, chat())).status == 200
+    assert paths(server).count("/info") == 1
+
+
+async def test_a_watch_notices_what_no_request_does(capfd: pytest.CaptureFixture[str]) -> None:
+    """A server with other limits, lost for a while: told in the log, the metrics and /ready."""
+    pauses = Pauses()
+    limits = {**INFO, "max_stop_sequences": 9}
+    infos = in_order(
+        *([Send(json_answer(info))] for info in (INFO, INFO, limits)),
+        [Send(answer(500, b"no"))],
+        [Send(answer(500, b"no"))],
+        [Send(json_answer(limits))],
+    )
+    async with (
+        ScriptedServer(lorax(more={"/info": infos})) as server,
+        running(server, pause=pauses, log_level="info") as proxy,
+    ):
+        for asked, changes, up in (
+            (1, "0.0", "1.0"),
+            (2, "0.0", "1.0"),
+            (3, "1.0", "1.0"),
+            (4, "1.0", "0.0"),
+            (5, "1.0", "0.0"),
+            (6, "1.0", "1.0"),
+        ):
+            await server.until_asked("/info", asked)
+            await pauses.until(len(pauses.seconds) + 1)
+            assert (await metric(proxy, UP), len(server.asked("/info"))) == (up, asked)
+            if changes != "0.0":
+                assert await metric(proxy, CHANGES) == changes
+            pauses.end()
+            if up == "1.0":
+                await pauses.until(len(pauses.seconds) + 1)
+                pauses.end()
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    events = [line["event"] for line in told if line["event"].startswith("upstream")]
+    assert events == ["upstream_ready", "upstream_changed", "upstream_lost", "upstream_back"]
+
+
+async def test_a_failed_request_wakes_the_watch() -> None:
+    """It does not wait out its pause, and /ready says what it found."""
+    pauses = Pauses()
+    async with (
+        ScriptedServer(lorax(stream=CUT)) as server,
+        running(server, pause=pauses, connect_retries=0) as proxy,
+    ):
+        await pauses.until(1)
+        pauses.end()
+        await pauses.until(2)
+        await proxy.post(CHAT, chat(stream=True))
+        await server.until_asked("/info", 2)
         assert (await proxy.get("/ready")).status == 200
-        assert paths(server).count("/info") == before + 1
+        await server.aclose()
+        assert (await proxy.get("/ready")).status == 503
+        assert await metric(proxy, UP) == "0.0"
+
+
+async def test_a_probe_asks() -> None:
+    """A load balancer sends no requests while /ready says no: its probe is what asks."""
+    infos = in_order([Send(answer(500, b"no"))], [Send(json_answer(INFO))])
+    async with (
+        ScriptedServer(lorax(more={"/info": infos})) as server,
+        running(server, pause=Pauses()) as proxy,
+    ):
+        await server.until_asked("/info")
+        assert (await proxy.get("/ready")).status == 200
+        assert paths(server).count("/info") == 2
 
 
 def tokenizer(answers: dict[bool, Any]) -> Any:

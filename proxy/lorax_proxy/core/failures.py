@@ -42,6 +42,7 @@ class Lost(Enum):
     UNREACHABLE = "could not be reached"
     CONNECT_TIMEOUT = "did not accept a connection in time"
     NOT_READY = "is not known yet: its /info has not answered"
+    RENEWED = "may be another server now, and was not asked"
     FIRST_EVENT_TIMEOUT = "sent nothing in time"
     IDLE_TIMEOUT = "fell silent in the middle of its answer"
     TOTAL_TIMEOUT = "took longer than this proxy allows"
@@ -199,7 +200,7 @@ def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str
     match failure:
         case Refused():
             return _refused(failure, model, has_adapter=has_adapter, prompt_param=prompt_param)
-        case Lost.UNREACHABLE | Lost.CONNECT_TIMEOUT | Lost.NOT_READY:
+        case Lost.UNREACHABLE | Lost.CONNECT_TIMEOUT | Lost.NOT_READY | Lost.RENEWED:
             return ApiError(
                 503,
                 f"LoRAX {failure.value}.",

@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         answered: Whether any byte of an answer to the last request has arrived.
+        aborted: Whether it was torn down by who used it.
         status: The status of the last answer.
         headers: Its headers, names in lower case.
     """
@@ -45,7 +46,7 @@ class Connection(asyncio.Protocol):
 
         Args:
             loop: The running event loop.
-            forget: Told when the connection ends, or falls out of step, while it is idle.
+            forget: Told when the connection has ended, or has fallen out of step.
         """
         self._loop = loop
         self._forget = forget
@@ -66,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._delimited = False
         self._keep = True
         self.answered = False
+        self.aborted = False
         self.status = 0
         self.headers: list[tuple[str, str]] = []
 
@@ -79,6 +81,11 @@ class Connection(asyncio.Protocol):
             and self._failure is None
             and self._complete
         )
+
+    @property
+    def parting(self) -> bool:
+        """Whether the last answer is whole and said that the connection ends with it."""
+        return self._complete and not self._keep
 
     async def ask(self, data: bytes, silence: float) -> None:
         """Send a request and wait for the head of its answer.
@@ -130,6 +137,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Tear the connection down."""
+        self.aborted = True
         self._stop_timer()
         self._busy = False
         if self._transport is not None:
@@ -215,9 +223,10 @@ class Connection(asyncio.Protocol):
         """The connection has ended."""
         del exc
         self._stop_timer()
+        self._forget(self)
         if not self._busy:
-            self._forget(self)
-        elif self._headed and not self._delimited:
+            return
+        if self._headed and not self._delimited:
             # a body without a length lasts as long as its connection
             self._complete = True
         elif not self._complete and self._failure is None:

@@ -55,7 +55,11 @@ class DirectTransport:
         self._connect_retries = connect_retries
         self._pause = pause
         self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._keeps = True
         self._closed = False
+        self.epoch = 0
+        self.breaks = 0
         host = f"[{self._host}]" if ":" in self._host else self._host
         usual = 443 if self._tls else 80
         lines = [
@@ -69,7 +73,13 @@ class DirectTransport:
         self._common = ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
     async def send(
-        self, method: str, path: str, body: bytes | None = None, *, silence: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        silence: float,
+        epoch: int | None = None,
     ) -> "DirectExchange":
         """Send a request and wait for the answer's headers.
 
@@ -77,7 +87,7 @@ class DirectTransport:
         closed before any byte of an answer. Nothing else is: LoRAX may have begun to work.
 
         Raises:
-            UpstreamError: When no answer comes.
+            UpstreamError: When no answer comes, or `epoch` is over.
         """
         data = self._request(method, path, body)
         connection = self._kept()
@@ -87,25 +97,48 @@ class DirectTransport:
             except UpstreamError as error:
                 if error.failure is not Lost.CUT or connection.answered:
                     raise
-        return await self._ask(await self._connected(), data, silence)
+            # whoever answers next may be another; what else is idle is likely to be as dead
+            self.epoch += 1
+            self._drop_idle()
+        connection = await self._connected()
+        if epoch is not None and epoch != self.epoch:
+            self.keep(connection)
+            raise UpstreamError(Lost.RENEWED)
+        return await self._ask(connection, data, silence)
 
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
-        while self._idle:
-            self._idle.pop().abort()
+        self._drop_idle()
+
+    def take_back(self, connection: Connection) -> None:
+        """An exchange is over: its connection is kept, if it may be."""
+        if connection.release():
+            self._keeps = True
+            self.keep(connection)
+            return
+        if connection.parting:
+            self._keeps = False
+        connection.abort()
 
     def keep(self, connection: Connection) -> None:
-        """Take a connection back whose answer was read to the end."""
+        """Keep a connection for the next request."""
         if self._closed or len(self._idle) >= _MAX_IDLE:
             connection.abort()
         else:
             self._idle.append(connection)
 
     def forget(self, connection: Connection) -> None:
-        """The server closed a connection that was kept."""
+        """A connection has ended."""
+        if connection in self._open:
+            self._open.remove(connection)
+            self.breaks += not connection.aborted and not connection.parting
         if connection in self._idle:
             self._idle.remove(connection)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().abort()
 
     def _kept(self) -> Connection | None:
         while self._idle:
@@ -161,6 +194,9 @@ class DirectTransport:
         except (OSError, UnicodeError) as error:
             # ssl.SSLError is an OSError; UnicodeError is a host name that no DNS knows
             raise UpstreamError(Lost.UNREACHABLE) from error
+        if not self._open and self._keeps:
+            self.epoch += 1
+        self._open.add(connection)
         return connection
 
 
@@ -185,7 +221,4 @@ class DirectExchange:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if connection.release():
-            self._transport.keep(connection)
-        else:
-            connection.abort()
+        self._transport.take_back(connection)

@@ -74,6 +74,10 @@ class HttpxTransport:
         self._pause = pause
         self._connect_timeout = connect_timeout
         self._connect_retries = connect_retries
+        self._under_way = 0
+        self._keeps = True
+        self.epoch = 0
+        self.breaks = 0
         self._client = httpx.AsyncClient(
             base_url=url,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
@@ -87,7 +91,13 @@ class HttpxTransport:
         )
 
     async def send(
-        self, method: str, path: str, body: bytes | None = None, *, silence: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        silence: float,
+        epoch: int | None = None,
     ) -> "HttpxExchange":
         """Send a request and wait for the answer's headers.
 
@@ -97,7 +107,7 @@ class HttpxTransport:
         connects_left = self._connect_retries
         stale_left = 1
         while True:
-            fresh = _Fresh()
+            fresh = _Fresh(self, epoch)
             request = self._client.build_request(
                 method,
                 path,
@@ -107,26 +117,58 @@ class HttpxTransport:
                 extensions={"trace": fresh.trace},
             )
             try:
-                return HttpxExchange(await self._client.send(request, stream=True))
-            except _CAUGHT as error:
+                response = await self._client.send(request, stream=True)
+            except BaseException as error:
+                fresh.over()
+                if not isinstance(error, _CAUGHT):
+                    raise
                 lost = translate(error)
                 if lost in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT) and connects_left:
                     await self._pause(PAUSE * (self._connect_retries - connects_left))
                     connects_left -= 1
                 elif lost is Lost.CUT and fresh.reused and stale_left:
                     stale_left -= 1
+                    self.epoch += 1
+                    self.breaks += 1
                 else:
                     raise UpstreamError(lost) from error
+            else:
+                ends = response.headers.get("connection", "").lower() == "close"
+                self._keeps = response.http_version == "HTTP/1.1" and not ends
+                return HttpxExchange(response, fresh.over)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
+    def connected(self, epoch: int | None, *, reused: bool) -> None:
+        """A request is about to go out on a connection.
+
+        httpx connects only when none that it keeps is free, so one that it makes while no exchange
+        is under way is the only one.
+
+        Raises:
+            UpstreamError: `RENEWED` when the request was made for another epoch.
+        """
+        if not reused:
+            if not self._under_way and self._keeps:
+                self.epoch += 1
+                # who closed the others, httpx does not tell
+                self.breaks += 1
+            if epoch is not None and epoch != self.epoch:
+                raise UpstreamError(Lost.RENEWED)
+        self._under_way += 1
+
+    def over(self) -> None:
+        """An exchange that had a connection is over."""
+        self._under_way -= 1
+
 
 class HttpxExchange:
     """One request under way."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, over: Callable[[], None]) -> None:
+        self._over = over
         self._response = response
         self._chunks = response.aiter_raw()
         self.status = response.status_code
@@ -144,15 +186,30 @@ class HttpxExchange:
 
     async def close(self) -> None:
         """Give the connection back, or close it if the body was not read to the end."""
-        await self._response.aclose()
+        try:
+            await self._response.aclose()
+        finally:
+            self._over()
 
 
 class _Fresh:
-    """Learns from httpcore's trace whether a request went out on a kept connection."""
+    """Learns from httpcore's trace whether a request goes out on a kept connection, and when."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: HttpxTransport, epoch: int | None) -> None:
         self.reused = True
+        self._transport = transport
+        self._epoch = epoch
+        self._connected = False
 
     async def trace(self, event: str, _info: Any) -> None:
         if event == "connection.connect_tcp.started":
             self.reused = False
+        elif event == "http11.send_request_headers.started":
+            self._transport.connected(self._epoch, reused=self.reused)
+            self._connected = True
+
+    def over(self) -> None:
+        """The exchange has ended; may be told again."""
+        if self._connected:
+            self._connected = False
+            self._transport.over()

@@ -51,10 +51,32 @@ class Exchange(Protocol):
 
 
 class Transport(Protocol):
-    """A pool of connections to one LoRAX server."""
+    """A pool of connections to one LoRAX server.
+
+    An *epoch* is a time through which connections to the server were open without a break, so that
+    it cannot have been exchanged for another one. A new one begins with a connection that is made
+    while no other is open, or in place of a kept one that turned out to be dead. A server that says
+    that it closes after each answer begins none by it.
+    """
+
+    @property
+    def epoch(self) -> int:
+        """The number of the epoch."""
+        ...
+
+    @property
+    def breaks(self) -> int:
+        """How often the server ended a connection without a word, or may have."""
+        ...
 
     async def send(
-        self, method: str, path: str, body: bytes | None = None, *, silence: float
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        silence: float,
+        epoch: int | None = None,
     ) -> Exchange:
         """Send a request and wait for the answer's headers.
 
@@ -63,9 +85,11 @@ class Transport(Protocol):
             path: The path, from the server's root.
             body: A JSON document.
             silence: Seconds without a byte after which the exchange is given up.
+            epoch: The epoch whose server the request was made for, if only that one may get it.
 
         Raises:
-            UpstreamError: When no answer comes.
+            UpstreamError: When no answer comes; `RENEWED` when it would have gone out on a
+                connection of another epoch, and so was not sent.
         """
         ...
 

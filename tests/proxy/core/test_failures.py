@@ -54,6 +54,7 @@ def retries(error: ApiError) -> bool:
         (Lost.UNREACHABLE, 503, "upstream_unavailable", True),
         (Lost.CONNECT_TIMEOUT, 503, "upstream_unavailable", True),
         (Lost.NOT_READY, 503, "upstream_unavailable", True),
+        (Lost.RENEWED, 503, "upstream_unavailable", True),
         (Lost.FIRST_EVENT_TIMEOUT, 504, "upstream_timeout", False),
         (Lost.IDLE_TIMEOUT, 504, "upstream_timeout", False),
         (Lost.TOTAL_TIMEOUT, 504, "upstream_timeout", False),
