@@ -9,6 +9,7 @@ shortest limit if that is less.
 import asyncio
 import contextlib
 import errno
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
@@ -19,7 +20,8 @@ from lorax_proxy.observe import Observer
 __all__ = ["Door", "Guest"]
 
 _MAX_TURNED_AWAY = 64
-"""The most connections beyond the limit that are told so; others are only closed."""
+"""The most connections beyond the limit that are told so at once, or an eighth of the places if that
+is less; others are only closed."""
 
 _GOODBYE = 2.0
 """Seconds that answers have to say that they were cut, once `shutdown_timeout` is over."""
@@ -112,7 +114,7 @@ class Door:
                 "too_many_connections", open=len(self._guests), of_peer=self._peers[guest.peer]
             )
         self._turned_away.add(guest)
-        if len(self._turned_away) > _MAX_TURNED_AWAY:
+        if len(self._turned_away) > min(_MAX_TURNED_AWAY, max(1, self.places // 8)):
             guest.abort()
         return False
 
@@ -154,11 +156,14 @@ class Door:
         """The loop's exception handler: what no request has caused, in one line."""
         error = context.get("exception")
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            if loop.time() - self._told_files >= _QUIET:
-                self._told_files = loop.time()
-                self.observer.warn("out_of_file_descriptors", connections=len(self._guests))
-            return
-        self.observer.trouble(str(context.get("message", "")), error)
+            self._tell_files(loop.time())
+        else:
+            self.observer.trouble(str(context.get("message", "")), error)
+
+    def _tell_files(self, now: float) -> None:
+        if now - self._told_files >= _QUIET:
+            self._told_files = now
+            self.observer.warn("out_of_file_descriptors", connections=len(self._guests))
 
     def _everybody(self) -> list[Guest]:
         return [*self._guests, *self._turned_away]
@@ -177,5 +182,10 @@ class Door:
             self._full = False
         for guest in self._everybody():
             guest.look(self.now)
+        try:
+            # uvloop refuses connections without a word when there is no descriptor for them
+            os.close(os.open(os.devnull, os.O_RDONLY))
+        except OSError:
+            self._tell_files(self.now)
         busy = self._guests or self._turned_away
         self._timer = loop.call_later(self._tick, self._look) if busy else None

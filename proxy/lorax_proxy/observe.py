@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from lorax_proxy.log_output import LogOutput
+
 __all__ = ["Observer", "Record"]
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -57,8 +59,17 @@ class Observer:
     def __init__(self, log_level: str = "info") -> None:
         self.registry = CollectorRegistry()
         level: int = logging.getLevelNamesMapping()[log_level.upper()]
+        dropped = Counter(
+            "lorax_proxy_log_lines_dropped",
+            "Lines that were not logged because nobody read the log.",
+            registry=self.registry,
+        )
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            LogOutput(
+                sys.stderr,
+                dropped=dropped.inc,
+                recovered=lambda lines: self.warn("log_lines_dropped", lines=lines),
+            ),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -118,7 +129,7 @@ class Observer:
             registry=self.registry,
         )
         self.refused_connections = Counter(
-            "lorax_proxy_refused_connections_total",
+            "lorax_proxy_refused_connections",
             "Connections beyond max_connections or max_connections_per_peer.",
             registry=self.registry,
         )

@@ -22,6 +22,7 @@ from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer, Record
+from lorax_proxy.wire.compression import Decoder, TooLarge, codings
 from lorax_proxy.wire.openai_replies import encode_error, error_event
 
 __all__ = [
@@ -87,10 +88,11 @@ class Client:
         return time.perf_counter() - self._begun
 
     async def body(self, limit: int) -> bytes:
-        """The whole request body.
+        """The whole request body, without its compression.
 
         Raises:
-            RequestRefused: 413 when it is larger than `limit` bytes, 415 when it is not JSON.
+            RequestRefused: 413 when it is larger than `limit` bytes, 415 when it is not JSON or
+                compressed as nothing here can undo, 400 when it is not what its encoding says.
             ClientLeft: When the client went away before it was complete.
         """
         kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
@@ -104,19 +106,35 @@ class Client:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
+        decoder = self._decoder(limit)
         chunks: list[bytes] = []
-        size = 0
+        size = received = 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
             chunk: bytes = message.get("body", b"")
+            if decoder is not None:
+                received += len(chunk)
+                try:
+                    chunk = decoder.feed(chunk)
+                except TooLarge:
+                    raise _too_large(limit) from None
             chunks.append(chunk)
             size += len(chunk)
-            if size > limit:
+            if max(size, received) > limit:
                 raise _too_large(limit)
             if not message.get("more_body", False):
+                if decoder is not None:
+                    decoder.finish()
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _decoder(self, limit: int) -> Decoder | None:
+        """What undoes the body's compression, if it says that there is any."""
+        given = [value for name, value in self.scope["headers"] if name == b"content-encoding"]
+        if not given:
+            return None
+        return Decoder(codings([value.decode("latin-1") for value in given]), limit)
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""

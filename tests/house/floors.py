@@ -24,6 +24,7 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
             "config",
             "config_limits",
             "config_sections",
+            "log_output",
             "template_files",
             "template_trial",
         ),

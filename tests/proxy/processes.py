@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from typing import IO
 
 __all__ = ["Running", "run", "started"]
 
@@ -53,14 +54,27 @@ class Running:
 
 
 @contextlib.contextmanager
-def started(*arguments: str, **extra: str) -> Generator[Running]:
-    """Start it and wait for its address; it is killed at the end if it still runs."""
+def started(
+    *arguments: str,
+    stderr: int | IO[bytes] = subprocess.DEVNULL,
+    files: int | None = None,
+    **extra: str,
+) -> Generator[Running]:
+    """Start it and wait for its address; it is killed at the end if it still runs.
+
+    Args:
+        arguments: Of `lorax-proxy serve`.
+        stderr: Where its log goes.
+        files: The most files that it may have open.
+        extra: Environment variables.
+    """
+    limited = () if files is None else ("prlimit", f"--nofile={files}:{files}")
     process = subprocess.Popen(
-        _command("serve", "--port=0", *arguments),
+        [*limited, *_command("serve", "--port=0", *arguments)],
         env=_environment(extra),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         text=True,
         # a group of its own: what it starts can be looked for, and a signal is for it alone
         start_new_session=True,

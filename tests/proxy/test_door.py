@@ -71,16 +71,21 @@ async def test_those_beyond_the_limit_are_told_once_and_not_without_end(
 ) -> None:
     """A flood makes one line, one count each, and no more open files than a few."""
     observer = Observer("warning")
-    full = Door(ClientLimits(max_connections=1), observer)
-    full.enter(Visitor())
+    full = Door(ClientLimits(max_connections=1024, max_connections_per_peer=1024), observer)
+    for _ in range(1024):
+        full.enter(Visitor())
     flood = [Visitor() for _ in range(200)]
     assert not any(full.enter(visitor) for visitor in flood)
     assert sum(visitor.aborted for visitor in flood) == 136
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line)["event"] == "too_many_connections"
+    few = door(max_connections=8, max_connections_per_peer=8)
+    flood = [Visitor() for _ in range(20)]
+    assert sum(few.enter(visitor) for visitor in flood) == 8
+    assert sum(visitor.aborted for visitor in flood) == 11
     metrics = observer.metrics().decode()
     assert "lorax_proxy_refused_connections_total 200.0" in metrics
-    assert "lorax_proxy_connections 1.0" in metrics
+    assert "lorax_proxy_connections 1024.0" in metrics
 
 
 async def test_the_clock_looks_at_everybody_again_and_again() -> None:

@@ -1,7 +1,9 @@
 """The HTTP surface on real sockets: keys, bodies, identities, errors, and clients that leave."""
 
 import asyncio
+import gzip
 import json
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -146,6 +148,52 @@ async def test_a_length_over_the_limit_is_refused_before_the_body() -> None:
         head = request("POST", ECHO, b"", content_length="100000", expect="100-continue")
         await connection.send(head)
         assert (await connection.reply()).status == 413
+
+
+def twice(body: bytes) -> bytes:
+    """Deflated, then gzipped."""
+    return gzip.compress(zlib.compress(body))
+
+
+ENCODED: list[tuple[str, Callable[[bytes], bytes], int]] = [
+    ("gzip", gzip.compress, 200),
+    ("x-gzip", gzip.compress, 200),
+    ("deflate", zlib.compress, 200),
+    ("deflate, gzip", twice, 200),
+    ("identity", bytes, 200),
+    ("gzip", bytes, 400),
+    ("br", bytes, 415),
+    ("zstd", bytes, 415),
+]
+
+
+async def test_a_compressed_body_is_what_it_was() -> None:
+    """Or the refusal names the encoding: that its JSON is malformed would help nobody."""
+    async with served(surface()) as proxy:
+        for encoding, pack, status in ENCODED:
+            reply = await proxy.post(ECHO, pack(b"x" * LIMIT), content_encoding=encoding)
+            assert reply.status == status, encoding
+            if status == 200:
+                assert reply.body == b"%d" % LIMIT
+            else:
+                assert encoding in reply.error["message"]
+            if status == 415:
+                assert reply.error["code"] == "unsupported_content_encoding"
+                assert reply.headers["accept-encoding"] == "gzip, deflate"
+
+
+async def test_the_limit_holds_for_what_a_body_becomes_and_for_what_it_is() -> None:
+    """A bomb ends at it, and so does what is long and becomes little."""
+    async with served(surface()) as proxy:
+        bomb = await proxy.post(ECHO, gzip.compress(b"x" * (LIMIT + 1)), content_encoding="gzip")
+        assert bomb.error["code"] == "request_too_large"
+        # members that hold nothing
+        long = gzip.compress(b"") * 4
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(long), long)
+        reply = await proxy.post(
+            ECHO, body, content_length="", transfer_encoding="chunked", content_encoding="gzip"
+        )
+        assert reply.error["code"] == "request_too_large"
 
 
 IDS = [
