@@ -110,6 +110,13 @@ $(JUDGES:%=judge-%): judge-%: .venv-judge-%/judge.stamp $(VENV)/run.stamp
 mutants: $(VENV)/test.stamp ## plant every small fault, see which tests notice (docs/mutants.md); long
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
+# `make soak MINUTES=60 ARGS="--kept 10000 --deaf 1000"` for an hour with idle and deaf connections.
+MINUTES ?= 1
+
+.PHONY: soak
+soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/reliability.md)
+	@$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
+
 .PHONY: docs
 docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_proxy.core.parameters
 	@$(BIN)/python -m tests.house.support_table README.md

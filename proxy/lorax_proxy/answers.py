@@ -79,6 +79,7 @@ class Answer:
             reading: How the answer is read.
             silence: Seconds without a byte after which it is given up.
             whole: Whether nobody sees a piece before the last one is here.
+            epoch: The epoch that it was made for (`upstream.transport`).
 
         Raises:
             UpstreamError: When it is refused or cannot be sent.
