@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice, repeat
+from itertools import repeat
 
 from lorax_mock.chances import Chances, Overflowed, chances_for, overflows
 from lorax_mock.conforming import compose
@@ -288,8 +288,11 @@ def _likeliest(
         listed.append((other, logprob))
     if len(listed) < count:
         allowed = {one for one, _ in listed}
-        forbidden = (one for one in range(size) if one not in allowed)
-        listed += [(one, None) for one in islice(forbidden, count - len(listed))]
+        forbidden = -1
+        while len(listed) < count:
+            forbidden += 1
+            if forbidden not in allowed:
+                listed.append((forbidden, None))
     return listed
 
 
