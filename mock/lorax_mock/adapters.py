@@ -93,8 +93,8 @@ class Catalogue:
         if not voices:
             return identity, self.base
         merged = parameters.merged_adapters
-        many = merged is not None and len(ids) > 1
-        return identity, Persona(_merge_name(merged) if merged and many else ids[0], voices)
+        name = ids[0] if merged is None or len(merged.ids) == 1 else _merge_name(merged)
+        return identity, Persona(name, voices)
 
     def check_pass(self, parameters: GenerateParameters) -> None:
         """Raises LoraxRefusal when the first forward pass with these adapters fails."""

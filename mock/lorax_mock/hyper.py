@@ -43,7 +43,7 @@ class Connection(asyncio.Protocol):
         """As uvicorn calls it (uvicorn/server.py, `create_protocol`)."""
         if not config.loaded:
             config.load()
-        self._app: Callable[[Scope, Receive, Send], Awaitable[None]] = config.loaded_app
+        self._app = cast("Callable[[Scope, Receive, Send], Awaitable[None]]", config.loaded_app)
         self._root_path = config.root_path
         self._app_state = app_state
         self._loop = _loop or asyncio.get_running_loop()
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
         self._ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
 
-    def connection_lost(self, _: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """The client is gone."""
         self._connections.discard(self)
         self.resume_writing()

@@ -62,7 +62,7 @@ class Settings(ClientLimits, BaseSettings):
 
     host: str = "127.0.0.1"
     """The address to listen on. Others than loopback need `api_key`, or `no_auth`."""
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
     upstream: Annotated[list[UpstreamSettings], NoDecode] = Field(
         default_factory=list[UpstreamSettings]
@@ -72,7 +72,9 @@ class Settings(ClientLimits, BaseSettings):
     """The public model names; the base model's own id is always one."""
     allow_unlisted: Literal["none", "hub", "any"] | None = None
     """Which other names are adapter ids: `hub` when no models are configured, else `none`."""
-    unlisted_sources: Annotated[list[AdapterSource], NoDecode] = Field(["hub"], min_length=1)
+    unlisted_sources: Annotated[list[AdapterSource], NoDecode] = Field(
+        default=["hub"], min_length=1
+    )
     """Where unlisted adapters may come from, the default first."""
     chat_template: str | None = None
     """A built-in's name or a file; by default a built-in for the families it is known for."""
@@ -97,7 +99,7 @@ class Settings(ClientLimits, BaseSettings):
     """The HTTP client: `direct` is made for this and many times faster, `httpx` is the reference."""
     connect_timeout: Seconds = 5
     """Seconds for a TCP (and TLS) connection: the machine is there or it is not."""
-    connect_retries: int = Field(2, ge=0, le=10)
+    connect_retries: int = Field(default=2, ge=0, le=10)
     """How often a failed connect is tried again: nothing was sent, so nothing is done twice."""
     first_event_timeout: Seconds = 600
     """Seconds until the first event, or a whole answer that is not streamed. Cold adapters are
@@ -112,13 +114,13 @@ class Settings(ClientLimits, BaseSettings):
     still be a real status. Below the read time-outs of common clients and load balancers."""
     keepalive_interval: Seconds = 15
     """Seconds between comments on a silent stream."""
-    max_body_bytes: int = Field(2 * 1024 * 1024, ge=1024)
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
     """The largest request body: LoRAX takes 2 MiB (axum's default; it sets none)."""
-    max_choices: int = Field(16, ge=1, le=128)
+    max_choices: int = Field(default=16, ge=1, le=128)
     """The most LoRAX requests that one request may become."""
     on_cold_cancel: Literal["drain", "close"] = "drain"
     """What becomes of the LoRAX request when its client leaves before its adapter ever answered."""
-    max_drains: int = Field(64, ge=0)
+    max_drains: int = Field(default=64, ge=0)
     """The most LoRAX requests that are kept for that reason at once."""
     shutdown_timeout: Seconds = 20
     """Seconds that running answers have after SIGTERM."""

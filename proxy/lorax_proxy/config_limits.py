@@ -16,13 +16,13 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class ClientLimits(BaseModel):
     """Sizes, times and counts of connections; part of the settings."""
 
-    max_request_line_bytes: int = Field(8 * 1024, ge=256)
+    max_request_line_bytes: int = Field(default=8 * 1024, ge=256)
     """The longest request line, else 414: nginx's buffer for one. The longest path here is a model's
     name."""
-    max_header_bytes: int = Field(32 * 1024, ge=1024)
+    max_header_bytes: int = Field(default=32 * 1024, ge=1024)
     """The largest block of request headers, else 431: what nginx takes. SDKs send 1 KiB; tokens that
     gateways add are the rest."""
-    max_headers: int = Field(100, ge=10)
+    max_headers: int = Field(default=100, ge=10)
     """The most request headers, else 431: as many as LoRAX's own server takes (hyper)."""
     client_header_timeout: Seconds = 10
     """Seconds until a new connection, or a request that has begun, has sent its headers (408). They
@@ -36,9 +36,9 @@ class ClientLimits(BaseModel):
     client_write_timeout: Seconds = 60
     """Seconds in which a client takes nothing of its answer, until it is left: it holds a place in
     LoRAX. nginx's, too."""
-    max_connections: int = Field(16384, ge=1)
+    max_connections: int = Field(default=16384, ge=1)
     """The most connections at once, else 503; fewer where the process may open fewer files. A kept
     one takes about 10 KB."""
-    max_connections_per_peer: int | None = Field(None, ge=1)
+    max_connections_per_peer: int | None = Field(default=None, ge=1)
     """The most connections from one address, else 503; by default three quarters of all, because
     behind a load balancer every client has its address."""

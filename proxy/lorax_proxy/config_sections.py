@@ -88,7 +88,7 @@ class MergeSettings(_Closed):
     ids: list[AdapterId] = Field(min_length=1)
     weights: list[Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]] | None = None
     strategy: Literal["linear", "ties", "dare_linear", "dare_ties"] = "linear"
-    density: float | None = Field(None, gt=0, le=1)
+    density: float | None = Field(default=None, gt=0, le=1)
     majority_sign_method: Literal["total", "frequency"] | None = None
 
     @validates_model(mode="after")

@@ -16,7 +16,7 @@ What differs from uvicorn's own, which this refines (uvicorn/protocols/http/http
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -40,6 +40,9 @@ from lorax_proxy.door import Door
 from lorax_proxy.exchange import ChunklessExchange, Exchange
 from lorax_proxy.surface import refused_unread
 from lorax_proxy.wire.openai_replies import encode_error
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
 
 __all__ = ["Connection"]
 
@@ -210,11 +213,13 @@ class Connection(HttpToolsProtocol):
         self._in_head = False
         self._body_bytes = 0
         self._since = self._door.now
+        # typed by uvicorn as whatever may be configured, which ours is not
+        app = cast("ASGI3Application", self.app)
         if self._running is None:
             self._running = cycle
-            self._start_asgi_task(cycle, self.app)
+            self._start_asgi_task(cycle, app)
         else:
-            self.pipeline.appendleft((cycle, self.app))
+            self.pipeline.appendleft((cycle, app))
             if len(self.pipeline) >= _MAX_PIPELINED:
                 self.flow.pause_reading()
 

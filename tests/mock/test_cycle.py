@@ -39,7 +39,7 @@ class _Connection:
     def go_on(self) -> None:
         self.told.append("go on")
 
-    def ended(self, _: Cycle) -> None:
+    def ended(self, cycle: Cycle) -> None:
         self.told.append("ended")
 
 

@@ -222,7 +222,9 @@ async def test_a_zero_budget_is_answered_without_asking() -> None:
 async def test_a_zero_budget_calls_nothing() -> None:
     """With tools too: an empty content, never null, since no call stands for it."""
     tools = [{"type": "function", "function": {"name": "f"}}]
-    for more in ({"tools": tools}, {"functions": [{"name": "f"}], "function_call": {"name": "f"}}):
+    legacy = {"functions": [{"name": "f"}], "function_call": {"name": "f"}}
+    asked: list[dict[str, Any]] = [{"tools": tools}, legacy]
+    for more in asked:
         async with ScriptedServer(lorax()) as server, running(server) as proxy:
             whole = await proxy.post(CHAT, chat(max_tokens=0, n=2, **more))
             stream = await proxy.post(CHAT, chat(max_tokens=0, stream=True, **more))

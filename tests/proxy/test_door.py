@@ -22,7 +22,7 @@ class Visitor:
         self.shut = False
         self.aborted = False
 
-    def look(self, _now: float) -> None:
+    def look(self, now: float) -> None:
         """Note that the clock came by."""
         self.looked.set()
 

@@ -404,7 +404,7 @@ async def test_who_waits_to_be_told_to_go_on_is_not_kept() -> None:
 
 def quick(**seconds: float) -> ClientLimits:
     """Limits of which one is soon over."""
-    return ClientLimits(**{f"client_{name}_timeout": each for name, each in seconds.items()})
+    return ClientLimits.model_validate({f"client_{name}_timeout": s for name, s in seconds.items()})
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -170,9 +170,9 @@ class WatchedChoice:
             return self._given + pieces
         # a stop string in what may have a hole ends nothing yet: LoRAX's end will tell. Tokens
         # without text, which it releases, may get one by then.
-        pieces = [piece for piece in pieces if isinstance(piece, Text) and piece.text]
-        self._given += pieces
-        return [] if self._whole else pieces
+        texts: list[Piece] = [each for each in pieces if isinstance(each, Text) and each.text]
+        self._given += texts
+        return [] if self._whole else texts
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended; raises as `Choice.finish` does."""

@@ -13,7 +13,7 @@ from lorax_proxy.wire.openai_requests import MergedAdaptersRequest
 
 def test_what_is_left_out_has_loraxs_meaning() -> None:
     """Weights of one, which LoRAX wants spelled out; the rest stays unsaid."""
-    merge = merge_of(MergedAdaptersRequest(ids=["a", "b"]), "hub")
+    merge = merge_of(MergedAdaptersRequest.model_validate({"ids": ["a", "b"]}), "hub")
     assert merge == Merge(("a", "b"), (1.0, 1.0), None, None, None, "hub")
 
 
