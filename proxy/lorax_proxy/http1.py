@@ -1,12 +1,9 @@
-"""HTTP/1 as strangers speak it: uvicorn's protocol, with limits and without surprises.
+"""A client's connection: whose turn it is, how long it may take, and how it ends.
 
-What differs from uvicorn's own, which this refines (uvicorn/protocols/http/httptools_impl.py):
+With `incoming`, which makes requests of its bytes, and `exchange`, which frames answers, this is
+HTTP/1 as strangers speak it: uvicorn's protocol (uvicorn/protocols/http/httptools_impl.py), refined.
 
-- *Upgrade offers are ignored*, as RFC 9110 7.8 wants it: Java's HttpClient and `curl --http2` send
-  one with every request. llhttp stops behind the head of such a request and takes its body for
-  another protocol, so a new parser is given the same head without the offer, and goes on.
-- *HTTP/1.0* gets no chunks (RFC 9112 6.1): a stream ends with its connection.
-- *Sizes* are checked while a head comes in, *times* by the door's clock.
+- *Times* are looked at by the door's clock, so that a request costs no timer.
 - *A refusal reaches the client.* Who closes a socket that has unread data resets the connection,
   and the client may lose what was sent; so the sending half is closed first, and what still comes
   is thrown away for a while.
@@ -21,23 +18,15 @@ from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from lorax_proxy.core import failures
 from lorax_proxy.core.failures import ApiError
-from lorax_proxy.core.heads import (
-    HeadRefused,
-    check_count,
-    check_head,
-    check_size,
-    late,
-    malformed,
-    too_many_connections,
-)
+from lorax_proxy.core.heads import HeadRefused, late, too_many_connections
 from lorax_proxy.door import Door
 from lorax_proxy.exchange import ChunklessExchange, Exchange
+from lorax_proxy.incoming import Incoming
 from lorax_proxy.surface import refused_unread
 from lorax_proxy.wire.openai_replies import encode_error
 
@@ -59,11 +48,8 @@ _LINGER_SILENCE = 5.0
 _LEAVING_WAIT = 1.0
 """Seconds that a connection without a request has to send one, once the server shuts down."""
 
-_MAX_PIPELINED = 16
-"""Requests that may wait behind another: beyond them nothing is read, not even that it left."""
 
-
-class Connection(HttpToolsProtocol):
+class Connection(Incoming):
     """One client's connection.
 
     Attributes:
@@ -78,25 +64,14 @@ class Connection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(door.limits, config, server_state, app_state, _loop)
         self.peer = ""
         self._door = door
-        self._limits = door.limits
-        # heads up to this size need no further look
-        self._least_limit = min(self._limits.max_header_bytes, self._limits.max_request_line_bytes)
         self._running: Exchange | None = None
         self._heard = self._since = door.now
-        self._asked = False
-        self._in_head = False
-        self._offers = False
-        self._head_bytes: int | None = None
-        self._read_bytes = 0
-        self._body_bytes = 0
         self._unwritten = 0
         # what is still to be told once the answers under way are complete
         self._refusal: ApiError | None = None
-        # whether nothing that comes is looked at any more
-        self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is
         """A client has connected."""
@@ -121,56 +96,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come in."""
         self._heard = self._door.now
-        if self._deaf:
-            return
-        self._read_bytes = len(data)
-        try:
-            self._feed(data)
-        except httptools.HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, HeadRefused):
-                self._break_off(cause.error)
-            else:
-                self._break_off(malformed(data[:2], str(error)))
-            return
-        if self._in_head:
-            self._measure_beginning()
-
-    def _feed(self, data: bytes | memoryview) -> None:
-        while True:
-            try:
-                self.parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                data = memoryview(data)[offer.args[0] :]
-                self._offers = False
-                head = self._head_without_offer()
-                self._renew_parser()
-                self.parser.feed_data(head)
-            else:
-                return
-
-    def _renew_parser(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
-        # as uvicorn does: what follows a request that closes is not for us to judge
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-
-    def _head_without_offer(self) -> bytes:
-        fields = (b"%b: %b\r\n" % field for field in self.headers if field[0] != b"upgrade")
-        line = b"%b %b HTTP/%b\r\n" % (
-            self.scope["method"].encode(),
-            self.url,
-            self.scope["http_version"].encode(),
-        )
-        return b"".join((line, *fields, b"\r\n"))
-
-    # the parser's callbacks
+        self._take(data)
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
         self._since = self._door.now
-        self._in_head = True
-        self._head_bytes = None
 
     def on_headers_complete(self) -> None:
         """A request's head is complete: begin to answer it, or let it wait for its turn."""
@@ -178,10 +109,7 @@ class Connection(HttpToolsProtocol):
         scope["method"] = method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
         scope["http_version"] = version
-        if self._read_bytes + (self._head_bytes or 0) > self._least_limit:
-            self._check_size(self._header_bytes())
-        check_count(len(self.headers), self._limits.max_headers)
-        check_head(method, version, self.headers)
+        self._check_whole_head(method, version)
         if parser.should_upgrade():
             self._offers = True
             return
@@ -220,19 +148,6 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(cycle, app)
         else:
             self.pipeline.appendleft((cycle, app))
-            if len(self.pipeline) >= _MAX_PIPELINED:
-                self.flow.pause_reading()
-
-    def on_body(self, body: bytes) -> None:
-        """The next bytes of a request's body."""
-        cycle = self.cycle
-        self._body_bytes += len(body)
-        if cycle.response_complete:
-            return
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """A request is complete."""
@@ -260,38 +175,8 @@ class Connection(HttpToolsProtocol):
         elif self._refusal is not None:
             self._refuse(self._refusal)
             return
+        self._take_held()
         self.flow.resume_reading()
-
-    # sizes
-
-    def is_rest_small(self) -> bool:
-        """Whether so little is missing of the newest request's body that it is worth reading."""
-        for name, value in self.headers:
-            if name == b"content-length":
-                return int(value) - self._body_bytes <= _SMALL_REST
-        return False
-
-    def _header_bytes(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self.headers)
-
-    def _measure_beginning(self) -> None:
-        """A read ended inside a head, of which the parser shows only the headers it has whole."""
-        if self._head_bytes is None:
-            self._head_bytes = len(self.url) + self._header_bytes()
-        else:
-            self._head_bytes += self._read_bytes
-        try:
-            self._check_size(self._head_bytes - len(self.url))
-        except HeadRefused as refused:
-            self._break_off(refused.error)
-
-    def _check_size(self, block: int) -> None:
-        check_size(
-            len(self.url),
-            block,
-            max_line=self._limits.max_request_line_bytes,
-            max_block=self._limits.max_header_bytes,
-        )
 
     # times
 
@@ -400,6 +285,6 @@ class Connection(HttpToolsProtocol):
         """Send nothing more, and throw away what still comes, until the client has read us."""
         self._deaf = True
         self._since = self._heard = self._door.now
-        self.flow.resume_reading()
+        self._drop_held()
         if not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()

@@ -42,6 +42,7 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
             "gateway",
             "heartbeat",
             "http1",
+            "incoming",
             "leaving",
             "readiness",
             "serving",

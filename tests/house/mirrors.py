@@ -22,6 +22,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
     "proxy/lorax_proxy/core/template_instruments.py": "test_template_language tries it through templates",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
     "proxy/lorax_proxy/exchange.py": "test_http1 tries it through its connection",
+    "proxy/lorax_proxy/incoming.py": "test_http1 tries it through its connection",
     "proxy/lorax_proxy/upstream/connection.py": "test_direct tries it through its transport",
 }
 """Modules without a test file of their own, and where and why they are tested instead."""

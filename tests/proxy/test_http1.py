@@ -312,6 +312,38 @@ async def test_every_request_of_a_connection_learns_that_its_client_left() -> No
             await left.wait()
 
 
+async def test_a_crowd_of_requests_waits_without_being_read() -> None:
+    """Ten thousand in a few packets: each gets its answer, and nobody else waits for them."""
+    few, many = b"GET / HTTP/1.1\r\nhost:x\r\n\r\n", 10_000
+    async with served(app()) as proxy:
+        crowd, other = await proxy.connect(), await proxy.connect()
+        crowd.writer.write(few * many)
+        loop = asyncio.get_running_loop()
+        longest = 0.0
+        for answered in range(many):
+            if answered % 500 == 0:
+                begun = loop.time()
+                await other.send(request("GET", "/health"))
+                assert (await other.reply()).status == 200
+                longest = max(longest, loop.time() - begun)
+            assert (await crowd.reply()).body == b"ok"
+        # all in one go took a second; this one's own answers are in it too
+        assert longest < 0.5
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_body_comes_whole(*, chunked: bool) -> None:
+    """However the slices fall; what follows it is the next request."""
+    body = "".join(chr(97 + number % 26) for number in range(LIMIT - 1)).encode()
+    headers = {"content_length": "", "transfer_encoding": "chunked"} if chunked else {}
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    async with served(app()) as proxy:
+        connection = await proxy.connect()
+        connection.writer.write((request("POST", TELL, sent, **headers)) * 3)
+        for _ in range(3):
+            assert told(await connection.reply()) == body.decode()
+
+
 SMALL = ClientLimits(max_request_line_bytes=256, max_header_bytes=1024, max_headers=10)
 KEYS = [None, "s3cret"]
 
