@@ -12,6 +12,7 @@ if _EARLY:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import json
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
@@ -94,6 +95,7 @@ def lint(
     """Judge a recorded stream, JSON reply or exchange; no server is needed."""
     from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
     from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
+    from lorax_contracts.recording import unread_request  # noqa: PLC0415 - see laws
 
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as source:
@@ -106,6 +108,11 @@ def lint(
     if len(data) > _MOST:
         raise ContractsError(f"{file}: larger than {_MOST:,} bytes, and no reply; cut it first")
     found = judge_recording(data, kind=_kind(kind), request=asked, strict=strict)
+    unread = unread_request(data, asked, kind=_kind(kind))
+    if unread:
+        typer.echo(
+            f"the request is not a right one ({unread}); what it asked for was not judged", err=True
+        )
     if as_json:
         typer.echo(json.dumps([finding_document(one) for one in found], indent=2))
     else:
@@ -144,6 +151,12 @@ def check(
     api_key: Annotated[
         str | None, typer.Option(envvar="OPENAI_API_KEY", help="sent as a bearer token")
     ] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(metavar="NAME:VALUE", help="sent too; may be given again")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(min=1, help="the model's tokens: tries a longer prompt once")
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="do not check certificates")] = False,
 ) -> None:
     """Run the laws against a live server; read-only, bounded, polite."""
@@ -165,6 +178,8 @@ def check(
         only=only,
         strict=strict,
         key=api_key,
+        headers=tuple(_header(one) for one in header or ()),
+        context=context,
         verify=not insecure,
         seed=seed,
         examples=examples,
@@ -190,6 +205,16 @@ def check(
         raise typer.Exit(1)
     left = verdict.unfinished or (verdict.why_not(verdict.laws[0]) if only else "")
     raise typer.Exit(2 if left else 0)
+
+
+def _header(given: str) -> tuple[str, str]:
+    """Name and value of one --header."""
+    name, colon, value = given.partition(":")
+    if not (colon and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name)):
+        raise ContractsError(f"--header {given!r}: a name, a colon and a value, as 'x-team: blue'")
+    if not (value.isascii() and value.isprintable()):
+        raise ContractsError(f"--header {name}: the value holds what no header can carry")
+    return name.lower(), value.strip()
 
 
 @contextmanager

@@ -24,6 +24,9 @@ class Options:
         model: the model, or LoRAX's adapter; the first listed one when None.
         only: judge this law alone, and ask only what can show it.
         strict: judge our own, stricter promises too.
+        key: sent as a bearer token.
+        headers: names and values sent with every request.
+        context: how many tokens the model's context has; a longer prompt is then tried.
         seed, examples: of the exploration.
     """
 
@@ -32,6 +35,8 @@ class Options:
     only: str | None = None
     strict: bool = False
     key: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    context: int | None = None
     verify: bool = True
     seed: int = 0
     examples: int = 40
@@ -131,7 +136,13 @@ def check(url: str, options: Options | None = None, tell: _Tell | None = None) -
         UnknownName: `only` is no law.
     """
     options = options or Options()
-    with Client(url, key=options.key, bounds=options.bounds, verify=options.verify) as client:
+    with Client(
+        url,
+        key=options.key,
+        bounds=options.bounds,
+        verify=options.verify,
+        headers=dict(options.headers),
+    ) as client:
         return check_server(client, options, tell)
 
 
@@ -155,6 +166,7 @@ def check_server(client: Server, options: Options, tell: _Tell | None = None) ->
     only = law(options.only) if options.only else None
     told = tell or (lambda _what, _part: None)
     session = Session(client, wire="openai", strict=options.strict, only=only.id if only else None)
+    session.keyed, session.context = options.key is not None, options.context
     unfinished = ""
     try:
         told("looking", 0)

@@ -17,21 +17,24 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from lorax_contracts import sse
+from lorax_contracts.address import address
 from lorax_contracts.errors import CannotRun, ContractsError
 from lorax_contracts.exchange import End, Exchange
 
-__all__ = ["Bounds", "Client", "OpenStream", "Spent", "address"]
+__all__ = ["Bounds", "Client", "OpenStream", "Spent"]
 
+_Given = tuple[str, str, Any, bytes | None, dict[str, str]]
 _TRIES = 4
+# How much longer a second try waits.
+_PATIENCE = 3.0
 _LONGEST_WAIT = 10.0
-_ROUTES = ("/chat/completions", "/completions", "/embeddings", "/models")
 
 
 class Spent(ContractsError):
@@ -111,32 +114,6 @@ class OpenStream:
         self._response.close()
 
 
-def address(url: str) -> tuple[str, str]:
-    """The address as scheme, host and path without a last slash, and its query.
-
-    What stands behind the prefix of an API is left out: people paste the address that they post to.
-
-    Raises:
-        CannotRun: it is no address of a web server, or has a password in it.
-    """
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError as error:
-        raise CannotRun(f"{url!r}: {error}") from error
-    if not known or not (url.isprintable() and " " not in url):
-        raise CannotRun(f"{url!r} is not an address such as http://localhost:8000/v1")
-    if "@" in parts.netloc:
-        raise CannotRun(
-            "the address holds a user name or password, and would be printed with every finding;"
-            " give a key with OPENAI_API_KEY or --api-key"
-        )
-    path = parts.path.rstrip("/")
-    for route in _ROUTES:
-        path = path.removesuffix(route)
-    return f"{parts.scheme}://{parts.netloc}{path}", f"?{parts.query}" if parts.query else ""
-
-
 class Client:
     """Asks one server."""
 
@@ -147,6 +124,7 @@ class Client:
         key: str | None = None,
         bounds: Bounds | None = None,
         verify: bool = True,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Nothing is sent yet.
 
@@ -156,6 +134,7 @@ class Client:
             key: sent as a bearer token.
             bounds: how much the run may take.
             verify: whether certificates are checked.
+            headers: sent with every request, beyond the usual ones.
 
         Raises:
             CannotRun: the address or the key cannot be used.
@@ -166,7 +145,9 @@ class Client:
         self._asked = 0
         self.bounds = bounds or Bounds()
         self.waited = 0.0
-        self._key = key
+        self._given = {name.lower(): value for name, value in (headers or {}).items()}
+        if key:
+            self._given["authorization"] = f"Bearer {key}"
         self._began = time.monotonic()
         patience = self.bounds.patience
         self._http = httpx.Client(
@@ -231,19 +212,33 @@ class Client:
             self._wait(exchange)
         raise AssertionError("unreachable")  # pragma: no cover - the loop returns
 
-    def _certainly(self, given: tuple[str, str, Any, bytes | None, dict[str, str]]) -> Exchange:
+    def _certainly(self, given: _Given) -> Exchange:
         """Asks again when the connection was closed before a byte of a reply.
 
         A server may close a kept connection at any time (RFC 9112, section 9.3.1); only when it closes
         a second one too, or does not take one any more, it is the request that it does not answer.
         """
         first = self._once(*given)
+        if _silent(first):
+            return self._patiently(first, given)
         if first.status != 0 or first.end is not End.CUT:
             return first
         try:
             return self._once(*given)
         except CannotRun:
             return first
+
+    def _patiently(self, first: Exchange, given: _Given) -> Exchange:
+        """Asks again, and waits longer, where the run's time allows: a cold server is no broken one."""
+        patience = _PATIENCE * self.bounds.patience
+        if self.bounds.seconds - self.seconds < patience or self._asked >= self.bounds.requests:
+            return replace(first, end=End.LEFT)
+        second = self._once(*given, patience=patience)
+        if not _silent(second):
+            return second
+        waits = f"within {self.bounds.patience:g} s, nor within {patience:g} s when asked again"
+        what = "no reply came" if second.status == 0 else "no more of the reply came"
+        return replace(second, trouble=f"{what} {waits}")
 
     def open(self, method: str, path: str, request: Any) -> OpenStream:
         """Sends one request and leaves its reply to be read; the caller closes it.
@@ -253,9 +248,7 @@ class Client:
             Spent: the run's requests or seconds are used up.
         """
         self._count()
-        headers = {"content-type": "application/json"}
-        if self._key:
-            headers["authorization"] = f"Bearer {self._key}"
+        headers = {"content-type": "application/json", **self._given}
         built = self._http.build_request(
             method, self.base + path + self._query, content=_json(request), headers=headers
         )
@@ -293,20 +286,20 @@ class Client:
         request: Any,
         text: bytes | None,
         headers: dict[str, str],
+        patience: float | None = None,
     ) -> Exchange:
         left = self._count()
-        sent = dict(headers)
+        wait = self._http.timeout if patience is None else httpx.Timeout(patience, connect=10.0)
+        sent = {**self._given, **headers}
         if request is not None or text is not None:
             sent.setdefault("content-type", "application/json")
-        if self._key:
-            sent["authorization"] = f"Bearer {self._key}"
         body = text if text is not None else _json(request)
         arriving = _Arriving()
         thread = threading.Thread(
-            target=self._read, args=(method, path, sent, body, arriving), daemon=True
+            target=self._read, args=(method, path, sent, body, arriving, wait), daemon=True
         )
         thread.start()
-        thread.join(min(self.bounds.reply_seconds, left))
+        thread.join(min(self.bounds.reply_seconds + (patience or 0), left))
         if arriving.trouble is not None and arriving.status == 0:
             raise self._cannot(arriving.trouble) from arriving.trouble
         pieces = list(arriving.pieces)
@@ -331,10 +324,11 @@ class Client:
         headers: dict[str, str],
         body: bytes | None,
         arriving: _Arriving,
+        wait: httpx.Timeout,
     ) -> None:
         try:
             with self._http.stream(
-                method, self.base + path + self._query, content=body, headers=headers
+                method, self.base + path + self._query, content=body, headers=headers, timeout=wait
             ) as response:
                 arriving.headers = tuple(
                     (name.lower(), value) for name, value in response.headers.multi_items()
@@ -378,6 +372,13 @@ class Client:
         # A thread that was left behind may still be reading.
         with contextlib.suppress(Exception):
             self.close()
+
+
+def _silent(exchange: Exchange) -> bool:
+    """Whether nothing came, or nothing more, for as long as was waited."""
+    if exchange.status == 0:
+        return exchange.end is not End.CUT
+    return exchange.end is End.IDLE and b"[DONE]" not in exchange.body[-64:]
 
 
 def _tls(trouble: BaseException) -> BaseException | None:

@@ -1,13 +1,17 @@
 """A request as a curl command that repeats it when pasted."""
 
 import json
+import re
 import shlex
 
 from lorax_contracts.exchange import Exchange
 
-__all__ = ["curl"]
+__all__ = ["WRONG_KEY", "curl"]
 
 _PROBED = frozenset({"content-type", "authorization"})
+_SECRET = re.compile("auth|cookie|key|secret|token")
+WRONG_KEY = "wrong-key-q7x"
+"""What is sent as a key that cannot be right; no secret."""
 # From here on a body of one repeated byte is written as a recipe.
 _LONG = 200
 
@@ -15,7 +19,8 @@ _LONG = 200
 def curl(exchange: Exchange, base: str = "http://HOST") -> str:
     """One line for a POSIX shell; `base` is scheme and host, the exchange's path has the rest.
 
-    A key is never printed: the command reads it from the variable OPENAI_API_KEY. A body that cannot
+    A key is never printed: the command reads it from the variable OPENAI_API_KEY, and other headers
+    that hold a secret from a variable of the header's name. A body that cannot
     stand in a line of text is made by another command and piped in.
     """
     parts = ["curl", "-sS", "-i"]
@@ -26,14 +31,19 @@ def curl(exchange: Exchange, base: str = "http://HOST") -> str:
         parts += ["-X", exchange.method]
     parts.append(base.rstrip("/") + exchange.path)
     words = [shlex.quote(part) for part in parts]
-    if "authorization" in exchange.request_headers:
+    authorization = exchange.request_headers.get("authorization", "")
+    if authorization == f"Bearer {WRONG_KEY}":
+        words += ["-H", shlex.quote(f"authorization: {authorization}")]
+    elif authorization:
         words += ["-H", '"authorization: Bearer $OPENAI_API_KEY"']
     made, body = _body(exchange)
     media = exchange.request_headers.get("content-type", "application/json")
     if body is not None:
         words += ["-H", shlex.quote(f"content-type: {media}")]
     for name, value in exchange.request_headers.items():
-        if name not in _PROBED:
+        if name not in _PROBED and _SECRET.search(name):
+            words += ["-H", f'"{name}: ${name.upper().replace("-", "_")}"']
+        elif name not in _PROBED:
             words += ["-H", shlex.quote(f"{name}: {value}")]
     if body is not None:
         words += ["--data-binary", shlex.quote(body)]

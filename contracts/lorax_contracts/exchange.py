@@ -116,6 +116,11 @@ class Exchange:
         """The request as an object; empty when it is none."""
         return self.request if isinstance(self.request, Mapping) else {}
 
+    @property
+    def dropped(self) -> bool:
+        """Whether no reply came: the connection was closed, or silent though it was waited for."""
+        return self.status == 0 and (self.end is End.CUT or bool(self.trouble))
+
     def header(self, name: str) -> str | None:
         """The first header of that lower-case name."""
         return next((value for key, value in self.headers if key == name), None)

@@ -53,7 +53,7 @@ def _shown(exchange: Exchange, session: Session) -> list[Finding]:
         # Servers may refuse what they do not support; how they refuse was judged by the probes.
         return []
     found = judge(exchange, kind=session.wire, strict=True)
-    if session.wire == "openai" and exchange.status in {0, 500, 502}:
+    if session.wire == "openai" and (exchange.dropped or exchange.status in {500, 502}):
         seen = shown(exchange.body[:160])
         status = exchange.status or "nothing"
         found.append(

@@ -53,6 +53,8 @@ class Law:
         text: the promise in one sentence.
         why: what a client loses when it is broken, in one sentence.
         source: who promised it: document and schema, RFC, or file and line.
+        given: ids of the laws that this one takes for granted: where one of them is broken, it says
+            nothing.
     """
 
     id: str
@@ -62,6 +64,7 @@ class Law:
     text: str
     why: str
     source: str
+    given: frozenset[str] = frozenset()
 
     @property
     def wire(self) -> str:
@@ -82,6 +85,7 @@ def all_laws() -> "Mapping[str, Law]":
                 text=row["law"],
                 why=row["why"],
                 source=row["source"],
+                given=frozenset(row.get("given", ())),
             )
             for wire in ("openai", "lorax")
             for row in loader.table(f"laws/{wire}")["law"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorax_contracts.laws import laws_of
-from lorax_contracts.probes import chat, extras, listings, lorax, refusals, streams
+from lorax_contracts.probes import beyond, chat, extras, listings, lorax, refusals, streams
 from lorax_contracts.session import Session
 
 __all__ = ["EXPLORED", "PLANS", "Step", "steps_for"]
@@ -72,7 +72,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(
             "streams",
             streams.probe_streams,
-            6,
+            7,
             _STREAM | _STREAMED | laws_of("OAI-CHAT-011", "OAI-FINISH-001", "OAI-ACCEPT-010"),
         ),
         Step(
@@ -84,8 +84,11 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(
             "accepted requests",
             chat.probe_accepted,
-            7,
-            _REPLY | _STREAM | laws_of("OAI-ACCEPT-001", "OAI-ACCEPT-002", "OAI-ACCEPT-009"),
+            9,
+            _REPLY
+            | _STREAM
+            | _STREAMED
+            | laws_of("OAI-ACCEPT-001", "OAI-ACCEPT-002", "OAI-ACCEPT-009", "OAI-ACCEPT-011"),
         ),
         Step(
             "log probabilities",
@@ -112,21 +115,28 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(
             "refusals",
             refusals.probe_refusals,
-            29,
+            28,
             _ANY
             | laws_of("OAI-ERR-003", "OAI-ERR-004", "OAI-ERR-005", "OAI-ERR-007", "OAI-ERR-009")
-            | laws_of("OAI-STREAM-016", "OAI-STREAM-017", "OAI-MODELS-004"),
+            | laws_of("OAI-STREAM-016", "OAI-STREAM-017"),
         ),
-        Step("models", listings.probe_models, 5, _ANY | laws_of("OAI-MODELS")),
+        Step(
+            "beyond",
+            beyond.probe_beyond,
+            9,
+            _REPLY | laws_of("OAI-ERR-010", "OAI-ERR-011", "OAI-ERR-012", "OAI-ERR-013"),
+        ),
+        Step("models", listings.probe_models, 6, _ANY | laws_of("OAI-MODELS")),
         Step(
             "completions",
             listings.probe_completions,
-            17,
+            18,
             _COMPLETION
             | _STREAMED
-            | laws_of("OAI-FINISH-001", "OAI-FINISH-004", "OAI-STOP", "OAI-HTTP-002"),
+            | laws_of("OAI-FINISH-001", "OAI-FINISH-004", "OAI-STOP", "OAI-HTTP-002")
+            | laws_of("OAI-ERR-003", "OAI-ERR-004"),
         ),
-        Step("embeddings", listings.probe_embeddings, 3, _ANY | laws_of("OAI-EMB")),
+        Step("embeddings", listings.probe_embeddings, 5, _ANY | laws_of("OAI-EMB")),
     ),
     "lorax": (
         Step(

@@ -16,8 +16,9 @@ from lorax_contracts.errors import CannotRead
 from lorax_contracts.exchange import End, Exchange, Finding, from_json
 from lorax_contracts.judge import judge, wire_of
 from lorax_contracts.judge.answer import mapping, objects
+from lorax_contracts.judge.openai import request_misfits
 
-__all__ = ["lint", "read_recording"]
+__all__ = ["lint", "read_recording", "unread_request"]
 
 _STATUS_LINE = re.compile(
     rb"HTTP/[0-9.]+ (?P<status>[0-9]{3})[^\r\n]*\r?\n(?P<headers>(?:[^\r\n]+\r?\n)*)\r?\n"
@@ -115,17 +116,19 @@ def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, b
     if headed:
         exchange = _with_head(head, kind)
     elif not head.startswith((b"{", b"[")):
-        exchange = _bare(_stream_path(data, kind), 200, "text/event-stream", data)
+        body = _untrimmed(data)
+        exchange = _bare(_stream_path(body, kind), 200, "text/event-stream", body)
     else:
         try:
-            document = json.loads(data)
+            document = json.loads(head)
         except (ValueError, RecursionError) as error:
             raise CannotRead(f"the recording is not JSON: {error}") from error
         if _is_exchange(document):
             exchange, headed = from_json(document), True
         else:
             path, status = _document_path(document, kind)
-            exchange = _bare(path, status, "application/json", data)
+            # A byte order mark is the editor's, not the server's.
+            exchange = _bare(path, status, "application/json", head)
     wire = wire_of(exchange)
     # /v1/embeddings is on both wires.
     if kind not in {None, wire} and exchange.status == 200 and "embeddings" not in exchange.path:
@@ -134,6 +137,12 @@ def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, b
             " has no laws"
         )
     return exchange, headed
+
+
+def _untrimmed(body: bytes) -> bytes:
+    """A bare stream with the empty line at its end, which editors take away when they save a file."""
+    ends = body.endswith((b"\n\n", b"\r\r", b"\r\n\r\n"))
+    return body if ends else body + b"\n\n"
 
 
 def _with_head(data: bytes, kind: str | None) -> Exchange:
@@ -177,6 +186,20 @@ def _bare(path: str, status: int, media_type: str, body: bytes) -> Exchange:
         headers=(("content-type", media_type), ("content-length", str(len(body)))),
         body=body,
     )
+
+
+def unread_request(data: bytes, request: Any, *, kind: str | None = None) -> str:
+    """Why the request was left out of account, in one line; "" when it was not.
+
+    Raises:
+        CannotRead: as `read_recording`.
+    """
+    exchange, _ = read_recording(data, kind=kind)
+    misfits = request_misfits(replace(exchange, request=request))
+    if not misfits:
+        return ""
+    first = misfits[0]
+    return f"{first.message} at {first.at or 'the whole'}"
 
 
 def lint(

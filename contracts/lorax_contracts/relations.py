@@ -10,7 +10,8 @@ from typing import Any
 
 from lorax_contracts import sse
 from lorax_contracts.exchange import Exchange, Finding, Route
-from lorax_contracts.judge.answer import Answer, fold_chunks, fold_reply, mapping
+from lorax_contracts.judge.answer import Answer, Choice, fold_chunks, fold_reply, mapping
+from lorax_contracts.judge.content import budget
 from lorax_contracts.judge.report import shown
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "same_prompt_counts",
     "same_streamed",
     "two_ids",
+    "unseen_image",
 ]
 
 
@@ -95,15 +97,24 @@ def two_ids(first: Exchange, second: Exchange) -> list[Finding]:
 
 
 def cut_by_budget(short: Exchange, long: Exchange) -> list[Finding]:
-    """OAI-FINISH-001: `long` is the same request as `short` with a larger budget."""
+    """OAI-FINISH-001 and -002: `long` is the same request as `short` with a larger budget."""
     cut, whole = _only(short), _only(long)
     if cut is None or whole is None:
         return []
+    name, most = budget(short) or ("", 0)
+    # No tokenizer in use packs several words into each of its tokens.
+    if cut[0] == whole[0] and len(cut[0].split()) > 2 * most + 2 and most:
+        return _find(
+            "OAI-FINISH-002",
+            f"{name} {most} gives {len(cut[0].split())} words, as many as a larger budget",
+            short,
+            cut[0],
+        )
     went_on = whole[0].startswith(cut[0]) and len(whole[0]) > len(cut[0])
     if went_on and cut[1] is not None and cut[1] != "length":
         return _find(
             "OAI-FINISH-001",
-            f"{cut[1]}, though a larger budget gives more text",
+            f"finish_reason is {cut[1]}, and a larger budget gives more text",
             short,
             {"text": cut[0], "with a larger budget": whole[0]},
         )
@@ -119,17 +130,32 @@ def cut_by_stop(stopped: Exchange, whole: Exchange, stop: str) -> list[Finding]:
     found: list[Finding] = []
     # Text that keeps the stop string is a law of its own.
     if got[0] != wanted and stop not in got[0]:
-        found += _find("OAI-STOP-002", f"the text before {stop!r} is {wanted!r}", stopped, got[0])
+        found += _find(
+            "OAI-STOP-002", f"the text before {shown(stop)} is {shown(wanted)}", stopped, got[0]
+        )
     # Text that ran on past the stop string was not ended by it.
     ended = got[0] == wanted or full[0][: len(got[0])].endswith(stop)
     if ended and got[1] is not None and got[1] != "stop":
         found += _find(
             "OAI-FINISH-004",
-            f"{stop!r} ended the text, and finish_reason is another",
+            f"{shown(stop)} ended the text, and finish_reason is another",
             stopped,
             got[1],
         )
     return found
+
+
+def _plain(text: str) -> str:
+    # Where a model writes broken bytes, how many U+FFFD stand for them is the decoder's choice.
+    return text.replace("\ufffd", "")
+
+
+def _differs_in_broken(plain: Choice, stream: Choice) -> bool:
+    """Whether one of the two has U+FFFD and the other none; at the end of a cut answer either may."""
+    ends = [
+        one.text.rstrip("\ufffd") if one.finish != "stop" else one.text for one in (plain, stream)
+    ]
+    return ("\ufffd" in ends[0]) != ("\ufffd" in ends[1])
 
 
 def same_streamed(plain: Exchange, stream: Exchange) -> list[Finding]:
@@ -144,7 +170,14 @@ def same_streamed(plain: Exchange, stream: Exchange) -> list[Finding]:
             continue
         calls = [(call.name, call.arguments) for call in choice.calls]
         streamed = [(call.name, call.arguments) for call in other.calls]
-        if choice.text != other.text or calls != streamed:
+        if _differs_in_broken(choice, other) and calls == streamed:
+            found += _find(
+                "OAI-TEXT-002",
+                "a character is broken in the stream or the plain answer, and whole in the other",
+                stream,
+                {"plain": choice.text, "stream": other.text},
+            )
+        elif _plain(choice.text) != _plain(other.text) or calls != streamed:
             found += _find(
                 "OAI-STREAM-025",
                 "the stream says something else",
@@ -193,6 +226,15 @@ def same_prompt_counts(
             {"one": first, "other": second},
         )
     return []
+
+
+def unseen_image(seen: Exchange, blind: Exchange) -> list[Finding]:
+    """OAI-ERR-011: `blind` is the same request as `seen` without its image."""
+    one, two = prompt_tokens(seen), prompt_tokens(blind)
+    if one is None or one != two:
+        return []
+    message = "the prompt has as many tokens with an image as without it"
+    return _find("OAI-ERR-011", message, seen, {"prompt_tokens": one})
 
 
 def native_text(exchange: Exchange) -> tuple[str, Sequence[Any]] | None:

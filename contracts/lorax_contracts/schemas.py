@@ -5,7 +5,8 @@ came closest, so each error is followed down to its deepest leaf. Key order, whi
 cannot say, is the order of a schema's `properties` and is judged by `misordered`.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -47,18 +48,68 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(loader.schema(name))
 
 
-def _leaf(error: ValidationError) -> ValidationError:
-    # A union's own message only says that nothing fitted; the branch that failed deepest is the
-    # one that was meant, and "is not null" is what every optional part's other branch says.
-    while error.context:
-        error = max(error.context, key=lambda one: (len(one.path), one.validator != "type"))
-    return error
+def _failed(errors: list[ValidationError], branch: Any) -> list[ValidationError]:
+    return [one for one in errors if one.schema_path and one.schema_path[0] == branch]
+
+
+def _leaves(error: ValidationError) -> Iterator[ValidationError]:
+    """The errors that help: inside a union, all of the branch that was meant.
+
+    A union's own message only says that nothing fitted. The branch that was meant is one of the
+    value's type, and of those the one with the fewest errors; "is not null" is what every optional
+    part's other branch says.
+    """
+    if not error.context:
+        yield error
+        return
+    errors = list(error.context)
+    branches = [_failed(errors, at) for at in dict.fromkeys(one.schema_path[0] for one in errors)]
+    typed = [
+        branch
+        for branch in branches
+        if not any(one.validator == "type" and not one.path for one in branch)
+    ]
+    for one in min(typed or branches, key=len):
+        yield from _leaves(one)
+
+
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "an object",
+    "string": "a string",
+}
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN // 2 else f"{text[: _SHOWN // 2]}..."
+
+
+def _words(error: ValidationError) -> str:
+    """What is wrong, in JSON's own words: `null`, not `None`."""
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "type":
+            kinds = [wanted] if isinstance(wanted, str) else list(wanted)
+            named = " or ".join(_KINDS.get(str(kind), str(kind)) for kind in kinds)
+            return f"{_json(error.instance)} is not {named}"
+        case "enum" | "const":
+            listed = wanted if error.validator == "enum" else [wanted]
+            return f"{_json(error.instance)} is none of {', '.join(map(_json, listed))}"
+        case "anyOf" | "oneOf":
+            return f"{_json(error.instance)} has none of the published forms"
+        case _:
+            return error.message
 
 
 def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
     found: list[Misfit] = []
-    for error in sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.path]):
-        leaf = _leaf(error)
+    errors = sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.path])
+    for leaf in (leaf for error in errors for leaf in _leaves(error)):
         at = list(leaf.absolute_path)
         rule = str(leaf.validator)
         if rule == "required" and isinstance(leaf.instance, Mapping):
@@ -70,7 +121,8 @@ def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
                     Misfit(pointer([*at, missing]), rule, f"{missing} is missing", leaf.instance)
                 )
                 continue
-        message = leaf.message if len(leaf.message) <= _SHOWN else leaf.message[:_SHOWN] + "..."
+        message = _words(leaf)
+        message = message if len(message) <= _SHOWN else message[:_SHOWN] + "..."
         found.append(Misfit(pointer(at), rule, message, leaf.instance))
     return found
 

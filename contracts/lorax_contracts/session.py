@@ -5,15 +5,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from lorax_contracts.exchange import Exchange, Finding
-from lorax_contracts.judge import judge
-from lorax_contracts.judge.report import shown
+from lorax_contracts.exchange import End, Exchange, Finding
+from lorax_contracts.judge import judge, told
+from lorax_contracts.judge.report import kind_of, shown
 from lorax_contracts.laws import Promise, law, laws_of
 
-__all__ = ["Asker", "Session", "Skipped"]
+__all__ = ["SEED", "Asker", "Session", "Skipped"]
 
 _T = TypeVar("_T")
 _ENVELOPE = frozenset({"OAI-ERR-001", "OAI-ERR-002", "OAI-HTTP-001"})
+# A reply that is sampled repeats with its seed alone.
+_VARIES = ("/completions",)
+SEED = 7
+"""The seed of every request that a probe makes."""
 
 
 class Asker(Protocol):
@@ -49,6 +53,8 @@ class Session:
     """Holds what was found so far.
 
     Attributes:
+        keyed: whether requests carry a key.
+        context: the model's context in tokens, where the user said it.
         progress: called after every reply, for a progress bar.
         begun: whether the server has shown that there is something to judge.
         skipped: what was not judged, and why.
@@ -73,6 +79,8 @@ class Session:
             only: keep findings of this law alone.
         """
         self._asker = asker
+        self.keyed = False
+        self.context: int | None = None
         self.wire = wire
         self.model = model
         self.strict = strict
@@ -80,13 +88,23 @@ class Session:
         self.progress: Callable[[], None] = lambda: None
         self.begun = False
         self.skipped: list[Skipped] = []
-        self._found: dict[str, Finding] = {}
+        self._found: dict[tuple[str, str], Finding] = {}
+        self._elsewhere: list[tuple[Finding, str]] = []
         self._once: dict[Callable[[Session], Any], Any] = {}
 
     @property
     def findings(self) -> list[Finding]:
-        """One finding a law, in order of discovery."""
-        return list(self._found.values())
+        """One finding for each law and way to break it, in order of discovery.
+
+        A wrong envelope counts under the law of its place only where errors are right elsewhere.
+        """
+        found = dict(self._found)
+        broken = {law_id for law_id, _ in found}
+        for finding, law_id in self._elsewhere:
+            if finding.law not in broken and self.wants(law_id):
+                placed = replace(finding, law=law_id)
+                found.setdefault((law_id, kind_of(placed.message)), placed)
+        return list(found.values())
 
     def wants(self, law_id: str) -> bool:
         """Whether findings of that law are kept."""
@@ -102,12 +120,13 @@ class Session:
         return found
 
     def found(self, finding: Finding) -> None:
-        """Keeps a finding, unless the same law has been shown by a smaller request."""
+        """Keeps a finding, unless the same has been shown by a plainer request."""
         if not self.wants(finding.law):
             return
-        old = self._found.get(finding.law)
-        if old is None or _size(finding) < _size(old):
-            self._found[finding.law] = finding
+        key = finding.law, kind_of(finding.message)
+        old = self._found.get(key)
+        if old is None or _rank(finding) < _rank(old):
+            self._found[key] = finding
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Keeps each of them."""
@@ -122,7 +141,8 @@ class Session:
         Batching makes even greedy answers of real servers differ now and then: what does not show
         again, on the same requests asked anew, is not the server's promise broken but its nature.
         """
-        first = relation(*exchanges, **how)
+        broken = {one.law for exchange in exchanges for one in judge(exchange, kind=self.wire)}
+        first = told(relation(*exchanges, **how), broken)
         if first:
             again = {one.law for one in relation(*map(self._repeat, exchanges), **how)}
             self.add(one for one in first if one.law in again)
@@ -154,6 +174,7 @@ class Session:
         text: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         envelope: str | None = None,
+        right: bool = True,
     ) -> Exchange:
         """Asks and judges.
 
@@ -164,33 +185,50 @@ class Session:
             text: sent as it is, instead of `request`.
             headers: beyond the usual ones.
             envelope: the law under which a wrong error envelope is reported here.
+            right: False for what is to be refused: how it is refused is judged, and nothing else.
         """
         exchange = self.forward(method, path, request, text=text, headers=headers)
-        for finding in judge(exchange, kind=self.wire, strict=True):
-            kept = finding
+        for finding in judge(exchange, kind=self.wire, strict=True, right=right):
             if envelope is not None and finding.law in _ENVELOPE:
-                kept = replace(finding, law=envelope)
-            self.found(kept)
-        if exchange.status == 0:
-            unread = "LORAX-HTTP-006" if self.wire == "lorax" else "OAI-HTTP-004"
-            why = exchange.trouble or exchange.end.value
-            self.break_law(unread, f"no reply came ({why})", exchange)
+                self._elsewhere.append((finding, envelope))
+            else:
+                self.found(finding)
+        if exchange.status == 0 and right:
+            self._unanswered(exchange)
         return exchange
 
+    def _unanswered(self, exchange: Exchange) -> None:
+        """A connection that was closed is a broken promise; silence only when it was waited for."""
+        unread = "LORAX-HTTP-006" if self.wire == "lorax" else "OAI-HTTP-004"
+        if exchange.dropped:
+            cut = exchange.end is End.CUT
+            why = exchange.trouble or "the connection was closed"
+            self.break_law(unread, f"no reply came: {why}" if cut else why, exchange)
+        elif not any(one.group == "silence" for one in self.skipped):
+            self.skip("silence", "a reply did not come in time; raise --patience and --seconds")
+
     def chat(self, text: str = "Hello!", /, **members: Any) -> Exchange:
-        """A chat request with one user message, unless `messages` are given."""
+        """A chat request with one user message, unless `messages` are given, and a seed.
+
+        So that a command repeats what was seen; `seed=None` leaves it out.
+        """
         request: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": text}],
+            "seed": SEED,
             **members,
         }
+        if members.get("seed", SEED) is None:
+            del request["seed"]
         return self.ask("POST", "/chat/completions", request)
 
 
-def _size(finding: Finding) -> int:
+def _rank(finding: Finding) -> tuple[bool, int]:
+    """How plain a proof is: ordinary requests that repeat before others, short ones before long."""
     exchange = finding.exchange
     if exchange is None:
-        return 0
+        return False, 0
     if exchange.request_text is not None:
-        return len(exchange.request_text)
-    return len(json.dumps(exchange.request))
+        return True, len(exchange.request_text)
+    varies = exchange.path.partition("?")[0].endswith(_VARIES) and "seed" not in exchange.asked
+    return varies, len(json.dumps(exchange.request))

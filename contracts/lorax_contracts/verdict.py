@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 from lorax_contracts.check import Verdict
 from lorax_contracts.errors import printable
+from lorax_contracts.exchange import Finding
 from lorax_contracts.laws import Severity, law
 from lorax_contracts.listing import finding_document, finding_lines
 
@@ -14,7 +15,10 @@ _ORDER = {Severity.WRONG: 0, Severity.BREAKS: 1, Severity.SHAPE: 2}
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Every finding, the worst first: its law, what was seen and promised, and how to repeat it."""
+    """Every finding, the worst first: its law, what was seen and promised, and how to repeat it.
+
+    A law that is broken in several ways has a finding for each.
+    """
     ranked = sorted(verdict.findings, key=lambda one: (_ORDER[law(one.law).severity], one.law))
     return "\n".join("\n".join(finding_lines(one, verdict.host)) for one in ranked)
 
@@ -50,7 +54,7 @@ def verdict_table(verdict: Verdict) -> None:
     lines = [f"not judged: {skipped.group}: {skipped.why}" for skipped in verdict.skipped]
     if verdict.unfinished:
         lines.append(f"ended early: {verdict.unfinished}")
-    broken = len(verdict.findings)
+    broken = len({one.law for one in verdict.findings})
     result = f"{broken or 'no'} broken law{'' if broken == 1 else 's'}"
     if verdict.laws and all(map(verdict.why_not, verdict.laws)):
         result = f"{', '.join(verdict.laws)} could not be judged"
@@ -85,7 +89,9 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
 
 def verdict_junit(verdict: Verdict) -> str:
     """One test case a law; a broken law is a failure, one that was not judged is skipped."""
-    broken = {one.law: one for one in verdict.findings}
+    broken: dict[str, list[Finding]] = {}
+    for one in verdict.findings:
+        broken.setdefault(one.law, []).append(one)
     why = {one: verdict.why_not(one) for one in verdict.laws}
     suite = ET.Element(
         "testsuite",
@@ -96,14 +102,16 @@ def verdict_junit(verdict: Verdict) -> str:
         skipped=str(sum(map(bool, why.values()))),
         time=f"{verdict.seconds:.3f}",
     )
-    for one in verdict.laws:
-        case = ET.SubElement(suite, "testcase", classname=_family(one), name=one)
-        finding = broken.get(one)
-        if finding is not None:
-            failure = ET.SubElement(case, "failure", message=_clean(finding.message))
-            failure.text = _clean("\n".join(finding_lines(finding, verdict.host)))
-        elif why[one]:
-            ET.SubElement(case, "skipped", message=_clean(why[one]))
+    for law_id in verdict.laws:
+        case = ET.SubElement(suite, "testcase", classname=_family(law_id), name=law_id)
+        found = broken.get(law_id, [])
+        if found:
+            message = "; ".join(one.message for one in found)
+            failure = ET.SubElement(case, "failure", message=_clean(message))
+            lines = [line for one in found for line in finding_lines(one, verdict.host)]
+            failure.text = _clean("\n".join(lines))
+        elif why[law_id]:
+            ET.SubElement(case, "skipped", message=_clean(why[law_id]))
     return ET.tostring(suite, encoding="unicode") + "\n"
 
 

@@ -12,9 +12,10 @@ from lorax_contracts.laws import law
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
 from tests.contracts.planted.native import PLANTED
+from tests.contracts.reference import KEY
 from tests.contracts.unusual import VARIATIONS
 
-__all__ = ["PAGE", "judged", "page", "row"]
+__all__ = ["PAGE", "judged", "options_for", "page", "row"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "detection.md"
 
@@ -58,8 +59,20 @@ SEEDS = 20
 @cache
 def judged(deviation: Deviation) -> Verdict:
     """What the checker says of the planted server; no exploration, so that it is the same each time."""
-    options = Options(strict=deviation.strict, model="acme/poet", examples=0)
-    return check_server(InProcess(deviation), options)
+    key = KEY if deviation.keyed else None
+    return check_server(InProcess(deviation, key), options_for(deviation))
+
+
+def options_for(deviation: Deviation, only: str | None = None) -> Options:
+    """How the planted server is checked."""
+    return Options(
+        strict=deviation.strict,
+        model="acme/poet",
+        examples=0,
+        key=KEY if deviation.keyed else None,
+        context=deviation.context,
+        only=only,
+    )
 
 
 def row(deviation: Deviation, verdict: Verdict) -> str:

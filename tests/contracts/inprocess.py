@@ -15,8 +15,9 @@ __all__ = ["InProcess"]
 class InProcess:
     """Answers `check_server` by a pure function; takes the place of a client."""
 
-    def __init__(self, answer: Callable[[Asked], Said]) -> None:
+    def __init__(self, answer: Callable[[Asked], Said], key: str | None = None) -> None:
         self._answer = answer
+        self._key = key
         self.base = "http://reference.test"
         self.host = "http://reference.test"
         self.requests = 0
@@ -39,11 +40,13 @@ class InProcess:
             text if text is not None else b"" if request is None else json.dumps(request).encode()
         )
         now = int(time.time())
+        sent = {"authorization": f"Bearer {self._key}"} if self._key else {}
+        sent |= headers or {}
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
             document = None
-        asked = Asked(method, where, dict(headers or {}), body, document, now, self.requests)
+        asked = Asked(method, where, sent, body, document, now, self.requests)
         said = self._answer(asked)
         content = said.body()
         exchange = Exchange(
@@ -51,7 +54,7 @@ class InProcess:
             path=where,
             request=request,
             request_text=text,
-            request_headers=dict(headers or {}),
+            request_headers=sent,
             status=said.status,
             headers=tuple(said.headers.items()),
             body=content,

@@ -17,9 +17,12 @@ from lorax_contracts import schemas
 from lorax_contracts.exchange import End
 from tests.contracts.reciter import Spoken, count, identity, recite, speak, value
 
-__all__ = ["MODELS", "Asked", "Said", "openai"]
+__all__ = ["CONTEXT", "KEY", "MODELS", "Asked", "Said", "openai"]
 
 MODELS = ("acme/base", "acme/poet")
+CONTEXT = 4096
+"""Tokens that a prompt may have."""
+KEY = "sk-reference"
 _CREATED = 1_700_000_000
 
 
@@ -196,8 +199,18 @@ def _identity(asked: Asked, kind: str, thing: str, model: str) -> dict[str, Any]
     }
 
 
+def _readable(request: Mapping[str, Any]) -> None:
+    for message in request["messages"]:
+        content = message.get("content")
+        if isinstance(content, list) and any(part["type"] == "image_url" for part in content):
+            raise _Refused(400, "This model reads no images.", "messages", "invalid_value")
+    if count(_prompt(request)) > CONTEXT:
+        raise _Refused(400, "The prompt is too long.", "messages", "context_length_exceeded")
+
+
 def _chat(asked: Asked) -> Said:
     request = _check(asked.document, "openai/chat_completion_request")
+    _readable(request)
     answers = [_chat_answer(request, index) for index in range(request.get("n") or 1)]
     usage = _usage(count(_prompt(request)), sum(one.spent for one in answers))
     if request.get("stream"):
@@ -350,6 +363,9 @@ _POSTS = {"/chat/completions": _chat, "/completions": _completions, "/embeddings
 
 
 def _route(asked: Asked) -> Said:
+    # Who sends no key at all asks a server that wants none.
+    if asked.headers.get("authorization", f"Bearer {KEY}") != f"Bearer {KEY}":
+        raise _Refused(401, "Incorrect API key provided.", None, "invalid_api_key")
     path = asked.path.removeprefix("/v1")
     if path == "/models" and asked.method == "GET":
         document = {"object": "list", "data": [_model(name) for name in MODELS]}

@@ -5,13 +5,14 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from lorax_contracts.client import Bounds, Client, Spent, address
+from lorax_contracts.client import Bounds, Client, Spent
 from lorax_contracts.errors import CannotRun
 from lorax_contracts.exchange import End
-from tests.contracts.raw_server import serving
+from tests.contracts.raw_server import says, serving
 
 BOUNDS = Bounds(requests=20, seconds=6, patience=0.5, reply_seconds=1.0, body_bytes=10_000)
 
@@ -20,39 +21,6 @@ def reply(status: str, body: bytes, *headers: str) -> bytes:
     """A whole reply."""
     lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-@pytest.mark.parametrize(
-    ("url", "known"),
-    [
-        ("localhost:8000", ("http://localhost:8000", "")),
-        ("http://h/v1/", ("http://h/v1", "")),
-        ("https://h:8443", ("https://h:8443", "")),
-        ("http://h/v1/chat/completions", ("http://h/v1", "")),
-        ("http://h/v1/models/", ("http://h/v1", "")),
-        ("http://h/openai?api-version=2", ("http://h/openai", "?api-version=2")),
-    ],
-)
-def test_an_address_is_taken_as_people_type_it(url: str, known: tuple[str, str]) -> None:
-    """Without its scheme, with a slash, with the route that is posted to, with a query."""
-    assert address(url) == known
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("http://user:secret@h", "OPENAI_API_KEY"),
-        ("http://[bad", r"'http://\[bad'"),
-        ("http://h\nx", "not an address"),
-        ("", "'' is not an address"),
-    ],
-)
-def test_an_address_that_cannot_be_used_is_told_without_its_password(url: str, said: str) -> None:
-    """A password would be printed with every finding's command."""
-    with pytest.raises(CannotRun, match=said) as raised:
-        address(url)
-    assert "secret" not in str(raised.value)
-    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("key", ["a\nb", "ключ"])
@@ -263,3 +231,44 @@ def test_a_request_that_kills_the_server_is_shown_by_what_came_of_it() -> None:
     thread.join()
     assert (exchange.status, exchange.end) == (0, End.CUT)
     assert "disconnected" in exchange.trouble
+
+
+@pytest.mark.slow
+def test_a_reply_that_is_late_once_is_waited_for() -> None:
+    """A model that is loaded for the first request is no broken server."""
+    late = iter([1.2, 0.0])
+
+    def serve(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(next(late, 0.0))
+        connection.sendall(reply("200 OK", b"{}"))
+
+    with serving(serve) as url, Client(url, bounds=BOUNDS) as client:
+        exchange = client.ask("GET", "/models")
+    assert exchange.status == 200
+    assert not exchange.dropped
+    assert client.requests == 2
+
+
+@pytest.mark.slow
+def test_a_server_that_stays_silent_has_dropped_the_request_when_it_was_waited_for() -> None:
+    """Where the run has no time to wait, nothing is said."""
+    with serving(lambda _, over: over.wait(20) and None) as url:
+        with Client(url, bounds=BOUNDS) as client:
+            waited = client.ask("GET", "/models")
+        with Client(url, bounds=replace(BOUNDS, seconds=1.0)) as client:
+            hurried = client.ask("GET", "/models")
+    assert waited.dropped
+    assert waited.trouble == "no reply came within 0.5 s, nor within 1.5 s when asked again"
+    assert not hurried.dropped
+
+
+def test_headers_of_ones_own_are_sent_and_can_be_told() -> None:
+    """They are part of the request that is repeated."""
+    seen: list[bytes] = []
+    with (
+        serving(says("HTTP/1.1 200 OK", b"{}"), seen) as url,
+        Client(url, headers={"X-Team": "blue"}) as client,
+    ):
+        exchange = client.ask("GET", "/models")
+    assert b"x-team: blue" in seen[0]
+    assert exchange.request_headers == {"x-team": "blue"}

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from lorax_contracts.curl import curl
+from lorax_contracts.curl import WRONG_KEY, curl
 from lorax_contracts.exchange import Exchange
 from tests.contracts import samples
 from tests.contracts.raw_server import serving
@@ -29,6 +29,16 @@ def test_a_key_is_never_printed() -> None:
     exchange = Exchange("GET", "/v1/models", 200, (), b"", request_headers={"authorization": "sk"})
     assert "sk" not in curl(exchange).split()
     assert "$OPENAI_API_KEY" in curl(exchange)
+
+
+def test_other_secrets_are_read_from_variables_and_a_wrong_key_is_shown() -> None:
+    """Gateways have headers of their own; a key that was made up is the point of its request."""
+    headers = {"api-key": "s3cret", "x-team": "blue", "authorization": f"Bearer {WRONG_KEY}"}
+    words = curl(Exchange("GET", "/v1/models", 200, (), b"", request_headers=headers))
+    assert "s3cret" not in words
+    assert '"api-key: $API_KEY"' in words
+    assert "x-team: blue" in words
+    assert WRONG_KEY in words
 
 
 def test_odd_requests_are_repeated_as_they_were() -> None:

@@ -41,7 +41,7 @@ def test_a_finding_says_what_was_seen_promised_and_how_to_repeat_it() -> None:
     broken = samples.edit(samples.golden("chat_plain"), lambda d: d.update(created=0))
     (finding,) = judge(broken)
     lines = finding_lines(finding, "http://localhost:8000")
-    assert lines[0] == "OAI-CHAT-004  (wrong)  created is not now in Unix seconds at /created"
+    assert lines[0] == "OAI-CHAT-004  (shape)  created is not now in Unix seconds at /created"
     assert lines[1] == "    seen      0"
     assert "Unix time in seconds" in lines[2]
     assert lines[3].startswith(

@@ -54,10 +54,23 @@ def test_lint_takes_the_request_from_a_file(tmp_path: Path) -> None:
     """With the request known, what was asked is judged."""
     recorded, request = tmp_path / "reply.json", tmp_path / "request.json"
     recorded.write_bytes(samples.golden("chat_plain").body)
-    request.write_text('{"model": "acme/poet", "messages": [], "stop": ["there"]}')
+    request.write_text(
+        '{"model": "acme/poet", "messages": [{"role": "user", "content": "Hi"}], "stop": ["there"]}'
+    )
     done = run("lint", str(recorded), "--request", str(request))
     assert done.returncode == 1
     assert done.stdout.startswith(b"OAI-STOP-001")
+
+
+@pytest.mark.slow
+def test_lint_says_when_a_request_is_none(tmp_path: Path) -> None:
+    """What an invalid request asked for binds nobody, and silence would look like praise."""
+    request = tmp_path / "request.json"
+    request.write_text('{"model": "acme/poet", "messages": [], "stop": ["there"]}')
+    body = samples.golden("chat_plain").body
+    done = run("lint", "-", "--request", str(request), stdin=body)
+    assert done.returncode == 0
+    assert b"the request is not a right one ([] should be non-empty at /messages)" in done.stderr
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def test_a_whole_exchange_is_judged_whole() -> None:
 def test_a_request_brings_the_laws_about_what_was_asked() -> None:
     """The stop string is only known from the request."""
     body = samples.golden("chat_plain").body
-    asked = {"model": "acme/poet", "messages": [], "stop": "there"}
+    asked = {"model": "acme/poet", "messages": [{"role": "user", "content": "Hi"}], "stop": "there"}
     assert [one.law for one in lint(body, request=asked)] == ["OAI-STOP-001"]
 
 

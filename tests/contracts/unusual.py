@@ -122,6 +122,28 @@ def _null_usage(events: list[Any]) -> None:
         event.setdefault("usage", None)
 
 
+def _nulls(document: Any) -> None:
+    if "choices" not in document:
+        return
+    document.setdefault("service_tier", None)
+    if document.get("usage"):
+        document["usage"].setdefault("prompt_tokens_details", None)
+        document["usage"].setdefault("completion_tokens_details", None)
+    for choice in document["choices"]:
+        for part, names in (
+            ("message", ("tool_calls", "function_call", "annotations", "audio")),
+            ("delta", ("role", "content", "tool_calls", "function_call", "refusal")),
+        ):
+            for name in names if part in choice else ():
+                choice[part].setdefault(name, None)
+
+
+def _no_logprobs(document: Any) -> None:
+    for choice in document.get("choices", []):
+        if choice.get("logprobs", "") is None:
+            choice.pop("logprobs")
+
+
 def _no_null_logprobs(events: list[Any]) -> None:
     for event in events:
         for choice in event["choices"]:
@@ -319,6 +341,16 @@ VARIATIONS: tuple[Variation, ...] = (
         "the call opens beside the role", "OpenAI's own servers", shape=_events(_call_with_role)
     ),
     Variation("a call in one piece", "Ollama", shape=_events(_whole_call)),
+    Variation(
+        "null for every part that need not be there",
+        "openai SDK, whose models take null there; vLLM",
+        shape=_each(_nulls),
+    ),
+    Variation(
+        "no logprobs key",
+        "OpenAI API reference, the examples without it",
+        shape=_each(_no_logprobs),
+    ),
     Variation("empty deltas between others", "vLLM", shape=_events(_heartbeats)),
     Variation("annotations and audio", "OpenAI's own servers", shape=_messages),
     Variation("reasoning beside the content", "vLLM, DeepSeek", shape=_reasoning),

@@ -8,26 +8,25 @@ from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import fold_reply, mapping, objects
 from lorax_contracts.judge.content import judge_content
 from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
-from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.report import Report, shown
 
 __all__ = ["choices_wanted", "judge_chat"]
 
 _PLACES: Places = tuple(
     (re.compile(pattern), law)
     for pattern, law in (
-        (r"^/object$", "OAI-CHAT-002"),
-        (r"^/id$", "OAI-CHAT-003"),
-        (r"^/created$", "OAI-CHAT-004"),
-        (r"^/model$", "OAI-CHAT-005"),
-        (r"^/choices/\d+/index$", "OAI-CHAT-006"),
-        (r"^/choices/\d+/finish_reason$", "OAI-CHAT-007"),
-        (r"^/choices/\d+/message/role$", "OAI-CHAT-008"),
-        (r"^/choices/\d+/message/content$", "OAI-CHAT-009"),
-        (r"^/choices/\d+/message/refusal$", "OAI-CHAT-010"),
-        (r"^/choices/\d+/logprobs$", "OAI-CHAT-010"),
-        (r"^/choices/\d+/logprobs/", "OAI-LOGP-001"),
-        (r"^/choices/\d+/message/tool_calls", "OAI-TOOL-001"),
-        (r"^/usage", "OAI-USAGE-001"),
+        (r"^/object ", "OAI-CHAT-002"),
+        (r"^/id ", "OAI-CHAT-003"),
+        (r"^/created ", "OAI-CHAT-004"),
+        (r"^/model ", "OAI-CHAT-005"),
+        (r"^/choices/\d+/index ", "OAI-CHAT-006"),
+        (r"^/choices/\d+/finish_reason ", "OAI-CHAT-007"),
+        (r"^/choices/\d+/message/role ", "OAI-CHAT-008"),
+        (r"^/choices/\d+/message/content ", "OAI-CHAT-009"),
+        (r"^/choices/\d+/message/refusal required$", "OAI-CHAT-010"),
+        (r"^/choices/\d+/message/tool_calls/\d+/(id|type|function/name) ", "OAI-TOOL-001"),
+        (r"^/choices/\d+/message/tool_calls/\d+/function/arguments ", "OAI-TOOL-002"),
+        (r"^/usage ", "OAI-USAGE-001"),
     )
 )
 
@@ -63,7 +62,7 @@ def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
     if bad_model(document.get("model"), exchange):
         report.add(
             "OAI-CHAT-005",
-            f"model is not {exchange.asked.get('model')!r}",
+            f"model is not {shown(exchange.asked.get('model'))}",
             at="/model",
             seen=document.get("model"),
         )

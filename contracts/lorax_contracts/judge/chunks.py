@@ -17,14 +17,14 @@ __all__ = ["judge_chunks", "judge_stream_usage"]
 _PLACES: Places = tuple(
     (re.compile(pattern), law)
     for pattern, law in (
-        (r"^/object$", "OAI-STREAM-019"),
-        (r"^/id$", "OAI-STREAM-021"),
-        (r"^/created$", "OAI-STREAM-007"),
-        (r"^/model$", "OAI-STREAM-008"),
-        (r"^/choices/\d+/index$", "OAI-STREAM-018"),
-        (r"^/choices/\d+/finish_reason$", "OAI-STREAM-022"),
-        (r"^/choices/\d+/logprobs/", "OAI-LOGP-001"),
-        (r"^/choices/\d+/delta/tool_calls", "OAI-STREAM-020"),
+        (r"^/object ", "OAI-STREAM-019"),
+        (r"^/id ", "OAI-STREAM-021"),
+        (r"^/created ", "OAI-STREAM-007"),
+        (r"^/model ", "OAI-STREAM-008"),
+        (r"^/choices/\d+/index ", "OAI-STREAM-018"),
+        (r"^/choices/\d+/finish_reason ", "OAI-STREAM-022"),
+        (r"^/choices/\d+/delta/tool_calls/\d+/(index|id|type|function/name) ", "OAI-STREAM-020"),
+        (r"^/choices/\d+/delta/tool_calls/\d+/function/arguments ", "OAI-TOOL-002"),
     )
 )
 
@@ -49,7 +49,7 @@ def _identity(exchange: Exchange, chunks: Sequence[Mapping[str, Any]], report: R
         if bad_model(chunk.get("model"), exchange) or chunk.get("model") != first.get("model"):
             report.add(
                 "OAI-STREAM-008",
-                f"model is not {exchange.asked.get('model')!r} in every chunk",
+                "the chunk names another model",
                 at=at,
                 seen=chunk.get("model"),
             )

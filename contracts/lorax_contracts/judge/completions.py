@@ -11,24 +11,31 @@ from lorax_contracts.judge.content import judge_content, prompts
 from lorax_contracts.judge.framing import judge_framing
 from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
 from lorax_contracts.judge.logprobs import not_a_logprob
-from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.report import Report, shown
 
 __all__ = ["judge_completion", "judge_completion_stream"]
 
 _PLACES: Places = tuple(
     (re.compile(pattern), law)
     for pattern, law in (
-        (r"^/object$", "OAI-COMP-002"),
-        (r"^/(id|created|model)$", "OAI-COMP-003"),
-        (r"^/choices/\d+/index$", "OAI-COMP-004"),
-        (r"^/choices/\d+/finish_reason$", "OAI-COMP-005"),
-        (r"^/choices/\d+/logprobs/", "OAI-COMP-008"),
-        (r"^/usage", "OAI-USAGE-001"),
+        (r"^/object ", "OAI-COMP-002"),
+        (r"^/id ", "OAI-COMP-003"),
+        (r"^/created ", "OAI-COMP-012"),
+        (r"^/model ", "OAI-COMP-013"),
+        (r"^/choices/\d+/index ", "OAI-COMP-004"),
+        (r"^/choices/\d+/finish_reason ", "OAI-COMP-005"),
+        (r"^/usage ", "OAI-USAGE-001"),
     )
 )
 
 
 def _fit(schema: str, document: Any, report: Report, at: str = "") -> None:
+    choices = objects(mapping(document).get("choices"))
+    if choices and all(
+        {"message", "delta"} & set(choice) and "text" not in choice for choice in choices
+    ):
+        report.add("OAI-COMP-001", "the completion came in chat's form", at=at, seen=choices[0])
+        return
     fit(schema, _without_nulls(document), _PLACES, "OAI-COMP-001", report, at=at)
 
 
@@ -60,19 +67,27 @@ def _without_nulls(document: Any) -> Any:
 def _identity(exchange: Exchange, documents: Sequence[Mapping[str, Any]], report: Report) -> None:
     first = documents[0]
     for place, document in enumerate(documents):
-        names = {key: document.get(key) for key in ("id", "created", "model")}
-        bad = {
-            "id": bad_id(names["id"]),
-            "created": bad_created(names["created"], exchange),
-            "model": bad_model(names["model"], exchange),
-        }
-        wrong = " and ".join(key for key in names if bad[key])
         at = f"event {place}" if len(documents) > 1 else ""
-        if wrong:
-            report.add("OAI-COMP-003", f"wrong: {wrong}", at=at, seen=names)
-        changed = " and ".join(key for key in names if document.get(key) != first.get(key))
-        if changed:
-            report.add("OAI-COMP-003", f"not as in the first event: {changed}", at=at, seen=names)
+        for key, law, bad, says in (
+            ("id", "OAI-COMP-003", bad_id(document.get("id")), "id identifies nothing"),
+            (
+                "created",
+                "OAI-COMP-012",
+                bad_created(document.get("created"), exchange),
+                "created is not now in Unix seconds",
+            ),
+            (
+                "model",
+                "OAI-COMP-013",
+                bad_model(document.get("model"), exchange),
+                f"model is not {shown(exchange.asked.get('model'))}",
+            ),
+        ):
+            seen = {key: document.get(key)}
+            if bad:
+                report.add(law, says, at=at, seen=seen)
+            elif document.get(key) != first.get(key):
+                report.add(law, f"{key} is not as in the first event", at=at, seen=seen)
 
 
 def _wanted(exchange: Exchange) -> int | None:
@@ -87,6 +102,9 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
     if exchange.request is None or not isinstance(asked, int) or isinstance(asked, bool):
         return
     at = f"/choices/{choice.index}/logprobs"
+    if isinstance(mapping(choice.logprobs).get("content"), list):
+        report.add("OAI-COMP-008", "logprobs came in chat's form", at=at, seen=choice.logprobs)
+        return
     lists = {
         key: mapping(choice.logprobs).get(key)
         for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")
@@ -113,7 +131,7 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
     plain = "�" not in joined and "bytes:" not in joined
     same = joined.startswith(choice.text) if loose else joined == choice.text
     if plain and not same and "�" not in choice.text:
-        report.add("OAI-COMP-008", "the tokens joined are not the text", at=at, seen=joined)
+        report.add("OAI-COMP-015", "the tokens joined are not the text", at=at, seen=joined)
 
 
 def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) -> None:
@@ -166,7 +184,7 @@ def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) 
         for choice in objects(chunk.get("choices")):
             place_of, finish = str(choice.get("index")), choice.get("finish_reason")
             if place_of in finished and (choice.get("text") or finish is not None):
-                report.add("OAI-COMP-005", "more after the finish_reason", seen=choice)
+                report.add("OAI-COMP-014", "more after the finish_reason", seen=choice)
             if finish is not None:
                 finished.add(place_of)
     _identity(exchange, frames.chunks, report)
@@ -175,14 +193,14 @@ def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) 
     answer = fold_chunks(frames.chunks)
     for index in answer.choices:
         if str(index) not in finished:
-            report.add("OAI-COMP-005", f"choice {index} never finished", seen=exchange.body[-160:])
+            report.add("OAI-COMP-014", f"choice {index} never finished", seen=exchange.body[-160:])
     judge_stream_usage(
         exchange,
         frames.chunks,
         report,
         unasked="OAI-COMP-010",
         last="OAI-COMP-010",
-        others="OAI-COMP-010",
+        others="OAI-COMP-011",
     )
     _choices(exchange, answer.choices, report)
     judge_content(exchange, answer, report)

@@ -9,8 +9,8 @@ from typing import Any
 
 from lorax_contracts.exchange import Exchange, Route
 from lorax_contracts.judge.answer import Answer, Choice, mapping, objects
-from lorax_contracts.judge.logprobs import judge_logprobs
-from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.logprobs import judge_logprobs, token_bytes
+from lorax_contracts.judge.report import Report, shown
 from lorax_contracts.judge.tools import judge_json, judge_tools
 
 __all__ = ["END_SPELLINGS", "budget", "judge_content", "prompt_text", "prompts", "stop_strings"]
@@ -71,14 +71,16 @@ def prompt_text(exchange: Exchange) -> str:
     return "".join(parts)
 
 
-def budget(exchange: Exchange) -> int | None:
-    """The most completion tokens that one choice may have; None when nothing was said."""
+def budget(exchange: Exchange) -> tuple[str, int] | None:
+    """The parameter that says how many completion tokens one choice may have, and its value.
+
+    None when nothing was said: a default is a server's own.
+    """
     for key in ("max_completion_tokens", "max_tokens"):
         value = exchange.asked.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    known = exchange.request is not None and exchange.route is Route.COMPLETIONS
-    return 16 if known else None
+            return key, value
+    return None
 
 
 def _count(usage: Any, key: str) -> int | None:
@@ -87,8 +89,8 @@ def _count(usage: Any, key: str) -> int | None:
 
 
 def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
-    most = budget(exchange)
-    if most is None or most <= 0:
+    name, most = budget(exchange) or ("", 0)
+    if most <= 0:
         return
     spent = _count(answer.usage, "completion_tokens")
     total = _count(answer.usage, "total_tokens")
@@ -97,7 +99,9 @@ def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
     if spent is not None and spent > most * many and not exchange.asked.get("best_of"):
         report.add(
             "OAI-FINISH-002",
-            f"{spent} completion tokens, {most * many} were allowed",
+            f"{spent} completion tokens for {many} choices, and {name} was {most}"
+            if many > 1
+            else f"{spent} completion tokens, and {name} was {most}",
             at="/usage/completion_tokens",
             seen=answer.usage,
         )
@@ -105,7 +109,7 @@ def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
         tokens = mapping(choice.logprobs).get("content")
         if isinstance(tokens, list) and len(tokens) > most:
             report.add(
-                "OAI-FINISH-002", f"{len(tokens)} tokens, {most} were allowed", at="/choices"
+                "OAI-FINISH-002", f"{len(tokens)} tokens, and {name} was {most}", at="/choices"
             )
         unspent = spent is not None and spent < most and many == 1
         small = total is not None and total < _SMALL_CONTEXT
@@ -120,12 +124,13 @@ def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
 
 def _finish(exchange: Exchange, choice: Choice, report: Report) -> None:
     at = f"/choices/{choice.index}/finish_reason"
-    forced = isinstance(exchange.asked.get("tool_choice"), dict)
+    # OpenAI itself ends a forced call so; whether it was forced, a bare recording does not tell.
+    forced = exchange.request is None or isinstance(exchange.asked.get("tool_choice"), dict)
     allowed = {"tool_calls", "length", "content_filter"} | ({"stop"} if forced else set())
     if choice.calls and choice.finish is not None and choice.finish not in allowed:
         report.add(
             "OAI-FINISH-005",
-            f"tool calls end with finish_reason {choice.finish!r}",
+            f"tool calls end with finish_reason {shown(choice.finish)}",
             at=at,
             seen=choice.finish,
         )
@@ -142,7 +147,9 @@ def _text(exchange: Exchange, choice: Choice, report: Report) -> None:
         text = text.removeprefix(prompt)
     for stop in stop_strings(exchange):
         if stop in text and not choice.calls:
-            report.add("OAI-STOP-001", f"the text holds the stop string {stop!r}", at=at, seen=text)
+            report.add(
+                "OAI-STOP-001", f"the text holds the stop string {shown(stop)}", at=at, seen=text
+            )
     # A model that is told to go on past its end writes the spelling as text.
     ignoring = asked.get("ignore_eos") or asked.get("ignore_eos_token")
     said = prompt_text(exchange)
@@ -151,10 +158,23 @@ def _text(exchange: Exchange, choice: Choice, report: Report) -> None:
             report.add("OAI-TEXT-001", f"the text ends in {spelling}", at=at, seen=text[-80:])
     if any("\ud800" <= character <= "\udfff" for character in text):
         report.add("OAI-TEXT-002", "a lone surrogate is in the text", at=at, seen=text)
-    # Only an answer that was cut may end inside a character.
-    whole = text if choice.finish == "stop" else text.rstrip("\ufffd")
-    if "\ufffd" in whole and "\ufffd" not in said:
-        report.add("OAI-TEXT-002", "U+FFFD is in the text", at=at, seen=text)
+    # A model may write broken bytes, and U+FFFD is what stands for them; that the bytes were whole
+    # is known where they came along.
+    written = token_bytes(choice.logprobs)
+    if "\ufffd" in text and written is not None and _whole(written):
+        report.add(
+            "OAI-TEXT-002",
+            "U+FFFD is in the text, and the tokens' bytes form whole characters",
+            at=at,
+            seen={"text": text, "bytes": written.decode("utf-8")},
+        )
+
+
+def _whole(written: bytes) -> bool:
+    try:
+        return "\ufffd" not in written.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
@@ -166,7 +186,10 @@ def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
     total = _count(usage, "total_tokens")
     if prompt is None or spent is None or total is None:
         return
-    if total != prompt + spent or min(prompt, spent) < 0:
+    if min(prompt, spent, total) < 0:
+        report.add("OAI-USAGE-002", "a count is negative", at="/usage", seen=dict(usage))
+        return
+    if total != prompt + spent:
         report.add(
             "OAI-USAGE-002", "total is not prompt + completion", at="/usage", seen=dict(usage)
         )

@@ -1,7 +1,7 @@
 """What names a completion: id, created, model, and places in a schema that have their own law."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lorax_contracts import schemas
@@ -11,25 +11,25 @@ from lorax_contracts.judge.report import Report
 __all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit"]
 
 Places = Sequence[tuple[re.Pattern[str], str]]
-"""Where in a schema which law is broken; the first pattern that matches the pointer counts."""
+"""Where in a schema which law is broken: a pattern for the pointer and, after a space, the rule.
+
+A law stands here only for the very place that its sentence speaks of; a part of it that does not fit
+is a matter of the law of shape.
+"""
 
 _NOBODY = frozenset({"", "null", "none", "nil", "undefined", "0"})
 # 2001 in seconds; and past the year 5000 it must be milliseconds.
 _EARLIEST, _LATEST = 1_000_000_000, 100_000_000_000
 _DAY = 86_400
-# Not nullable in the published schema, and null in OpenAI's own answers and in the examples of its API
-# reference: the schema forgot it.
-_SENT_NULL = ("system_fingerprint", None)
 
 
 def fit(
     schema: str, document: Any, places: Places, default: str, report: Report, *, at: str = ""
 ) -> None:
     """Reports every misfit under the law of its place, or under `default`."""
-    if isinstance(document, Mapping):
-        document = {key: document[key] for key in document if (key, document[key]) != _SENT_NULL}
     for misfit in schemas.validate(schema, document):
-        law = next((law for pattern, law in places if pattern.search(misfit.at)), default)
+        place = f"{misfit.at} {misfit.rule}"
+        law = next((law for pattern, law in places if pattern.search(place)), default)
         report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=misfit.seen)
 
 
@@ -50,6 +50,11 @@ def bad_model(value: Any, exchange: Exchange) -> bool:
     asked = exchange.asked.get("model")
     if not isinstance(value, str) or value.strip().casefold() in _NOBODY:
         return True
-    if not isinstance(asked, str) or not asked:
+    if not isinstance(asked, str) or not asked or value == asked:
         return False
-    return value != asked and not re.fullmatch(re.escape(asked) + r"-[0-9][0-9-]*", value)
+    # A snapshot: the words of the name, all or fewer, and a date; `latest` and `preview` go.
+    said, given = re.split(r"[-@:]", value), re.split(r"[-@:]", asked)
+    dated = [word for word in said if word.isdecimal() and word not in given]
+    kept = {word for word in given if word.isdecimal()} <= set(said)
+    date = any(len(word) >= 4 for word in dated) and kept
+    return not date or not set(said) - set(dated) <= set(given)

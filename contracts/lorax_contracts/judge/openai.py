@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from lorax_contracts import schemas
+from lorax_contracts import schemas, sse
 from lorax_contracts.exchange import End, Exchange, Route
 from lorax_contracts.judge.answer import mapping
 from lorax_contracts.judge.chat import judge_chat
@@ -14,12 +15,17 @@ from lorax_contracts.judge.completions import judge_completion, judge_completion
 from lorax_contracts.judge.listings import judge_embeddings, judge_model, judge_models
 from lorax_contracts.judge.report import Report
 
-__all__ = ["judge_openai", "leaks"]
+__all__ = ["judge_openai", "judge_refusal", "leaks", "request_misfits"]
 
 _LEAK = re.compile(
     rb"Traceback \(most recent call last\)|thread '[^']*' panicked at|"
     rb'File \\?"[^"\\]+\.py\\?", line \d+|\bat [\w.$]+\([\w]+\.java:\d+\)|/site-packages/'
 )
+_REQUESTS = {
+    Route.CHAT: "openai/chat_completion_request",
+    Route.COMPLETIONS: "openai/completion_request",
+    Route.EMBEDDINGS: "openai/embedding_request",
+}
 _JSON_ROUTES = frozenset(
     {Route.CHAT, Route.COMPLETIONS, Route.EMBEDDINGS, Route.MODELS, Route.MODEL}
 )
@@ -100,6 +106,14 @@ def _document(exchange: Exchange, report: Report) -> Any:
     return document
 
 
+def request_misfits(exchange: Exchange) -> list[schemas.Misfit]:
+    """Where the request is not what the published schema admits, as far as it is known."""
+    schema = _REQUESTS.get(exchange.route) if exchange.method == "POST" else None
+    if schema is None or exchange.request is None:
+        return []
+    return schemas.validate(schema, exchange.request)
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -126,8 +140,43 @@ def _plain(exchange: Exchange, report: Report) -> None:
             pass
 
 
+def judge_refusal(exchange: Exchange, report: Report) -> None:
+    """Judges the reply to a request that cannot be right, or asks for what is not there.
+
+    How a refusal looks is judged, and that an error is no 200; an answer in its place answers nothing
+    that was asked, so that nothing about it can be judged.
+    """
+    if exchange.status == 0:
+        return
+    if exchange.header("x-request-id") is None:
+        report.add("OAI-HTTP-003", "the reply has no x-request-id", at="x-request-id")
+    if exchange.status >= 400:
+        _error(exchange, report)
+    elif exchange.status == 200 and exchange.media_type == "text/event-stream":
+        first = next((event for event in sse.read(exchange.body).data), None)
+        if first is not None and mapping(first.value).get("error") is not None:
+            report.add(
+                "OAI-STREAM-017", "status 200, and the first event is an error", seen=first.raw
+            )
+    elif exchange.status == 200:
+        document = mapping(_decoded(exchange))
+        if document.get("error") and "choices" not in document:
+            report.add("OAI-HTTP-005", "status 200 carries an error", at="/error", seen=document)
+
+
+def _decoded(exchange: Exchange) -> Any:
+    try:
+        return json.loads(exchange.body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def judge_openai(exchange: Exchange, report: Report) -> None:
-    """Judges one exchange by every law that one exchange can show."""
+    """Judges one exchange by every law that one exchange can show.
+
+    A request that is not what is published promises no certain answer: the reply to one is judged as if
+    it were not known.
+    """
     if exchange.status == 0:
         return
     if exchange.header("x-request-id") is None:
@@ -137,6 +186,8 @@ def judge_openai(exchange: Exchange, report: Report) -> None:
         return
     if exchange.route not in _JSON_ROUTES or exchange.status != 200:
         return
+    if request_misfits(exchange):
+        exchange = replace(exchange, request=None, request_text=None)
     # GET /chat/completions lists what was stored: another reply of the published document.
     if exchange.method != "POST" and exchange.route not in {Route.MODELS, Route.MODEL}:
         return

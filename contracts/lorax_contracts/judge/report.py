@@ -1,12 +1,13 @@
 """Where rules put what they find."""
 
 import json
+import re
 from typing import Any
 
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Exchange, Finding
 
-__all__ = ["Report", "shown"]
+__all__ = ["Report", "kind_of", "shown"]
 
 _SHOWN = 200
 
@@ -24,15 +25,20 @@ def shown(value: Any) -> str:
     return printable(line)
 
 
+def kind_of(message: str) -> str:
+    """A message without its numbers and quoted texts: what two findings say alike."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"|-?\d+', "", message)
+
+
 class Report:
-    """Collects findings about one exchange, the first for each law."""
+    """Collects findings about one exchange, the first of each kind for each law."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._found: dict[str, Finding] = {}
+        self._found: dict[tuple[str, str], Finding] = {}
 
     def add(self, law: str, message: str, *, at: str = "", seen: Any = None) -> None:
-        """Reports that `law` is broken; later reports of the same law are dropped.
+        """Reports that `law` is broken; later reports of the same law and kind are dropped.
 
         Args:
             law: id of the law.
@@ -40,8 +46,9 @@ class Report:
             at: where, as in `Finding.at`.
             seen: the offending part, as bytes, text or JSON; None shows nothing.
         """
-        if law not in self._found:
-            self._found[law] = Finding(
+        key = law, kind_of(message)
+        if key not in self._found:
+            self._found[key] = Finding(
                 law=law,
                 message=message,
                 at=at,
@@ -51,7 +58,7 @@ class Report:
 
     def has(self, law: str) -> bool:
         """Whether that law was reported already."""
-        return law in self._found
+        return any(found == law for found, _ in self._found)
 
     @property
     def findings(self) -> list[Finding]:

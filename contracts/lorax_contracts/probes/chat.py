@@ -4,20 +4,34 @@ from typing import Any
 
 from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
-from lorax_contracts.session import Session
+from lorax_contracts.judge.answer import mapping
+from lorax_contracts.judge.report import shown
+from lorax_contracts.session import SEED, Session
 
-__all__ = ["PROMPT", "accepted", "probe_accepted", "probe_chat", "probe_stops", "steady"]
+__all__ = [
+    "GREEDY",
+    "PROMPT",
+    "accepted",
+    "half_of",
+    "probe_accepted",
+    "probe_chat",
+    "probe_stops",
+    "steady",
+    "steady_stream",
+]
 
 PROMPT = "Write the numbers from one to forty as words, separated by commas."
 """A prompt that any model answers at length."""
+
+GREEDY: dict[str, Any] = {"temperature": 0, "seed": SEED}
+"""What makes an answer repeat."""
 
 _LONG = "The quick brown fox jumps over the lazy dog. " * 8
 
 
 def _baseline(session: Session) -> tuple[Exchange, bool]:
     """A greedy, seeded answer to the prompt, and whether the server gave it twice."""
-    ask: dict[str, Any] = {"temperature": 0, "seed": 7, "max_tokens": 24}
-    first, second = session.chat(PROMPT, **ask), session.chat(PROMPT, **ask)
+    first, second = (session.chat(PROMPT, **GREEDY, max_tokens=24) for _ in range(2))
     session.compare(relations.two_ids, first, second)
     repeated = relations.repeats(first, second)
     if not repeated:
@@ -39,11 +53,33 @@ def steady(session: Session) -> Exchange | None:
     return first if repeated else None
 
 
+def _streamed(session: Session) -> Exchange:
+    return session.chat(
+        PROMPT, **GREEDY, max_tokens=24, stream=True, stream_options={"include_usage": True}
+    )
+
+
+def steady_stream(session: Session) -> Exchange | None:
+    """The same, streamed: what other streams are compared with."""
+    streamed = session.once(_streamed)
+    return streamed if steady(session) is not None else None
+
+
+def half_of(whole: Exchange | None) -> int:
+    """Half of the tokens that an answer is said to have, or else of its words; 1 at least."""
+    answer = relations.answer_of(whole) if whole is not None else None
+    if answer is None or 0 not in answer.choices:
+        return 1
+    count = mapping(answer.usage).get("completion_tokens")
+    words = len(answer.choices[0].text.split())
+    return max((count if isinstance(count, int) and 0 < count <= 24 else words) // 2, 1)
+
+
 def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
     """Notes a broken law unless the request was answered; says whether it was."""
     if exchange.status == 200:
         return True
-    if exchange.status != 429:
+    if exchange.status not in {0, 429}:
         session.break_law(law, f"{what} is refused with {exchange.status}", exchange)
     return False
 
@@ -52,7 +88,7 @@ def probe_chat(session: Session) -> None:
     """Plain answers: two of the same, with other budgets, prompts and numbers of choices."""
     session.chat(max_tokens=16)
     first, _ = session.once(_baseline)
-    session.chat(PROMPT)
+    session.chat(PROMPT, seed=None)
     _budgets(session, steady(session))
     _counts(session, first)
     _choices(session, first)
@@ -60,19 +96,17 @@ def probe_chat(session: Session) -> None:
 
 def _budgets(session: Session, long: Exchange | None) -> None:
     for key in ("max_tokens", "max_completion_tokens"):
-        for budget in (1, 3):
-            short = session.chat(PROMPT, temperature=0, seed=7, **{key: budget})
+        for budget in (1, half_of(long)):
+            short = session.chat(PROMPT, **GREEDY, **{key: budget})
             if long is not None:
                 session.compare(relations.cut_by_budget, short, long)
 
 
 def _counts(session: Session, short: Exchange) -> None:
-    long = session.chat(_LONG + PROMPT, temperature=0, seed=7, max_tokens=1)
+    long = session.chat(_LONG + PROMPT, **GREEDY, max_tokens=1)
     session.compare(relations.same_prompt_counts, short, long, longer=True)
     parts = [{"type": "text", "text": _LONG}, {"type": "text", "text": PROMPT}]
-    split = session.chat(
-        messages=[{"role": "user", "content": parts}], temperature=0, seed=7, max_tokens=1
-    )
+    split = session.chat(messages=[{"role": "user", "content": parts}], **GREEDY, max_tokens=1)
     if accepted(session, "OAI-ACCEPT-003", "content as a list of text parts", split):
         one, two = relations.prompt_tokens(long), relations.prompt_tokens(split)
         # Templates may put a separator between parts; half of the text may not be missing.
@@ -84,7 +118,7 @@ def _counts(session: Session, short: Exchange) -> None:
 
 def _choices(session: Session, single: Exchange) -> None:
     law, what = "OAI-ACCEPT-007", "n = 2"
-    several = session.chat(PROMPT, n=2, max_tokens=4)
+    several = session.chat(PROMPT, n=2, max_tokens=4, seed=None)
     if accepted(session, law, what, several):
         session.compare(relations.same_prompt_counts, single, several, longer=False)
     accepted(session, law, "n = 2 with a seed", session.chat(PROMPT, n=2, seed=7, max_tokens=4))
@@ -103,6 +137,9 @@ def _inner(text: str) -> list[str]:
     return [stop for stop in [middle, *letters[:2]] if stop.strip()]
 
 
+_FORMS = {str: "string", list: "list"}
+
+
 def probe_stops(session: Session) -> None:
     """Stop strings taken from the baseline's own text."""
     whole = steady(session)
@@ -110,7 +147,7 @@ def probe_stops(session: Session) -> None:
         return
     answer = relations.answer_of(whole)
     text = answer.choices[0].text if answer and 0 in answer.choices else ""
-    same: dict[str, Any] = {"temperature": 0, "seed": 7, "max_tokens": 24}
+    same: dict[str, Any] = {**GREEDY, "max_tokens": 24}
     if len(text) < 8:
         session.skip(
             "stop strings",
@@ -122,10 +159,12 @@ def probe_stops(session: Session) -> None:
     for stop in _inner(text):
         for form in (stop, ["\u2603\u2603", stop]):
             stopped = session.chat(PROMPT, stop=form, **same)
-            if accepted(session, "OAI-ACCEPT-001", f"stop as a {type(form).__name__}", stopped):
+            if accepted(session, "OAI-ACCEPT-001", f"stop as a {_FORMS[type(form)]}", stopped):
                 session.compare(relations.cut_by_stop, stopped, whole, stop=stop)
         streamed = session.chat(PROMPT, stop=[stop], stream=True, **same)
-        session.compare(relations.cut_by_stop, streamed, whole, stop=stop)
+        unstopped = steady_stream(session)
+        if unstopped is not None:
+            session.compare(relations.cut_by_stop, streamed, unstopped, stop=stop)
 
 
 def probe_accepted(session: Session) -> None:
@@ -133,33 +172,13 @@ def probe_accepted(session: Session) -> None:
     take: dict[str, Any] = {"max_tokens": 4}
     nothing = session.chat(stop=None, **take)
     accepted(session, "OAI-ACCEPT-001", "stop null", nothing)
-    nulls: dict[str, Any] = dict.fromkeys(
-        (
-            "temperature",
-            "top_p",
-            "n",
-            "stop",
-            "presence_penalty",
-            "frequency_penalty",
-            "seed",
-            "logprobs",
-            "stream",
-            "logit_bias",
-        )
-    )
-    accepted(session, "OAI-ACCEPT-002", "null for absent", session.chat(**nulls, **take))
-    without_effect: dict[str, Any] = {
-        "user": "u",
-        "metadata": {"a": "b"},
-        "store": False,
-        "service_tier": "auto",
-    }
-    accepted(
-        session,
-        "OAI-ACCEPT-009",
-        "user, metadata, store, service_tier",
-        session.chat(**without_effect, **take),
-    )
+    _each_taken(session, "OAI-ACCEPT-002", _NULLS)
+    _each_taken(session, "OAI-ACCEPT-009", _WITHOUT_EFFECT)
+    told = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "Hello!"},
+    ]
+    accepted(session, "OAI-ACCEPT-011", "the role developer", session.chat(messages=told, **take))
     session.chat(response_format={"type": "text"}, **take)
     session.chat(temperature=1.5, top_p=0.5, frequency_penalty=0.5, presence_penalty=0.5, **take)
     conversation = [
@@ -168,5 +187,37 @@ def probe_accepted(session: Session) -> None:
         {"role": "assistant", "content": "é 日本 😀"},
         {"role": "user", "content": "Again."},
     ]
-    for stream in (False, True):
-        session.chat(messages=conversation, stream=stream, max_tokens=32)
+    same: dict[str, Any] = {"messages": conversation, **GREEDY, "max_tokens": 32}
+    plain, streamed = session.chat(**same), session.chat(**same, stream=True)
+    if relations.repeats(plain, session.chat(**same)):
+        session.compare(relations.same_streamed, plain, streamed)
+
+
+_NULLS: dict[str, Any] = dict.fromkeys(
+    (
+        "temperature",
+        "top_p",
+        "n",
+        "stop",
+        "presence_penalty",
+        "frequency_penalty",
+        "logprobs",
+        "stream",
+        "logit_bias",
+    )
+)
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "user": "u",
+    "metadata": {"a": "b"},
+    "store": False,
+    "service_tier": "auto",
+}
+
+
+def _each_taken(session: Session, law: str, members: dict[str, Any]) -> None:
+    """All of the members at once; where they are refused, each alone, to name the one."""
+    if session.chat(**members, max_tokens=4).status in {200, 429}:
+        return
+    for name, value in members.items():
+        alone = session.chat(**{name: value}, max_tokens=4)
+        accepted(session, law, f"{name} {shown(value)}", alone)

@@ -8,8 +8,10 @@ from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping, objects
 from lorax_contracts.judge.listings import vector
-from lorax_contracts.probes.chat import accepted
-from lorax_contracts.session import Session
+from lorax_contracts.judge.report import shown
+from lorax_contracts.probes.chat import GREEDY, accepted
+from lorax_contracts.probes.refusals import refused
+from lorax_contracts.session import SEED, Session
 
 __all__ = ["listed_models", "probe_completions", "probe_embeddings", "probe_models"]
 
@@ -30,6 +32,7 @@ def probe_models(session: Session) -> None:
     if listed.status != 200:
         session.break_law("OAI-MODELS-001", f"GET /models is {listed.status}", listed)
         return
+    found = False
     for model in listed_models(listed)[:_MANY]:
         name = str(model.get("id"))
         path = f"/models/{quote(name, errors='backslashreplace')}"
@@ -38,8 +41,11 @@ def probe_models(session: Session) -> None:
             same = mapping(json.loads(one.body)).get("id") == name
         except (ValueError, RecursionError):
             same = False
-        if one.status != 200 or not same:
-            session.break_law("OAI-MODELS-003", f"{name} is listed and not found", one)
+        found = found or one.status == 200
+        if one.status != 200:
+            session.break_law("OAI-MODELS-003", f"{shown(name)} is listed, and not found", one)
+        elif not same:
+            session.break_law("OAI-MODELS-003", f"{shown(name)} is answered as another", one)
         reply = session.ask(
             "POST",
             "/chat/completions",
@@ -47,20 +53,30 @@ def probe_models(session: Session) -> None:
                 "model": name,
                 "messages": [{"role": "user", "content": "Hi."}],
                 "max_tokens": 1,
+                "seed": SEED,
             },
         )
         # A model for embeddings says so with a 4xx.
         if reply.status in {404, 424} or reply.status >= 500:
             session.break_law(
-                "OAI-MODELS-005", f"{name} is listed and answers {reply.status}", reply
+                "OAI-MODELS-005", f"{shown(name)} is listed and answers {reply.status}", reply
             )
+    if found:
+        _unknown(session)
+
+
+def _unknown(session: Session) -> None:
+    """A name that no model has, where single models can be asked for."""
+    model = session.ask("GET", "/models/no-such-model-q7x", right=False)
+    if model.status == 200 or model.status >= 500:
+        session.break_law("OAI-MODELS-004", f"an unknown model is {model.status}", model)
 
 
 def probe_completions(session: Session) -> None:
     """POST /v1/completions, where there is one."""
 
     def ask(**members: Any) -> Exchange:
-        request = {"model": session.model, "prompt": "One, two, three,", **members}
+        request = {"model": session.model, "prompt": "One, two, three,", "seed": SEED, **members}
         return session.ask("POST", "/completions", request)
 
     plain = session.ask(
@@ -69,13 +85,14 @@ def probe_completions(session: Session) -> None:
     if plain.status in {404, 405, 501}:
         session.skip("completions", f"POST /completions is {plain.status}", "OAI-COMP")
         return
-    same: dict[str, Any] = {"max_tokens": 12, "temperature": 0, "seed": 7}
+    same: dict[str, Any] = {"max_tokens": 12, **GREEDY}
     first, second = ask(**same), ask(**same)
     streamed = ask(**same, stream=True, stream_options={"include_usage": True})
     repeated = relations.repeats(first, second)
     if repeated:
         session.compare(relations.same_streamed, first, streamed)
-        session.compare(relations.cut_by_budget, ask(**{**same, "max_tokens": 2}), first)
+        for budget in (1, 6):
+            session.compare(relations.cut_by_budget, ask(**{**same, "max_tokens": budget}), first)
     ask(**same, stream=True)
     listed = ask(prompt=["One,", "Two,"], max_tokens=4)
     if listed.status != 200:
@@ -89,7 +106,8 @@ def probe_completions(session: Session) -> None:
         accepted(session, "OAI-COMP-008", "logprobs 0", none)
     ask(max_tokens=4, echo=True, logprobs=1, temperature=0)
     ask()
-    session.ask("POST", "/completions", {"model": session.model, "prompt": 5})
+    wrong = session.ask("POST", "/completions", {"model": session.model, "prompt": 5}, right=False)
+    refused(session, "prompt 5", wrong)
     _stop(session, first if repeated else None, same)
 
 
@@ -107,17 +125,36 @@ def probe_embeddings(session: Session) -> None:
     """POST /v1/embeddings, if the model makes any."""
 
     def ask(**members: Any) -> Exchange:
-        return session.ask("POST", "/embeddings", {"model": session.model, **members})
+        return session.ask("POST", "/embeddings", {"model": name, **members})
 
-    first = ask(input="Paris", encoding_format="float")
-    if first.status != 200:
-        session.skip("embeddings", f"POST /embeddings is {first.status} for this model", "OAI-EMB")
+    first: Exchange | None = None
+    for name in session.once(_embedders):
+        first = session.forward(
+            "POST", "/embeddings", {"model": name, "input": "Paris", "encoding_format": "float"}
+        )
+        if first.status in {200, 405, 501}:
+            break
+    else:
+        status = first.status if first is not None else "not asked for"
+        session.skip("embeddings", f"POST /embeddings is {status} for each model", "OAI-EMB")
         return
+    if first.status != 200:
+        session.skip("embeddings", f"POST /embeddings is {first.status}", "OAI-EMB")
+        return
+    first = ask(input="Paris", encoding_format="float")
     ask(input=["Paris", "Rome", ""][:2])
     packed = ask(input="Paris", encoding_format="base64")
     numbers = [_first(first, "float"), _first(packed, "base64")]
     if None not in numbers and len({len(one or ()) for one in numbers}) > 1:
         session.break_law("OAI-EMB-003", "base64 and float differ in length", packed)
+
+
+def _embedders(session: Session) -> list[str]:
+    """The model that is judged, and others that the list names; a model for chat makes no vectors."""
+    names = [str(model.get("id")) for model in listed_models(session.forward("GET", "/models"))]
+    others = [name for name in names if name != session.model]
+    likely = [name for name in others if "embed" in name.lower()]
+    return list(dict.fromkeys([session.model, *likely, *others]))[:_MANY]
 
 
 def _first(exchange: Exchange, encoding: str) -> list[float] | None:

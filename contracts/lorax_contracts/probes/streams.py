@@ -1,7 +1,14 @@
 """Streams of chat chunks: against the plain answer, with and without usage."""
 
 from lorax_contracts import relations
-from lorax_contracts.probes.chat import PROMPT, accepted, steady
+from lorax_contracts.probes.chat import (
+    GREEDY,
+    PROMPT,
+    accepted,
+    half_of,
+    steady,
+    steady_stream,
+)
 from lorax_contracts.session import Session
 
 __all__ = ["probe_streams"]
@@ -12,21 +19,15 @@ def probe_streams(session: Session) -> None:
     plain = steady(session)
     streamed = session.chat(max_tokens=16, stream=True)
     accepted(session, "OAI-ACCEPT-010", "a plain streamed chat request", streamed)
-    counted = session.chat(
-        PROMPT,
-        temperature=0,
-        seed=7,
-        max_tokens=24,
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    if plain is not None:
+    counted = steady_stream(session)
+    if plain is not None and counted is not None:
         session.compare(relations.same_streamed, plain, counted)
-    session.compare(relations.two_ids, streamed, counted)
-    cut = session.chat(PROMPT, temperature=0, seed=7, max_tokens=3, stream=True)
-    if plain is not None:
-        session.compare(relations.cut_by_budget, cut, plain)
-    session.chat(PROMPT, stream=True)
+        session.compare(relations.two_ids, streamed, counted)
+    for budget in (1, half_of(plain)):
+        cut = session.chat(PROMPT, **GREEDY, max_tokens=budget, stream=True)
+        if counted is not None:
+            session.compare(relations.cut_by_budget, cut, counted)
+    session.chat(PROMPT, stream=True, seed=None)
     unpaid = session.chat(
         PROMPT, max_tokens=2, stream=True, stream_options={"include_usage": False}
     )

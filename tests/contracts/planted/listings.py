@@ -110,7 +110,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "models without owner",
-        "OAI-MODELS-001",
+        "OAI-MODELS-006",
         GH + "inferencerlabs/inferencer-feedback/issues/42",
         say=_unowned,
     ),
@@ -159,7 +159,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "echo without the prompt's log probabilities",
-        "OAI-COMP-008",
+        "OAI-COMP-015",
         GH + "ggml-org/llama.cpp/issues/27174",
         say=_generated_only,
     ),

@@ -151,7 +151,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "LoRAX router/src/lib.rs:1421",
         say=reply(assign(object="text_completion")),
     ),
-    Deviation("the base model's name for an adapter's", "OAI-CHAT-005", ADAPTER, say=_named_back),
+    Deviation(
+        "the base model's name for an adapter's",
+        "OAI-CHAT-005",
+        ADAPTER,
+        say=_named_back,
+        also={"OAI-STREAM-008": "in streams too"},
+    ),
     Deviation("stream id is the text null", "OAI-STREAM-021", CHUNK, say=chunk(assign(id="null"))),
     Deviation("stream created is 0", "OAI-STREAM-007", CHUNK, say=chunk(assign(created=0))),
     Deviation(
@@ -200,6 +206,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-ACCEPT-001",
         "LoRAX router/src/lib.rs:676",
         ask=refuse(lambda d: "stop" in d and d["stop"] is None),
+        also={"OAI-ACCEPT-002": "stop is one of the parameters that may be null"},
     ),
     Deviation(
         "tool_choice object refused",
@@ -319,6 +326,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-COMP-003",
         "LoRAX router/src/lib.rs:1299-1302",
         say=completion(assign(model="null", id="null", created=0)),
+        also={"OAI-COMP-012": "created is 1", "OAI-COMP-013": "the model is null too"},
     ),
     Deviation(
         "completion logprobs ignored",
@@ -331,6 +339,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-COMP-010",
         "LoRAX router/src/lib.rs:1353",
         say=completion_chunks(_zero_usage),
+        also={"OAI-COMP-011": "it is not null", "OAI-USAGE-003": "it is zero"},
     ),
     Deviation(
         "embeddings under another key",

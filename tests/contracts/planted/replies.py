@@ -83,18 +83,21 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-FINISH-001",
         GH + "mudler/LocalAI/issues/3533",
         say=choice(lambda one: ended(one, "length", "stop")),
+        also={"OAI-STREAM-025": "streams say length"},
     ),
     Deviation(
         "length reported as stop, streamed",
         "OAI-FINISH-001",
         GH + "llm-d/llm-d-inference-sim/issues/29",
         say=delta(_length_as_stop),
+        also={"OAI-STREAM-025": "plain answers say length"},
     ),
     Deviation(
         "stop reported as length",
         "OAI-FINISH-003",
         "OpenAPI document 2.3.0, finish_reason",
         say=choice(lambda one: ended(one, "stop", "length")),
+        also={"OAI-FINISH-004": "behind a stop string too", "OAI-STREAM-025": "streams say stop"},
     ),
     Deviation(
         "finish reason lost in streams",
@@ -162,7 +165,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OpenAPI document 2.3.0, ChatCompletionResponseMessage",
         say=choice(lambda one: one["message"].pop("role")),
     ),
-    Deviation("n ignored", "OAI-CHAT-006", "OpenAPI document 2.3.0, n", ask=forget("n")),
+    Deviation(
+        "n ignored",
+        "OAI-CHAT-006",
+        "OpenAPI document 2.3.0, n",
+        ask=forget("n"),
+        also={"OAI-STREAM-018": "in streams too", "OAI-ERR-004": "n = 0 is taken too"},
+    ),
     Deviation(
         "no usage", "OAI-USAGE-001", "OpenAPI document 2.3.0, usage", say=reply(without("usage"))
     ),
@@ -175,6 +184,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
                 completion_tokens=1, total_tokens=d["usage"]["prompt_tokens"] + 1
             )
         ),
+        also={"OAI-FINISH-003": "length after one token of many"},
     ),
     Deviation(
         "total without the prompt",
@@ -211,5 +221,9 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-USAGE-003",
         GH + "lmstudio-ai/lmstudio-bug-tracker/issues/2335",
         say=reply(_one_uncounted),
+        also={
+            "OAI-FINISH-003": "length with one token left",
+            "OAI-STREAM-026": "streams count all",
+        },
     ),
 )

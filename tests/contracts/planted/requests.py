@@ -121,6 +121,10 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-ERR-005",
         "OpenAI API reference, error codes: model_not_found",
         ask=_any_model,
+        also={
+            "OAI-CHAT-005": "as the base model, also for an adapter",
+            "OAI-STREAM-008": "in streams too",
+        },
     ),
     Deviation(
         "a temperature of 5 accepted",
@@ -157,6 +161,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-ERR-003",
         GH + "vllm-project/vllm/issues/35438",
         say=_crash,
+        also={"OAI-ERR-011": "an image is refused with 500 too"},
     ),
     Deviation(
         "500 for malformed JSON",

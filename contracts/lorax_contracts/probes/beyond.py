@@ -1,0 +1,94 @@
+"""What a server may not be able to do, and must then say: pictures, long prompts, keys, parameters."""
+
+from typing import Any
+
+from lorax_contracts import relations
+from lorax_contracts.curl import WRONG_KEY
+from lorax_contracts.judge.report import shown
+from lorax_contracts.probes.chat import GREEDY
+from lorax_contracts.probes.refusals import refused
+from lorax_contracts.session import Session
+
+__all__ = ["PARAMETERS", "probe_beyond"]
+
+# Four pixels, all of them red.
+_PNG = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9"
+    "i18U1AAAAABJRU5ErkJggg=="
+)
+
+PARAMETERS: tuple[tuple[str, Any], ...] = (
+    ("logit_bias", {"1": -1}),
+    ("modalities", ["text"]),
+    ("parallel_tool_calls", True),
+    ("prediction", {"type": "content", "content": "Hello!"}),
+    ("prompt_cache_key", "k"),
+    ("reasoning_effort", "low"),
+    ("safety_identifier", "u"),
+    ("verbosity", "low"),
+)
+"""Published parameters that no other probe sends, each with a value of every day."""
+
+
+def probe_beyond(session: Session) -> None:
+    """Each may be refused, by name; none may fail, or be dropped in silence where that matters."""
+    for name, value in PARAMETERS:
+        reply = session.chat(max_tokens=1, **{name: value})
+        if reply.dropped or reply.status >= 500:
+            what = reply.status or "nothing"
+            session.break_law(
+                "OAI-ERR-010", f"{name} {shown(value)} is answered with {what}", reply
+            )
+    _image(session)
+    if session.keyed:
+        _key(session)
+    if session.context is not None:
+        _context(session, session.context)
+
+
+def _image(session: Session) -> None:
+    """A picture beside a text, and the same text alone."""
+    text = {"type": "text", "text": "What colour is this?"}
+    picture = {"type": "image_url", "image_url": {"url": _PNG}}
+
+    def ask(*parts: Any) -> Any:
+        return session.chat(
+            messages=[{"role": "user", "content": list(parts)}], **GREEDY, max_tokens=4
+        )
+
+    seen = ask(text, picture)
+    if seen.dropped or seen.status >= 500:
+        what = seen.status or "nothing"
+        session.break_law("OAI-ERR-011", f"an image is answered with {what}", seen)
+    elif seen.status == 200:
+        session.compare(relations.unseen_image, seen, ask(text))
+
+
+def _key(session: Session) -> None:
+    """A wrong key, where none at all is refused."""
+    request = {"model": session.model, "messages": [{"role": "user", "content": "Hi."}]}
+    for what, header in (("no key", ""), ("a wrong key", f"Bearer {WRONG_KEY}")):
+        reply = session.ask(
+            "POST",
+            "/chat/completions",
+            {**request, "max_tokens": 1},
+            headers={"authorization": header},
+            right=False,
+        )
+        if what == "no key" and reply.status == 200:
+            session.skip("keys", "an answer came without a key", "OAI-ERR-012")
+            return
+        if reply.status not in {401, 429}:
+            answer = reply.status or "nothing"
+            session.break_law("OAI-ERR-012", f"{what} is answered with {answer}", reply)
+
+
+def _context(session: Session, tokens: int) -> None:
+    """A prompt of more words than the model has tokens."""
+    text = "one " * (tokens + 64)
+    request = {"model": session.model, "messages": [{"role": "user", "content": text}]}
+    reply = session.ask("POST", "/chat/completions", {**request, "max_tokens": 1}, right=False)
+    if reply.status == 200 and relations.answer_of(reply) is not None:
+        session.break_law("OAI-ERR-013", f"a prompt of {tokens + 64} words is answered", reply)
+    else:
+        refused(session, f"a prompt of {tokens + 64} words", reply)
