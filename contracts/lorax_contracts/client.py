@@ -32,8 +32,7 @@ __all__ = ["Bounds", "Client", "OpenStream", "Spent"]
 
 _Given = tuple[str, str, Any, bytes | None, dict[str, str]]
 _TRIES = 4
-# How much longer a second try waits.
-_PATIENCE = 3.0
+_PATIENCE = 3.0  # how much longer a second try waits
 _LONGEST_WAIT = 10.0
 
 

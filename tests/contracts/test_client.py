@@ -252,7 +252,11 @@ def test_a_reply_that_is_late_once_is_waited_for() -> None:
 @pytest.mark.slow
 def test_a_server_that_stays_silent_has_dropped_the_request_when_it_was_waited_for() -> None:
     """Where the run has no time to wait, nothing is said."""
-    with serving(lambda _, over: over.wait(20) and None) as url:
+
+    def mute(_: socket.socket, over: threading.Event) -> None:
+        over.wait(20)
+
+    with serving(mute) as url:
         with Client(url, bounds=BOUNDS) as client:
             waited = client.ask("GET", "/models")
         with Client(url, bounds=replace(BOUNDS, seconds=1.0)) as client:
