@@ -223,7 +223,8 @@ def _reasoning(asked: Asked, said: Said) -> None:
     roles = [e for e in said.chunks if e["choices"] and "role" in e["choices"][0]["delta"]]
     for event in roles:
         thought = json.loads(json.dumps(event))
-        thought["choices"][0]["delta"] = {"content": None, "reasoning_content": "Let me see."}
+        said_first = {"content": None, "reasoning_content": "Let me see."}
+        thought["choices"][0].update(delta=said_first, logprobs=None)
         said.chunks.insert(said.chunks.index(event) + 1, thought)
 
 
