@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from lorax_proxy.aside import aside
 from lorax_proxy.core.failures import Lost, Refused, retry_after
 from lorax_proxy.core.short_prompts import WatchedChoice, may_be_few_tokens, mended
 from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
@@ -225,19 +226,30 @@ async def generate(
     try:
         if exchange.status != 200:
             raise await _refused(exchange)
-        decode = decode_scored_generation if reading.logprobs else decode_generation
-        generation = decode(await read_all(exchange))
-    except Unreadable as error:
-        raise UpstreamError(Lost.UNREADABLE) from error
+        body = await read_all(exchange)
     finally:
         await exchange.close()
+    try:
+        return await aside(len(body), _whole, body, reading, exchange.headers)
+    except Unreadable as error:
+        raise UpstreamError(Lost.UNREADABLE) from error
+
+
+def _whole(body: bytes, reading: Reading, headers: Sequence[tuple[str, str]]) -> Whole:
+    """What a whole answer says.
+
+    Raises:
+        Unreadable: When it is none.
+    """
+    decode = decode_scored_generation if reading.logprobs else decode_generation
+    generation = decode(body)
     # `generated_text` is read after short prompts only: it is empty when generation ended inside a
     # character, and keeps stop strings (server/lorax_server/models/model.py:195)
     details = generation.details
     end = StreamDetails(details.finish_reason, details.generated_tokens, details.prompt_tokens)
     choice = Choice(reading)
     pieces = choice.feed_all(mended(details.tokens, end, generation.generated_text), end)
-    return Whole(pieces, exchange.headers, details.prefill, choice.logprob / choice.tokens)
+    return Whole(pieces, headers, details.prefill, choice.logprob / choice.tokens)
 
 
 class Interleaved:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Sequence
 
 from lorax_proxy.answers import Alone, Answer, Interleaved, Whole, gather
+from lorax_proxy.aside import aside
 from lorax_proxy.asked import Asked, Headers
 from lorax_proxy.config import Settings
 from lorax_proxy.core.failures import Lost
@@ -34,6 +35,9 @@ _STREAM_HEADERS = (
     # nginx buffers a stream unless it is told not to
     ("x-accel-buffering", "no"),
 )
+
+_PIECE = 64
+"""Bytes that a piece of an answer counts for, as work: with 20 alternatives it holds some 1,000."""
 
 _TIMING = frozenset(
     {
@@ -88,12 +92,16 @@ class Delivery:
     async def _whole(self, client: Client, asked: Asked) -> None:
         """Answer with one JSON document."""
         every, returned = await self._choices(asked)
-        choices = [asked.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
         usage = await self._usage(asked, [answer.end for answer in every])
         _record(client, asked, [answer.end for answer in returned], usage)
+
+        def folded() -> bytes:
+            choices = [asked.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
+            return completion(asked.identity, asked.style.whole_object, choices, usage)
+
+        size = _PIECE * sum(len(answer.pieces) for answer in returned)
         await client.reply(
-            completion(asked.identity, asked.style.whole_object, choices, usage),
-            headers=(*asked.headers, *_timing(returned[0].headers)),
+            await aside(size, folded), headers=(*asked.headers, *_timing(returned[0].headers))
         )
 
     async def _choices(self, asked: Asked) -> tuple[list[Whole], list[Whole]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from lorax_proxy.answers import gather
+from lorax_proxy.aside import LARGE, aside
 from lorax_proxy.asked import Asked, tell_failure
 from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
@@ -60,6 +61,9 @@ class _Answering(Protocol):
             UpstreamError: `RENEWED`, before anything was sent, if it has to be made anew.
         """
 
+
+_FLOAT = 8
+"""Bytes that a number of an embedding counts for, as work."""
 
 _EMBED_AT_ONCE = 8
 """`/embed` calls of one request that run at once: LoRAX takes a permit for each."""
@@ -138,19 +142,21 @@ class Gateway:
         await until_gone(client, answered)
 
     async def _chat(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = self._document(body, Endpoint.CHAT)
+        document, ignored = await aside(len(body), self._document, body, Endpoint.CHAT)
         found = await self._find(document)
-        request = _typed(ChatRequest, document, found)
+        request = await aside(len(body), _typed, ChatRequest, document, found)
         found = await self._merged(request, found)
         now = self._now()
         template = self._directory.template(found.route, found.facts)
-        if is_dear(request):
-            # lowering many tools takes up to a second, which other requests must not wait for
+        if is_dear(request) and len(body) < LARGE:
+            # lowering many tools takes up to a second; they do not queue up behind large bodies
             plan = await asyncio.to_thread(
                 plan_chat, request, found.route, found.facts, template, now
             )
         else:
-            plan = plan_chat(request, found.route, found.facts, template, now)
+            plan = await aside(
+                len(body), plan_chat, request, found.route, found.facts, template, now
+            )
         # the keywords alone: what stands before them are the client's own names
         client.record.dropped = tuple(sorted({path.rpartition(".")[2] for path in plan.dropped}))
         answer_id = f"chatcmpl-{self._new_id()}"
@@ -167,11 +173,11 @@ class Gateway:
         )
 
     async def _completions(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = self._document(body, Endpoint.COMPLETIONS)
+        document, ignored = await aside(len(body), self._document, body, Endpoint.COMPLETIONS)
         found = await self._find(document)
-        request = _typed(CompletionRequest, document, found)
+        request = await aside(len(body), _typed, CompletionRequest, document, found)
         found = await self._merged(request, found)
-        plan = plan_completion(request, found.route, found.facts)
+        plan = await aside(len(body), plan_completion, request, found.route, found.facts)
         identity = Identity(
             f"cmpl-{self._new_id()}",
             int(self._now().timestamp()),
@@ -184,14 +190,14 @@ class Gateway:
         )
 
     async def _embeddings(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = self._document(body, Endpoint.EMBEDDINGS)
-        request = read_request(EmbeddingRequest, document)
+        document, ignored = await aside(len(body), self._document, body, Endpoint.EMBEDDINGS)
+        request = await aside(len(body), read_request, EmbeddingRequest, document)
         found = await self._directory.find(
             request.model, Kind.EMBED, adapter_source=request.adapter_source
         )
         client.record.model = request.model
         client.record.upstream = found.upstream.name
-        calls = embedding_bodies(request, found.route)
+        calls = await aside(len(body), embedding_bodies, request, found.route)
         limit = asyncio.Semaphore(_EMBED_AT_ONCE)
         epoch = None if anew else found.epoch
 
@@ -215,13 +221,21 @@ class Gateway:
                 )
             )
             return
-        answer = embeddings_document(
-            [vector for vector, _ in results],
-            model=request.model,
-            prompt_tokens=sum(count for _, count in results),
-            encoding=request.encoding_format,
+        vectors = [vector for vector, _ in results]
+
+        def encoded() -> bytes:
+            answer = embeddings_document(
+                vectors,
+                model=request.model,
+                prompt_tokens=sum(count for _, count in results),
+                encoding=request.encoding_format,
+            )
+            return encode_json(answer)
+
+        size = _FLOAT * sum(map(len, vectors))
+        await client.reply(
+            await aside(size, encoded), headers=_named("x-ignored-parameters", ignored)
         )
-        await client.reply(encode_json(answer), headers=_named("x-ignored-parameters", ignored))
 
     async def _embed(self, upstream: Upstream, call: bytes, epoch: int | None) -> Sequence[float]:
         body = await upstream.fetch(

@@ -33,6 +33,7 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
         "shell",
         (
             "answers",
+            "aside",
             "asked",
             "catalogue",
             "delivery",

@@ -52,8 +52,16 @@ _SEEN: Mapping[type[object], str] = {
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was most likely meant to be, if any is near."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    # what is much longer or shorter cannot be near, and a name may be as long as a body
+    alike = [each for each in known if _can_be_near(len(name), len(each))]
+    # nothing alike, no work: difflib reads the name through before it looks at the others
+    matches = difflib.get_close_matches(name, alike, n=1, cutoff=0.6) if alike else []
     return matches[0] if matches else None
+
+
+def _can_be_near(one: int, other: int) -> bool:
+    """Whether texts of these lengths can have a ratio of 0.6: twice what they share over both."""
+    return 3 * max(one, other) <= 7 * min(one, other)
 
 
 def is_too_deep(document: object) -> bool:

@@ -19,6 +19,7 @@ import httptools
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
+from lorax_proxy.upstream.turns import Turns
 
 __all__ = ["Connection"]
 
@@ -27,6 +28,10 @@ _MAX_HEAD = 64 * 1024
 
 _HIGH_WATER = 256 * 1024
 """Bytes of an unread body at which reading from the kernel pauses: some 1,500 events."""
+
+
+_STEP = 32 * 1024
+"""Bytes of a body that are handed out at once: translating them takes some 10 ms at most."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,16 +45,21 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, forget: Callable[["Connection"], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        forget: Callable[["Connection"], None],
+        turns: Turns,
     ) -> None:
         """Prepare; the event loop connects it.
 
         Args:
             loop: The running event loop.
             forget: Told when the connection has ended, or has fallen out of step.
+            turns: Where bodies that bring much at once wait for their turns.
         """
         self._loop = loop
         self._forget = forget
+        self._turns = turns
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._body: deque[bytes] = deque()
@@ -119,15 +129,32 @@ class Connection(asyncio.Protocol):
             if self._failure is not None:
                 raise UpstreamError(self._failure)
             await self._wait()
-        data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        self._unread = 0
+        if self._unread > _STEP:
+            await self._turns.mine()
+            data = self._taken(_STEP)
+        else:
+            data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body.clear()
+            self._unread = 0
         # the time that the reader took is not the server's silence
         self._heard = self._loop.time()
-        if self._paused and self._transport is not None:
+        if self._paused and self._unread <= _STEP and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    def _taken(self, size: int) -> bytes:
+        """The first so many bytes of what is unread, or all if they are fewer."""
+        taken: list[bytes] = []
+        while size and self._body:
+            piece = self._body.popleft()
+            if len(piece) > size:
+                self._body.appendleft(piece[size:])
+                piece = piece[:size]
+            taken.append(piece)
+            size -= len(piece)
+            self._unread -= len(piece)
+        return b"".join(taken)
 
     def release(self) -> bool:
         """The exchange is over; tell whether the connection can be kept."""

@@ -18,6 +18,7 @@ from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.connection import Connection
 from lorax_proxy.upstream.transport import PAUSE
+from lorax_proxy.upstream.turns import Turns
 
 __all__ = ["DirectExchange", "DirectTransport"]
 
@@ -56,6 +57,7 @@ class DirectTransport:
         self._pause = pause
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
+        self._turns: Turns | None = None
         self._keeps = True
         self._closed = False
         self.epoch = 0
@@ -180,10 +182,11 @@ class DirectTransport:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
+        turns = self._turns = self._turns or Turns(loop)
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self.forget),
+                    lambda: Connection(loop, self.forget, turns),
                     self._host,
                     self._port,
                     ssl=self._tls,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.upstream.direct import DirectTransport
+from lorax_proxy.upstream.direct import DirectExchange, DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport, read_all
 from tests.proxy.servers import (
@@ -25,6 +25,7 @@ from tests.proxy.servers import (
     answer,
     chunk,
     event_stream,
+    head,
     in_order,
     json_answer,
     refusing_port,
@@ -353,3 +354,40 @@ async def test_a_head_without_end_is_cut() -> None:
             await transport.send("POST", "/generate", b"{}", silence=SILENCE)
         assert caught.value.failure is Lost.CUT
         await transport.aclose()
+
+
+async def test_what_arrives_at_once_is_handed_out_in_steps_that_take_turns() -> None:
+    """Ten bodies that are here in whole: one step of one of them in each turn of the loop."""
+    body = bytes(range(256)) * 700
+    steps: list[Step] = [Send(head(200, {"content-length": str(len(body))}) + body), Stall()]
+    loop = asyncio.get_running_loop()
+    turn = 0
+    reads: list[tuple[int, int]] = []
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        loop.call_soon(count)
+
+    async def read(exchange: DirectExchange) -> bytes:
+        data = b""
+        while len(data) < len(body):
+            step = await exchange.read()
+            reads.append((turn, len(step)))
+            data += step
+        return data
+
+    async with ScriptedServer(in_order(*[steps] * 10)) as server:
+        transport = direct(server.url)
+        exchanges = [await transport.send("GET", "/", silence=SILENCE) for _ in range(10)]
+        # as many turns as the kernel and the server need to bring it
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        loop.call_soon(count)
+        assert await asyncio.gather(*map(read, exchanges)) == [body] * 10
+        for exchange in exchanges:
+            await exchange.close()
+        await transport.aclose()
+    whole = [at for at, size in reads if size == 32 * 1024]
+    assert max(size for _, size in reads) == 32 * 1024
+    assert len(whole) == len(set(whole)) == 10 * (len(body) // (32 * 1024))
