@@ -50,11 +50,12 @@ class Answer:
     """
 
     def __init__(
-        self, exchange: Exchange, reading: Reading, choice: Choice | WatchedChoice | None = None
+        self, exchange: Exchange, reading: Reading, watched: WatchedChoice | None = None
     ) -> None:
         self.exchange = exchange
         self.begun = False
-        self._choice = choice or Choice(reading)
+        self._watched = watched
+        self._choice: Choice | WatchedChoice = watched or Choice(reading)
         # tokens' numbers are worth their time only where alternatives are told
         self._decode = decode_scored_event if reading.logprobs else decode_event
         self._decoder = SseDecoder()
@@ -140,6 +141,9 @@ class Answer:
                     if self._choice.finished:
                         break
                 if events:
+                    if self._watched is not None and self._watched.plain is not None:
+                        # nothing is in doubt any more, and nothing more need be paid for it
+                        self._choice, self._watched = self._watched.plain, None
                     return pieces
         except (Unreadable, EventTooLarge) as error:
             self._fail(UpstreamError(Lost.UNREADABLE), error, pieces)

@@ -136,6 +136,8 @@ _ADAPTER_UNUSABLE = tuple(
         r"unable to merge adapters, lora configs have different ranks: [^\n]*",
         r"unable to merge adapters, lora configs have no target modules",
         r"Base model adapter cannot be merged\.",
+        # torch, at a merge of matrices whose shapes differ (utils/merges/strategies.py:27)
+        r"stack expects each tensor to be equal size, but got [^\n]*",
         # server/lorax_server/adapters/medusa.py
         r"Medusa adapters can only be loaded at request time when LoRAX was initialized with [^\n]*",
         r"Dynamic adapter loading is not supported for Medusa version [^\n]*",

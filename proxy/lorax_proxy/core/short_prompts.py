@@ -129,6 +129,11 @@ class WatchedChoice:
         self.finished = False
 
     @property
+    def plain(self) -> Choice | None:
+        """The machine inside, once it needs no watching: it is as far as this one."""
+        return None if self._doubt or self._whole else self._choice
+
+    @property
     def ended(self) -> bool:
         """Whether LoRAX came to its end by itself."""
         return self._choice.ended

@@ -474,6 +474,7 @@ def test_every_error_type_of_lorax_has_an_answer(entry: dict[str, object]) -> No
         "unable to merge adapters, lora configs have different ranks: {8, 16}",
         "unable to merge adapters, lora configs have no target modules",
         "Base model adapter cannot be merged.",
+        "stack expects each tensor to be equal size, but got [8, 64] at entry 0 and [8, 32] at entry 1",
         (
             "Cannot load a Medusa adapter dynamically with a different number of heads (3) "
             "from the default speculative tokens (2)."

@@ -209,6 +209,18 @@ def test_a_stop_string_ends_at_once_what_has_no_hole() -> None:
         assert caught.value.failure is Lost.CUT
 
 
+def test_who_needs_no_watching_is_read_without() -> None:
+    """A stream whose first text came at once; what was held back, and what is whole, is watched on."""
+    for text, whole_, settled in (("a", False, True), ("", False, False), ("a", True, False)):
+        choice = WatchedChoice(Reading(), whole=whole_)
+        before = choice.plain
+        choice.feed(Event(Token(text)))
+        after = choice.plain
+        assert before is None
+        assert (after is not None) is settled
+        assert after is None or after.tokens == 1
+
+
 @pytest.mark.parametrize("first", ["", "a"])
 def test_failures_are_those_of_any_choice(first: str) -> None:
     """An error inside, an end that tells nothing, a count that does not fit."""
