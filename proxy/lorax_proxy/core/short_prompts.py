@@ -111,7 +111,16 @@ class WatchedChoice:
         logprob: As a choice's.
     """
 
-    __slots__ = ("_choice", "_doubt", "_given", "_reading", "_tokens", "_whole", "finished")
+    __slots__ = (
+        "_choice",
+        "_doubt",
+        "_given",
+        "_reading",
+        "_tokens",
+        "_untold",
+        "_whole",
+        "finished",
+    )
 
     def __init__(self, reading: Reading, *, whole: bool) -> None:
         """Watch one choice.
@@ -125,6 +134,7 @@ class WatchedChoice:
         self._choice = Choice(reading)
         self._tokens: list[Token] = []
         self._given: list[Piece] = []
+        self._untold: tuple[TokenLogprob, ...] = ()
         self._doubt = True
         self.finished = False
 
@@ -170,14 +180,25 @@ class WatchedChoice:
         if event.generated_text is not None:
             return self._end(event.generated_text, event.details)
         pieces = self._choice.feed(event)
-        if self._choice.finished and not self._doubt:
-            self.finished = True
-            return self._given + pieces
-        # a stop string in what may have a hole ends nothing yet: LoRAX's end will tell. Tokens
-        # without text, which it releases, may get one by then.
-        texts: list[Piece] = [each for each in pieces if isinstance(each, Text) and each.text]
-        self._given += texts
-        return [] if self._whole else texts
+        # a stop string in what may have a hole ends nothing yet: LoRAX's end will tell
+        if self._whole:
+            self._given += pieces
+            self.finished = self._choice.finished and not self._doubt
+            return self._given if self.finished else []
+        pieces = self._with_text(pieces)
+        self._given += pieces
+        return pieces
+
+    def _with_text(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """The texts among pieces; tokens without one come with the next, or may have got one by then."""
+        texts: list[Piece] = []
+        for piece in pieces:
+            if isinstance(piece, Text):
+                self._untold += piece.logprobs
+                if piece.text:
+                    texts.append(Text(piece.text, self._untold))
+                    self._untold = ()
+        return texts
 
     def finish(self) -> list[Piece]:
         """The upstream's body has ended; raises as `Choice.finish` does."""

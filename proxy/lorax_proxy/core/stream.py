@@ -195,6 +195,7 @@ class Choice:
         "_document",
         "_ends",
         "_logprobs",
+        "_plain",
         "_reader",
         "_stops",
         "ended",
@@ -210,7 +211,9 @@ class Choice:
         self._reader = None if reading.grammar is None else ToolReader(reading.grammar)
         self._logprobs = None if reading.logprobs is None else _LogprobQueue(reading.logprobs)
         self._ends = reading.ends
-        self._document: list[str] | None = [] if reading.document else None
+        # what is to be a JSON document, when no tool grammar reads it
+        self._document: list[str] = []
+        self._plain = reading.grammar is None and not reading.document
         self.finished = False
         self.ended = False
         self.tokens = 0
@@ -283,9 +286,10 @@ class Choice:
     def _read(self, text: str, details: StreamDetails | None) -> list[Piece]:
         if not text:
             return []
+        if self._plain:
+            return self._visible(text, details)
         if self._reader is None:
-            if self._document is not None:
-                self._document.append(text)
+            self._document.append(text)
             return self._visible(text, details)
         pieces: list[Piece] = []
         for delta in self._reader.feed(text):
@@ -335,7 +339,7 @@ class Choice:
                 pieces = [Text("")]
         # a stop string of the client's may cut a document, also when LoRAX found it
         elif (
-            self._document is not None
+            not self._plain
             and not budget_cut
             and details.finish_reason != "stop_sequence"
             and not _is_json("".join(self._document))

@@ -117,6 +117,7 @@ def test_a_whole_answer_has_its_whole_text(
     for pieces in (asked, folded):
         assert written(pieces) == expected
         assert most is None or "".join(t.text for t in logprobs(pieces)) == expected
+    assert logprobs(asked) == logprobs(folded)
     assert isinstance(end := asked[-1], Finished)
     assert isinstance(other := folded[-1], Finished)
     assert (end.reason, end.completion_tokens) == (other.reason, other.completion_tokens)
@@ -129,6 +130,8 @@ def test_a_whole_answer_has_its_whole_text(
 @example(
     ("か", shard(3, [b"\xe3", b"\x81", b"\x8b"], "eos_token", Token("</s>", special=True))), [], 0
 )
+@example(("éa<", shard(1, [b"\xc3", b"\xa9", b"a", b"<"], "length", None)), ["é<"], 0)
+@example(("\x85<<", shard(4, [b"\xc2", b"\x85", b"<", b"<"], "length", None)), ["<"], 0)
 def test_a_stream_has_its_whole_text_or_fails(
     answer: tuple[str, list[Event]], stops: list[str], most: int | None
 ) -> None:
