@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.plan import Facts, Plan
-from lorax_proxy.core.request import plan_chat
+from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Adapter, Base, Merge, Model, Route, Target
+from lorax_proxy.core.stream import END_TOKENS
+from lorax_proxy.core.templates import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import GenerateParameters, MergedAdapters
 from lorax_proxy.wire.openai_requests import ChatRequest
@@ -243,6 +245,29 @@ def test_formats_and_tools_become_one_schema() -> None:
     assert plan.requests[0].parameters.response_format is not None
     assert plan.requests[0].parameters.stop == ()
     assert plan.reading.stops == ("x",)
+
+
+def test_a_document_is_to_be_whole_where_no_tool_grammar_reads_it() -> None:
+    """A format's text is judged at its end; tools have a reader, and other texts are no documents."""
+    json_object = {"type": "json_object"}
+    assert planned(response_format=json_object).reading.document
+    assert not planned().reading.document
+    tools = planned(tools=[TOOL], tool_choice="required").reading
+    assert tools.grammar is not None
+    assert not tools.document
+
+
+def test_what_ends_a_turn_is_the_template_s_and_every_familys() -> None:
+    """Unless the client has it ignored: then nothing but the budget ends it."""
+    tokens = SpecialTokens(eos_token="<|own_end|>")
+    own = ChatTemplate.compile("{{ messages[0].content }}", "own", tokens)
+    request = read_request(ChatRequest, {"model": "m", "messages": MESSAGES})
+    prepared = PreparedTemplate.of(own, "split")
+    plan = plan_chat(request, Route("m", "one", Base(), None), FACTS, prepared, NOW)
+    assert plan.reading.ends == END_TOKENS | {"<|own_end|>"}
+    assert planned(ignore_eos_token=True).reading.ends == frozenset()
+    assert planned(ignore_eos=True).reading.ends == frozenset()
+    assert planned(ignore_eos=False).reading.ends >= END_TOKENS
 
 
 def test_a_plan_names_what_a_schema_loses() -> None:
