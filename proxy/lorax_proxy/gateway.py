@@ -65,8 +65,9 @@ class _Answering(Protocol):
 _FLOAT = 8
 """Bytes that a number of an embedding counts for, as work."""
 
-_EMBED_AT_ONCE = 8
-"""`/embed` calls of one request that run at once: LoRAX takes a permit for each."""
+_EMBED_AT_ONCE = 32
+"""`/embed` calls of one request that run at once: enough for its batches (LoRAX takes a permit for each,
+of 1,024 if nobody says otherwise, router/src/main.rs), and few enough for everybody else."""
 
 
 class Gateway:

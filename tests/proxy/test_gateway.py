@@ -272,15 +272,15 @@ async def test_the_total_time_out_covers_an_upstream_that_tells_nothing() -> Non
 
 
 async def test_few_embeddings_run_at_once_and_a_client_that_leaves_ends_them() -> None:
-    """Twenty texts are eight calls at a time; none outlives its client."""
+    """Forty texts are 32 calls at a time; none outlives its client."""
     async with scripted(more={"/embed": [Hold()]}) as server:
         upstreams = [{"url": server.url, "kind": "embed"}]
         async with running(upstream=upstreams) as proxy:
-            connection = await proxy.open("POST", EMBED, {"model": "", "input": ["x"] * 20})
-            await server.next_request(9)
+            connection = await proxy.open("POST", EMBED, {"model": "", "input": ["x"] * 40})
+            await server.until_asked("/embed", 32)
             assert (await proxy.get("/health")).status == 200
             calls = [each for each in server.requests if each.path == "/embed"]
-            assert len(calls) == 8
+            assert len(calls) == 32
             connection.leave()
             for each in calls:
                 await server.client_left(each.connection)

@@ -42,6 +42,7 @@ class Ask:
         body: What it says.
         text: The whole text of each choice.
         statuses: The statuses that it may have; 200 alone for a stream that breaks off later.
+        twice: Whether LoRAX says some of it twice: a stream can only tell at its end.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Ask:
     expected: Expected
     conduct: Conduct = Conduct.READS
     statuses: tuple[int, ...] = (200,)
+    twice: bool = False
 
 
 _WORDS = (
@@ -212,6 +214,7 @@ def _chat(
         expected=expected,
         conduct=conduct,
         statuses=tuple(statuses),
+        twice=fault.startswith("duplicate"),
     )
 
 

@@ -10,6 +10,7 @@ from tests.soak.mix import Ask, Expected
 
 ASK = Ask("chat", "/v1/chat/completions", b"", True, 1, "one two", Expected.COMPLETE)
 BROKEN = replace(ASK, expected=Expected.BROKEN, statuses=(200, 502))
+TWICE = replace(BROKEN, twice=True)
 ERROR = {"message": "m", "type": "server_error", "param": None, "code": None}
 
 
@@ -68,6 +69,8 @@ WHOLE = stream(delta("one "), b": comment\n\n", delta("two"), delta("", "stop"),
             Verdict.MALFORMED,
         ),
         (BROKEN, WHOLE, Verdict.FALSE),
+        (TWICE, stream(delta("one one "), FAILED), Verdict.RIGHT),
+        (TWICE, stream(delta("one one "), delta("two", "stop"), DONE), Verdict.DOUBLED),
         (BROKEN, stream(delta("one one "), FAILED), Verdict.DOUBLED),
         (BROKEN, stream(delta("one "), FAILED, DONE), Verdict.MALFORMED),
     ],
