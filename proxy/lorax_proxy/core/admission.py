@@ -17,6 +17,10 @@ __all__ = ["Admission", "is_loopback"]
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 """What needs neither key nor name: probes have none, and nothing is told there."""
 
+_CONTAINERS_NAMES = frozenset({"host.docker.internal", "host.containers.internal"})
+"""What a container calls the machine that it runs on; Docker Desktop and podman lead it to loopback.
+`.internal` is kept out of the public DNS, so no page can have such a name."""
+
 _MAX_NAME = 255
 
 
@@ -74,7 +78,9 @@ class Admission:
         assert self._hosts is not None  # noqa: S101 - the caller looked
         name = _without_port(host).lower()
         # no name of the DNS is longer, and what is looked up is kept
-        known = len(name) <= _MAX_NAME and (is_loopback(name) or name in self._hosts)
+        known = len(name) <= _MAX_NAME and (
+            is_loopback(name) or name in _CONTAINERS_NAMES or name in self._hosts
+        )
         if not known:
             raise RequestRefused(
                 f"This server is not called {name[:100]!r}. If it is, its operator adds the name "

@@ -35,6 +35,9 @@ def test_loopback_has_its_own_names() -> None:
 HOSTS = [
     *((f"{host}{port}", None) for host in LOOPBACK if host != "::1" for port in ("", ":8000", ":")),
     ("LOCALHOST:8000", None),
+    ("host.docker.internal:8000", None),
+    ("host.containers.internal", None),
+    ("evil.host.docker.internal", 403),
     ("api.example", None),
     ("API.example:443", None),
     ("evil.example", 403),
