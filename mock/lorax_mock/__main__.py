@@ -153,13 +153,13 @@ def serve(
 ) -> None:
     """Serve LoRAX's routes until Ctrl-C."""
     # Imported here so that `--help` and wrong options answer at once.
-    from lorax_mock.adapter_file import read_adapters  # noqa: PLC0415 - see above
-    from lorax_mock.app import create_app  # noqa: PLC0415 - see above
-    from lorax_mock.script import ScriptError  # noqa: PLC0415 - see above
-    from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see above
-    from lorax_mock.serving import serve as run  # noqa: PLC0415 - see above
-    from lorax_mock.tokenizer_config import ConfigError, read_config  # noqa: PLC0415 - see above
-    from lorax_mock.tokenizer_file import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
+    from lorax_mock.files.adapters import read_adapters  # noqa: PLC0415 - see above
+    from lorax_mock.files.tokenizer import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
+    from lorax_mock.files.tokenizer_config import ConfigError, read_config  # noqa: PLC0415 - see above
+    from lorax_mock.http.serving import BindError, bind  # noqa: PLC0415 - see above
+    from lorax_mock.http.serving import serve as run  # noqa: PLC0415 - see above
+    from lorax_mock.scripting.script import ScriptError  # noqa: PLC0415 - see above
+    from lorax_mock.server.app import create_app  # noqa: PLC0415 - see above
 
     settings = Settings(
         model_id=model_id,
@@ -254,12 +254,12 @@ def simulate(
     ] = _DEFAULT.limits.max_active_adapters,
 ) -> None:
     """Replay timed arrivals on the virtual clock and print the schedule; nothing is served."""
-    from lorax_mock.schedule import as_json, as_svg, as_text  # noqa: PLC0415 - see serve
-    from lorax_mock.workload import (  # noqa: PLC0415 - see serve
+    from lorax_mock.shard.schedule import as_json, as_svg, as_text  # noqa: PLC0415 - see serve
+    from lorax_mock.shard.workload import (  # noqa: PLC0415 - see serve
         WorkloadError,
         read_workload,
     )
-    from lorax_mock.workload import simulate as run  # noqa: PLC0415 - see serve
+    from lorax_mock.shard.workload import simulate as run  # noqa: PLC0415 - see serve
 
     settings = Settings(
         limits=Limits(max_active_adapters=max_active_adapters),
@@ -300,7 +300,7 @@ def record(
     port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
 ) -> None:
     """Stand before a real LoRAX and write down every exchange, secrets removed."""
-    from lorax_mock.recorder import RecordApp  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.recorder import RecordApp  # noqa: PLC0415 - see serve
 
     if not upstream.startswith(("http://", "https://")):
         _fail(f"--upstream {upstream!r} is no address; it starts with http:// or https://")
@@ -324,12 +324,12 @@ def replay(
     port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
 ) -> None:
     """Serve recorded exchanges byte for byte."""
-    from lorax_mock.cassette import (  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.cassette import (  # noqa: PLC0415 - see serve
         Cassette,
         CassetteError,
         read_cassette,
     )
-    from lorax_mock.recorder import ReplayApp  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.recorder import ReplayApp  # noqa: PLC0415 - see serve
 
     try:
         exchanges = read_cassette(cassette.read_text("utf-8"))
@@ -342,8 +342,8 @@ def replay(
 
 
 def _serve_plain(app: object, host: str, port: int, what: str) -> None:
-    from lorax_mock.serving import BindError, bind  # noqa: PLC0415 - see serve
-    from lorax_mock.serving import serve as run  # noqa: PLC0415 - see serve
+    from lorax_mock.http.serving import BindError, bind  # noqa: PLC0415 - see serve
+    from lorax_mock.http.serving import serve as run  # noqa: PLC0415 - see serve
 
     try:
         listener = bind(host, port)

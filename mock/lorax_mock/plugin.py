@@ -27,11 +27,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lorax_mock.testing import MockServer
+from lorax_mock.testing.handle import MockServer
 
 if TYPE_CHECKING:
-    from lorax_mock.inprocess import LocalMock
     from lorax_mock.settings import Settings
+    from lorax_mock.testing.inprocess import LocalMock
 
 __all__ = [
     "MockServer",
@@ -133,7 +133,7 @@ def lorax_mock_app(
     lorax_mock_settings: "Settings | None", request: pytest.FixtureRequest
 ) -> "Iterator[LocalMock]":
     """A mock in this process, this test's own: `client()`, `async_client()`, `transport()`, `app`."""
-    from lorax_mock.inprocess import LocalMock  # noqa: PLC0415 - every pytest run loads this module; only its users pay
+    from lorax_mock.testing.inprocess import LocalMock  # noqa: PLC0415 - every pytest run loads this module; only its users pay
 
     with LocalMock(lorax_mock_settings) as mock:
         _obey_markers(mock, request)
@@ -191,7 +191,7 @@ class _process:  # noqa: N801 - used as a statement, like the functions of conte
 
     def __enter__(self) -> subprocess.Popen[str]:
         self._child = subprocess.Popen(  # noqa: S603 - our own commands
-            [sys.executable, "-m", "lorax_mock.tether", *self._arguments],
+            [sys.executable, "-m", "lorax_mock.testing.tether", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -20,7 +20,7 @@ Home = tuple[str, ...]
 _CLOCK: Home = (
     "proxy/lorax_proxy/app.py",
     "proxy/lorax_proxy/surface.py",
-    "mock/lorax_mock/pace.py",
+    "mock/lorax_mock/server/clock.py",
     "contracts/lorax_contracts/check.py",
     "contracts/lorax_contracts/client.py",
 )
@@ -28,8 +28,8 @@ _ENVIRONMENT: Home = ("proxy/lorax_proxy/config.py",)
 _FILES: Home = (
     "proxy/lorax_proxy/template_files.py",
     "mock/lorax_mock/__main__.py",
-    "mock/lorax_mock/script_file.py",
-    "mock/lorax_mock/recorder.py",
+    "mock/lorax_mock/files/script.py",
+    "mock/lorax_mock/recording/recorder.py",
     "contracts/lorax_contracts/loader.py",
     "contracts/lorax_contracts/__main__.py",
 )
@@ -42,7 +42,7 @@ _PROCESSES: Home = (
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
 _PATIENT: Home = ("contracts/lorax_contracts/client.py",)
 """It waits as long as a server's Retry-After asks it to."""
-_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/script_file.py")
+_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/files/script.py")
 _NOWHERE: Home = ()
 
 HOMES: Mapping[str, tuple[Home, str]] = {

@@ -1,6 +1,6 @@
 """Every module has its test file, every test file its module: nobody searches for a test.
 
-`mock/lorax_mock/engine.py` is tested in `tests/mock/test_engine.py`, `__main__.py` in
+`mock/lorax_mock/model/engine.py` is tested in `tests/mock/model/test_engine.py`, `__main__.py` in
 `test_main.py`. What other tests cover better is listed here with its reason.
 """
 
@@ -13,9 +13,9 @@ from tests.house.tree import PACKAGES
 __all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
 
 TESTED_ELSEWHERE: Mapping[str, str] = {
-    "mock/lorax_mock/residency.py": "test_scheduler and test_workload try it through the shard",
-    "mock/lorax_mock/ticket.py": "test_batching follows each on its way",
-    "mock/lorax_mock/jobs.py": "values; test_scheduler makes and reads all of them",
+    "mock/lorax_mock/shard/residency.py": "test_scheduler and test_workload try it through the shard",
+    "mock/lorax_mock/server/ticket.py": "test_batching follows each on its way",
+    "mock/lorax_mock/shard/jobs.py": "values; test_scheduler makes and reads all of them",
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
     "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat and test_text_completion test both who keep it",

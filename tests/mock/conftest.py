@@ -31,7 +31,7 @@ def events(text: str) -> list[dict[str, Any]]:
 
 def _start(*options: str, environment: Mapping[str, str] | None = None) -> Running:
     # tethered: a run that is killed leaves no server behind
-    tether = [sys.executable, "-m", "lorax_mock.tether"]
+    tether = [sys.executable, "-m", "lorax_mock.testing.tether"]
     command = [*tether, "lorax_mock", "serve", "--port", "0", "--announce", "json"]
     process = subprocess.Popen(
         [*command, *options],

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from lorax_mock.wire import GenerateParameters, GenerateRequest
+from lorax_mock.wire.native import GenerateParameters, GenerateRequest
 
 __all__ = ["ADAPTERS", "requests", "schemas"]
 

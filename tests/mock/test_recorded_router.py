@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from lorax_mock.inprocess import LocalMock
+from lorax_mock.files.tokenizer import read_tokenizer
+from lorax_mock.files.tokenizer_config import read_config
 from lorax_mock.settings import Settings
-from lorax_mock.tokenizer_config import read_config
-from lorax_mock.tokenizer_file import read_tokenizer
+from lorax_mock.testing.inprocess import LocalMock
 from tests.mock.conftest import Running
 
 _FOLDER: Final = Path(__file__).with_name("recorded_router")

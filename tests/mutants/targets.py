@@ -43,11 +43,12 @@ TARGETS: Final[Sequence[Target]] = (
     _core("tools"),
     _core("failures"),
     _core("routing"),
-    Target("mock/lorax_mock/engine.py", ("tests/mock/test_engine.py",)),
+    Target("mock/lorax_mock/model/engine.py", ("tests/mock/model/test_engine.py",)),
     # what those stand on
     _core("json_text", "tool_reader"),
     Target(
-        "mock/lorax_mock/chances.py", ("tests/mock/test_chances.py", "tests/mock/test_engine.py")
+        "mock/lorax_mock/model/distribution.py",
+        ("tests/mock/model/test_distribution.py", "tests/mock/model/test_engine.py"),
     ),
 )
 """The parts of the core whose faults would reach clients as wrong answers, and the mock's engine."""

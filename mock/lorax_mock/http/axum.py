@@ -1,0 +1,246 @@
+"""HTTP as axum and tower-http speak it, on plain ASGI.
+
+The refusals are the framework's own words (axum 0.7.7), in its order: unknown path 404, wrong
+method 405 with `allow`, content type 415, body too large 413, then the body's JSON. Every answer
+carries tower-http's CORS headers (router/src/server.rs:1551); OPTIONS is answered for any path.
+"""
+
+import os
+import re
+import socket
+import struct
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final
+
+from lorax_mock.errors import FrameworkRefusal
+from lorax_mock.serde.types import Fault, Kind, read
+
+__all__ = [
+    "BROKEN_BODY",
+    "JSON",
+    "TEXT",
+    "ClientLeft",
+    "Exchange",
+    "Header",
+    "Headers",
+    "Receive",
+    "Scope",
+    "Send",
+    "parse",
+]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+Headers = list[Header]
+
+_VARY: Final[Header] = (
+    b"vary",
+    b"origin, access-control-request-method, access-control-request-headers",
+)
+_ORIGIN: Final[Header] = (b"access-control-allow-origin", b"*")
+_CORS: Final[Headers] = [_VARY, _ORIGIN]
+_PREFLIGHT: Final[Headers] = [
+    _VARY,
+    (b"access-control-allow-methods", b"GET,POST"),
+    (b"access-control-allow-headers", b"content-type"),
+    _ORIGIN,
+]
+BROKEN_BODY: Final = "lorax_mock.broken_body"
+"""What a server that reads as hyper does says of a body that ended early, or is not chunked as it should be."""
+
+JSON: Final[Header] = (b"content-type", b"application/json")
+TEXT: Final[Header] = (b"content-type", b"text/plain; charset=utf-8")
+
+
+class ClientLeft(Exception):
+    """The client hung up before its request was whole."""
+
+
+_VISIBLE: Final = re.compile(rb"[\t\x20-\x7e]*")
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~\w-]"
+_MEDIA_TYPE: Final = re.compile(
+    rb"(?P<type>%(t)b+)/(?P<subtype>%(t)b+)"
+    rb"(?:;(?: *%(t)b+=(?:%(t)b+;|%(t)b*\Z|%(quoted)b *(?:;|\Z)))* *)?\Z"
+    % {b"t": _TOKEN, b"quoted": rb'"[^\x00-\x1f\x7f][^\x00-\x1f"\x7f]*"'}
+)
+"""A media type as the crate mime 0.3.17 parses it: what it turns down is no JSON either."""
+
+
+def _is_json(content_type: bytes | None) -> bool:
+    """Axum's test: type `application`, and `json` before or behind the subtype's last plus."""
+    match = _MEDIA_TYPE.match(content_type or b"")
+    if match is None or match["type"].lower() != b"application":
+        return False
+    subtype = match["subtype"].lower()
+    plus = subtype.rfind(b"+")
+    return subtype == b"json" or (plus > 0 and b"json" in (subtype[:plus], subtype[plus + 1 :]))
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_send", "extra", "method", "path", "receive", "scope")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.method: str = scope["method"]
+        raw: bytes | None = scope.get("raw_path")
+        self.path: str = scope["path"] if raw is None else raw.decode("latin-1")
+        """As it was sent: axum compares paths without decoding their percent signs."""
+
+        self._send = send
+        self.extra: Headers = []
+        """Headers that the mock adds to whatever is answered."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that lower-case name."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return bytes(value)
+        return None
+
+    def download_token(self, asked: str | None) -> str | None:
+        """The token for adapters: the body's, else the bearer's (router/src/server.rs:675).
+
+        A header with anything but visible ASCII is no text to the router, so it holds no token.
+        """
+        if asked is not None:
+            return asked
+        authorization = self.header(b"authorization") or b""
+        if authorization.startswith(b"Bearer ") and _VISIBLE.fullmatch(authorization):
+            return authorization.removeprefix(b"Bearer ").decode("ascii")
+        return None
+
+    async def body(self, limit: int) -> bytes:
+        """The body of a JSON request; raises FrameworkRefusal, or ClientLeft."""
+        if not _is_json(self.header(b"content-type")):
+            raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
+        return await self.raw_body(limit)
+
+    async def hand_over(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        """Let another ASGI application answer: for what LoRAX has no wire for."""
+        await app(self.scope, self.receive, self._send)
+
+    async def raw_body(self, limit: int) -> bytes:
+        """The body, whatever it is; raises FrameworkRefusal (413, or 400 for half a body), or ClientLeft."""
+        body: bytes = b""
+        while True:
+            message = await self.receive()
+            if message["type"] == BROKEN_BODY:
+                raise FrameworkRefusal(
+                    400, "Failed to buffer the request body: error reading a body from connection"
+                )
+            if message["type"] != "http.request":
+                raise ClientLeft
+            part: bytes = message.get("body", b"")
+            body = body + part if body else part
+            if len(body) > limit:
+                raise FrameworkRefusal(
+                    413, "Failed to buffer the request body: length limit exceeded"
+                )
+            if not message.get("more_body", False):
+                return body
+
+    async def left(self) -> None:
+        """Comes back when the client has hung up (or has its whole answer)."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+    async def reply(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Sequence[Header] = (),
+        last: Sequence[Header] = (),
+    ) -> None:
+        """A whole answer with its length; `last` are header lines that come behind those of CORS.
+
+        The length is told where the route puts it, before CORS (axum 0.7.7, axum/src/routing/route.rs:191). But
+        of an empty body hyper drops that line and writes its own at the end, unless to HEAD (hyper 1.5.0,
+        src/proto/h1/role.rs:765-781, 907).
+        """
+        length = (b"content-length", b"%d" % len(body))
+        if body or self.method == "HEAD":
+            told = [*headers, length, *_CORS, *last, *self.extra]
+        else:
+            told = [*headers, *_CORS, *last, *self.extra, length]
+        await self._send({"type": "http.response.start", "status": status, "headers": told})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def preflight(self, allow: Sequence[Header] = ()) -> None:
+        """The CORS layer's answer to OPTIONS, for any path."""
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*_PREFLIGHT, *allow, *self.extra, (b"content-length", b"0")],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def start(self, status: int, headers: Sequence[Header]) -> None:
+        """The head of an answer whose body comes in chunks."""
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [*headers, *_CORS, *self.extra],
+            }
+        )
+
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """The head of an answer whose headers are all somebody else's."""
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *self.extra]}
+        )
+
+    async def chunk(self, data: bytes) -> None:
+        """One chunk of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    def abort(self, *, reset: bool) -> None:
+        """End the connection in the middle of whatever it was doing: RST, or FIN after what was sent.
+
+        ASGI has no word for it, so this reaches for the server's transport; in process there is none,
+        and `cut` (see `inprocess`) does it.
+        """
+        server = getattr(self._send, "__self__", None)
+        cut = getattr(server, "cut", None)
+        if cut is not None:
+            cut(reset=reset)
+            return
+        transport = getattr(server, "transport", None)
+        if transport is None:
+            raise RuntimeError(
+                "this server's connections cannot be cut; serve with uvicorn, or use LocalMock"
+            )
+        if not reset:
+            transport.close()
+            return
+        # A duplicate, because the loop's own socket object does not take options.
+        descriptor = os.dup(transport.get_extra_info("socket").fileno())
+        with socket.socket(fileno=descriptor) as connection:
+            linger = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.abort()
+
+    async def end(self) -> None:
+        """The end of a chunked body."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def parse(body: bytes, kind: Kind) -> Any:
+    """The body as `kind`; raises FrameworkRefusal with serde's words."""
+    try:
+        return read(body, kind)
+    except Fault as fault:
+        if fault.syntax:
+            raise FrameworkRefusal(
+                400, f"Failed to parse the request body as JSON: {fault}"
+            ) from None
+        raise FrameworkRefusal(
+            422, f"Failed to deserialize the JSON body into the target type: {fault}"
+        ) from None

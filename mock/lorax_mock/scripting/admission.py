@@ -1,0 +1,89 @@
+"""One request on its way: where it came from, its journal entry, and what a script makes of it."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from lorax_mock.errors import LoraxRefusal
+from lorax_mock.http.axum import Exchange
+from lorax_mock.router.validation import adapter_ids
+from lorax_mock.scripting.faults import Fault, FaultError, parse_fault
+from lorax_mock.scripting.journal import Entry, Journal
+from lorax_mock.scripting.rulebook import Rulebook
+from lorax_mock.scripting.script import Action, Facts
+from lorax_mock.settings import Costs
+from lorax_mock.wire.native import GenerateRequest
+
+__all__ = ["Asked", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request and its circumstances."""
+
+    exchange: Exchange
+    request: GenerateRequest
+    entry: Entry
+    action: Action
+    fault: Fault | None
+
+    def costs(self, costs: Costs) -> Costs:
+        """The server's costs, but for what the action says."""
+        if not self.has_pace:
+            return costs
+        step = costs.step if self.action.step_ms is None else self.action.step_ms
+        first = 0.0 if self.action.first_ms is None else self.action.first_ms
+        return Costs(prefill_token=0.0, first=first, step=step, paced=True)
+
+    def paced(self, costs: Costs) -> bool:
+        """Whether this answer takes real time."""
+        return costs.paced or self.has_pace
+
+    @property
+    def has_pace(self) -> bool:
+        """Whether the script gave it a pace of its own."""
+        return self.action.first_ms is not None or self.action.step_ms is not None
+
+
+def ask(
+    exchange: Exchange,
+    request: GenerateRequest,
+    *,
+    stream: bool,
+    journal: Journal,
+    rulebook: Rulebook,
+    now: float,
+) -> Asked:
+    """Journal entry, action and fault of a request.
+
+    Raises LoraxRefusal for a strict script without a rule for it, and for a fault that does not exist.
+    """
+    session = (exchange.header(b"x-lorax-mock-session") or b"").decode("latin-1")
+    entry = journal.begin(exchange.path, request, session=session, at=now)
+    asked = Asked(exchange, request, entry, Action(), None)
+    try:
+        if not rulebook.empty:
+            adapter = ",".join(adapter_ids(request.parameters)) or "base"
+            chosen = rulebook.choose(Facts(exchange.path, adapter, stream, request), session)
+            entry.rule = chosen.rule
+            asked = dataclasses.replace(asked, action=chosen.action, fault=chosen.action.fault)
+        wanted = exchange.header(b"x-lorax-mock-fault")
+        if wanted is not None:
+            asked = dataclasses.replace(asked, fault=_wanted(wanted.decode("latin-1")))
+    except LoraxRefusal as refusal:
+        entry.refused(refusal)
+        raise
+    fault = asked.fault
+    if fault is not None:
+        entry.fault = str(fault)
+        exchange.extra.append((b"x-lorax-mock-fault", entry.fault.encode()))
+        if fault.kind == "overload" and fault.value:
+            entry.retry_after = float(fault.value)
+            exchange.extra.append((b"retry-after", fault.value.encode()))
+    return asked
+
+
+def _wanted(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except FaultError as error:
+        raise LoraxRefusal(400, "mock_fault", f"lorax-mock: {error}", "") from None

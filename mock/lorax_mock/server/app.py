@@ -1,0 +1,201 @@
+"""The ASGI application: LoRAX's routes, and the framework's refusals around them.
+
+Plain ASGI throughout: a stream event costs a few microseconds, and a framework would cost more than
+the work.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
+from lorax_mock.files.script import ScriptFile
+from lorax_mock.http.axum import JSON, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
+from lorax_mock.prompt.tokenizer import Tokenizer, builtin
+from lorax_mock.router.health import unhealthy
+from lorax_mock.serde.types import Kind
+from lorax_mock.server.answering import Answering, Encode, EncodeEvent
+from lorax_mock.server.clock import aside
+from lorax_mock.server.routes.admin import admin_routes
+from lorax_mock.server.routes.encoder import encoder_routes
+from lorax_mock.server.routes.openai import openai_routes
+from lorax_mock.settings import Settings
+from lorax_mock.wire.apidoc import PAGE, document
+from lorax_mock.wire.info import encode_info
+from lorax_mock.wire.native import (
+    COMPAT_GENERATE_REQUEST,
+    GENERATE_REQUEST,
+    TOKENIZE_REQUEST,
+    Generated,
+    GenerateRequest,
+)
+from lorax_mock.wire.replies import encode_generate, encode_stream_event, encode_tokenize
+
+__all__ = ["MockApp", "create_app"]
+
+_log = logging.getLogger("lorax_mock")
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+class MockApp(Answering):
+    """One mock server; every state it has is in here."""
+
+    def __init__(self, settings: Settings, tokenizer: Tokenizer | None = None) -> None:
+        super().__init__(settings, tokenizer or builtin())
+        self._info = encode_info(settings)
+        alive: dict[str, Handler] = {"GET": self._healthy}
+        self._routes: dict[str, dict[str, Handler]] = {
+            # The methods' order is that of the router's `allow` header.
+            "/": {"POST": self._compat_generate, "GET": self._healthy},
+            "/invocations": {"POST": self._compat_generate},
+            "/generate": {"POST": self._generate},
+            "/generate_stream": {"POST": self._generate_stream},
+            "/tokenize": {"POST": self._tokenize},
+            "/info": {"GET": self._tell_info},
+            "/health": alive,
+            "/ping": alive,
+            "/startup": {"GET": self._started},
+            "/metrics": {"GET": self._tell_metrics},
+            "/docs": {"GET": self._move_to_docs},
+            "/docs/": {"GET": self._show_docs},
+            "/api-doc/openapi.json": {"GET": self._tell_document},
+            **openai_routes(self),
+            **encoder_routes(self),
+            **admin_routes(self),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI's entry."""
+        if scope["type"] != "http":
+            return
+        exchange = Exchange(scope, receive, send)
+        handlers = self._routes.get(exchange.path)
+        if handlers is None:
+            if exchange.method == "OPTIONS":
+                await exchange.preflight()
+            else:
+                await exchange.reply(404)
+            return
+        handler = handlers.get("GET" if exchange.method == "HEAD" else exchange.method)
+        if handler is None:
+            # Whoever is not routed is told what is: the CORS layer's answer to OPTIONS, too.
+            allow = ",".join("GET,HEAD" if known == "GET" else known for known in handlers)
+            told = (b"allow", allow.encode())
+            if exchange.method == "OPTIONS":
+                await exchange.preflight([told])
+            else:
+                await exchange.reply(405, last=[told])
+            return
+        try:
+            await handler(exchange)
+        except Refusal as refusal:
+            await self._refuse(exchange, refusal)
+        except ClientLeft:
+            self.journal.note(f"{exchange.path}: the client left before it was answered")
+        except Exception:
+            _log.exception("a bug in lorax-mock: %s %s", exchange.method, exchange.path)
+            raise
+
+    async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        if isinstance(refusal, FrameworkRefusal):
+            await exchange.reply(refusal.status, refusal.text.encode(), [TEXT])
+            return
+        status, body = self.spoken(refusal)
+        await exchange.reply(status, body, [JSON])
+
+    async def _healthy(self, exchange: Exchange) -> None:
+        if not self.health.check():
+            raise unhealthy()
+        await exchange.reply(200)
+
+    async def _started(self, exchange: Exchange) -> None:
+        """Whatever fails, the status is 500 (router/src/server.rs:488)."""
+        try:
+            await self.start_up()
+        except LoraxRefusal as refusal:
+            await exchange.reply(500, self.spoken(refusal)[1], [JSON])
+        else:
+            await exchange.reply(200)
+
+    async def _tell_info(self, exchange: Exchange) -> None:
+        await exchange.reply(200, self._info, [JSON])
+
+    async def _tell_metrics(self, exchange: Exchange) -> None:
+        if b"application/json" in (exchange.header(b"accept") or b""):
+            await exchange.reply(200, self.metrics.as_json(), [JSON])
+        else:
+            await exchange.reply(200, self.metrics.as_text(), [(b"content-type", b"text/plain")])
+
+    async def _move_to_docs(self, exchange: Exchange) -> None:
+        await exchange.reply(303, headers=[(b"location", b"/docs/")])
+
+    async def _show_docs(self, exchange: Exchange) -> None:
+        await exchange.reply(200, PAGE, [(b"content-type", b"text/html")])
+
+    async def _tell_document(self, exchange: Exchange) -> None:
+        await exchange.reply(200, document(), [JSON])
+
+    async def read(self, exchange: Exchange, kind: Kind) -> Any:
+        """The request's body; raises FrameworkRefusal, or ClientLeft."""
+        return parse(await exchange.body(self.settings.limits.body_bytes), kind)
+
+    async def _tokenize(self, exchange: Exchange) -> None:
+        asked = await self.read(exchange, TOKENIZE_REQUEST)
+        if not self.settings.limits.fast_tokenizer:
+            raise no_fast_tokenizer()
+        special = asked.add_special_tokens is not False
+        body = await aside(
+            len(asked.inputs),
+            lambda: encode_tokenize(self.tokenizer.tokenize(asked.inputs, special=special)),
+        )
+        await exchange.reply(200, body, [JSON])
+
+    async def _compat_generate(self, exchange: Exchange) -> None:
+        request: GenerateRequest = await self.read(exchange, COMPAT_GENERATE_REQUEST)
+        if request.stream:
+            await self.stream(exchange, request, _native_event(request))
+        else:
+            encode = _native(request)
+            await self.answer(
+                exchange, request, lambda best, others: b"[%b]" % encode(best, others)
+            )
+
+    async def _generate(self, exchange: Exchange) -> None:
+        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
+        await self.answer(exchange, request, _native(request))
+
+    async def _generate_stream(self, exchange: Exchange) -> None:
+        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
+        await self.stream(exchange, request, _native_event(request))
+
+
+def _native(request: GenerateRequest) -> Encode:
+    parameters = request.parameters
+    details = parameters.details or parameters.decoder_input_details
+    prompt = request.inputs if parameters.return_full_text else ""
+
+    def encode(best: Generated, others: tuple[Generated, ...]) -> bytes:
+        losers = others if (parameters.best_of or 1) > 1 else None
+        return encode_generate(best, details=details, others=losers, prompt=prompt)
+
+    return encode
+
+
+def _native_event(request: GenerateRequest) -> EncodeEvent:
+    prompt = request.inputs if request.parameters.return_full_text else ""
+    return partial(encode_stream_event, details=request.parameters.details, prompt=prompt)
+
+
+def create_app(
+    settings: Settings | None = None,
+    script: Path | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> MockApp:
+    """A mock server as an ASGI application; raises ScriptError for a wrong script."""
+    app = MockApp(settings or Settings(), tokenizer)
+    if script is not None:
+        app.script_file = ScriptFile(script, app.rulebook)
+    return app

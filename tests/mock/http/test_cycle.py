@@ -1,0 +1,129 @@
+"""One request and its answer without a socket: what test_hyper.py cannot see on one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lorax_mock.http.cycle import AHEAD, STATUS_LINES, Cycle
+from lorax_mock.http.heads import read_head
+
+_START: dict[str, Any] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-length", b"3"), (b"vary", b"a")],
+}
+
+
+class _Connection:
+    """Keeps what it is told."""
+
+    transport = asyncio.Transport()
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.told: list[str] = []
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    async def writable(self) -> None:
+        return
+
+    def dated(self) -> bytes:
+        return b"date: now\r\n"
+
+    def hold(self) -> None:
+        self.told.append("hold")
+
+    def go_on(self) -> None:
+        self.told.append("go on")
+
+    def ended(self, cycle: Cycle) -> None:
+        self.told.append("ended")
+
+
+def _cycle(head: bytes = b"GET / HTTP/1.1\r\n") -> tuple[Cycle, _Connection]:
+    read = read_head(head + b"\r\n", 0)
+    assert read is not None
+    connection = _Connection()
+    return Cycle(connection, read[0], {"http_version": read[0].version}), connection
+
+
+async def test_a_body_is_as_long_as_it_was_told() -> None:
+    """An answer that is longer or shorter is a bug, and nothing of the excess is written."""
+    cycle, connection = _cycle()
+    await cycle.send(_START)
+    with pytest.raises(RuntimeError, match="longer"):
+        await cycle.send({"type": "http.response.body", "body": b"abcd"})
+    with pytest.raises(RuntimeError, match="shorter"):
+        await cycle.send({"type": "http.response.body", "body": b"ab"})
+    assert connection.written.endswith(b"vary: a\r\ndate: now\r\n\r\nab")
+    assert connection.told == []
+
+
+async def test_parts_come_in_their_order() -> None:
+    """No body before the head, nothing behind the end."""
+    cycle, _ = _cycle()
+    part = {"type": "http.response.body", "body": b"abc"}
+    with pytest.raises(RuntimeError, match="no place"):
+        await cycle.send(part)
+    await cycle.send(_START)
+    await cycle.send(part)
+    with pytest.raises(RuntimeError, match="no place"):
+        await cycle.send(part)
+
+
+async def test_an_application_that_failed_is_a_500() -> None:
+    """If nothing was said yet; else there is nothing to say."""
+    cycle, connection = _cycle()
+    cycle.fail()
+    assert connection.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert b"connection: close\r\n" in connection.written
+    assert connection.told == ["ended"]
+    begun, connection = _cycle()
+    await begun.send(_START)
+    before = connection.written
+    begun.fail()
+    assert connection.written == before
+
+
+async def test_a_client_that_left_is_written_nothing() -> None:
+    """And whoever waits for more of it hears that."""
+    cycle, connection = _cycle()
+    assert (await cycle.receive())["type"] == "http.request"
+    waiting = asyncio.ensure_future(cycle.receive())
+    await asyncio.sleep(0)
+    cycle.leave()
+    assert (await waiting)["type"] == "http.disconnect"
+    await cycle.send(_START)
+    assert connection.written == b""
+
+
+async def test_a_body_waits_for_its_reader() -> None:
+    """The connection is not read beyond what waits, until somebody asks for more."""
+    cycle, connection = _cycle(b"POST / HTTP/1.1\r\ncontent-length: 200000\r\n")
+    cycle.take(b"a" * (AHEAD + 1), last=False)
+    assert connection.told == ["hold"]
+    assert len((await cycle.receive())["body"]) == AHEAD + 1
+    waiting = asyncio.ensure_future(cycle.receive())
+    await asyncio.sleep(0)
+    assert connection.told == ["hold", "go on"]
+    cycle.take(b"b", last=True)
+    assert await waiting == {"type": "http.request", "body": b"b", "more_body": False}
+
+
+async def test_204_has_no_length_and_no_body() -> None:
+    """Nor has 304."""
+    cycle, connection = _cycle()
+    headers = [(b"content-length", b"0")]
+    await cycle.send({"type": "http.response.start", "status": 204, "headers": headers})
+    await cycle.send({"type": "http.response.body", "body": b""})
+    assert connection.written == b"HTTP/1.1 204 No Content\r\ndate: now\r\n\r\n"
+
+
+def test_every_status_has_its_reason() -> None:
+    """The crate http's words where Python has others; none where the crate has none."""
+    assert STATUS_LINES["1.1", 413] == b"HTTP/1.1 413 Payload Too Large\r\n"
+    assert STATUS_LINES["1.0", 422] == b"HTTP/1.0 422 Unprocessable Entity\r\n"
+    assert STATUS_LINES["1.1", 599] == b"HTTP/1.1 599 <none>\r\n"

@@ -1,0 +1,85 @@
+"""The built-in vocabulary."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lorax_mock.prompt.tokenizer import builtin
+from lorax_mock.prompt.vocabulary import SPECIAL
+
+texts = st.lists(st.text(max_size=8) | st.sampled_from([*SPECIAL, "<|", "|>", "A b"])).map("".join)
+"""Any texts, with spellings of special tokens among them."""
+
+
+@pytest.mark.law
+@given(texts)
+@example("👩‍🚀 naïve 日本語 ﷽ \r\n\t _a_ 12345")
+@example("<|eot_id|><|nope|><|")
+def test_any_text_survives_the_round_trip(text: str) -> None:
+    """Encoding and decoding give the text back, special spellings included."""
+    tokenizer = builtin()
+    assert tokenizer.decode(tokenizer.encode(text, special=False)) == text
+
+
+@pytest.mark.law
+@given(texts)
+def test_pieces_cover_the_text_in_order(text: str) -> None:
+    """Character offsets start at 0, never go back, and end at the length."""
+    pieces = builtin().tokenize(text, special=False)
+    ends = [piece.stop for piece in pieces]
+    assert ends == sorted(ends)
+    assert (ends[-1] if ends else 0) == len(text)
+    assert [piece.id for piece in pieces] == builtin().encode(text, special=False)
+
+
+@pytest.mark.law
+@given(texts.filter(lambda text: "\ufffd" not in text))
+def test_event_texts_join_to_the_text(text: str) -> None:
+    """Late characters come whole: the joined event texts are the text."""
+    tokenizer = builtin()
+    feed = tokenizer.decoder([]).feed
+    assert "".join(map(feed, tokenizer.encode(text, special=False))) == text
+
+
+def test_one_character_over_several_tokens_comes_with_the_last() -> None:
+    """An emoji gives empty texts first, then itself."""
+    tokenizer = builtin()
+    tokens = tokenizer.encode("😀", special=False)
+    feed = tokenizer.decoder([]).feed
+    assert [feed(token) for token in tokens] == ["", "😀"]
+
+
+def test_a_broken_character_is_shown_once_something_follows() -> None:
+    """Bytes that can no longer become a character appear as U+FFFD with the next text."""
+    tokenizer = builtin()
+    half = tokenizer.encode("😀", special=False)[0]
+    letter = tokenizer.encode("a", special=False)[0]
+    feed = tokenizer.decoder([]).feed
+    assert [feed(half), feed(letter)] == ["", "\ufffda"]
+
+
+def test_special_spellings_in_a_prompt_become_special_tokens() -> None:
+    """LoRAX has no escape for them."""
+    tokenizer = builtin()
+    assert tokenizer.encode("<|eot_id|>") == [SPECIAL["<|begin_of_text|>"], SPECIAL["<|eot_id|>"]]
+    assert tokenizer.is_special(SPECIAL["<|eot_id|>"])
+
+
+def test_tokenize_shows_raw_pieces() -> None:
+    """A leading space is visible, the added BOS has no place in the text."""
+    pieces = builtin().tokenize("Hello world")
+    assert [(piece.text, piece.start, piece.stop) for piece in pieces] == [
+        ("<|begin_of_text|>", 0, 0),
+        ("Hello", 0, 5),
+        ("Ġworld", 5, 11),
+    ]
+
+
+@pytest.mark.law
+@given(st.text(max_size=30), st.sampled_from(sorted(SPECIAL)))
+def test_special_spellings_may_be_ordinary_text(text: str, name: str) -> None:
+    """All of a text comes back, and no id is special or past the model's last."""
+    tokenizer = builtin()
+    plain = tokenizer.encode_plain(f"{text}{name}{text}")
+    assert tokenizer.decode(plain) == f"{text}{name}{text}"
+    assert max(plain) < tokenizer.size() < max(SPECIAL.values()) < tokenizer.logits()

@@ -1,0 +1,65 @@
+"""A request meets journal, script and headers."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from lorax_mock.errors import LoraxRefusal
+from lorax_mock.http.axum import Exchange
+from lorax_mock.scripting.admission import Asked, ask
+from lorax_mock.scripting.journal import Journal
+from lorax_mock.scripting.rulebook import Rulebook
+from lorax_mock.scripting.script import read_script
+from lorax_mock.settings import Costs
+from lorax_mock.wire.native import GenerateRequest
+
+
+def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> Asked:
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        raise AssertionError(message)
+
+    named = [(f"x-lorax-mock-{key}".encode(), value.encode()) for key, value in headers.items()]
+    scope = {"method": "POST", "path": "/generate", "headers": named}
+    book = Rulebook()
+    book.load(read_script(script))
+    return ask(
+        Exchange(scope, receive, send),
+        GenerateRequest("hello"),
+        stream=False,
+        journal=journal or Journal(),
+        rulebook=book,
+        now=1.0,
+    )
+
+
+def test_the_script_decides_and_the_entry_says_so() -> None:
+    """Rule, fault and session."""
+    asked = _ask("rules: [{name: r, fault: crlf}]", session="s")
+    assert (asked.entry.rule, asked.entry.fault, asked.entry.session) == ("r", "crlf", "s")
+    assert asked.exchange.extra == [(b"x-lorax-mock-fault", b"crlf")]
+
+
+def test_a_header_asks_for_a_fault_by_id() -> None:
+    """It beats the script's; an unknown one is refused."""
+    asked = _ask("rules: [{fault: crlf}]", fault="overload:3")
+    assert str(asked.fault) == "overload:3"
+    assert (b"retry-after", b"3") in asked.exchange.extra
+    assert asked.entry.retry_after == 3
+    journal = Journal()
+    with pytest.raises(LoraxRefusal, match="did you mean 'overload'"):
+        _ask(journal=journal, fault="overlode")
+    assert journal.entries[0].status == 400
+
+
+def test_a_pace_makes_an_answer_take_time() -> None:
+    """Its own, whatever the server's."""
+    plain = _ask()
+    assert plain.costs(Costs()) == Costs()
+    assert not plain.paced(Costs())
+    paced = _ask("rules: [{pace: {first_ms: 3}, fault: crlf}]")
+    assert paced.paced(Costs())
+    assert paced.costs(Costs()) == Costs(prefill_token=0, first=3, step=20, paced=True)

@@ -1,0 +1,245 @@
+"""Faults by id, what they do to events, and every kind of them on every route that generates."""
+
+import http.client
+import itertools
+import json
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorax_mock.scripting.faults import (
+    KINDS,
+    Act,
+    Close,
+    Fault,
+    FaultError,
+    Send,
+    Stall,
+    mangle,
+    parse_fault,
+)
+from lorax_mock.testing.inprocess import LocalMock
+from tests.mock.conftest import Running
+
+_EVENTS = [b'data: {"a":1}\n\n', 'data: {"b":"é😀"}\n\n'.encode(), b'data: {"c":3}\n\n']
+
+_IDS = [
+    "overload",
+    "overload:7",
+    "status:503",
+    "error@2",
+    "error@0:overloaded",
+    "incomplete@1",
+    "nofinal",
+    "cut@20",
+    "reset@0",
+    "stall@1",
+    "stall@1:0.5",
+    "drip:3",
+    "rechunk:9",
+    "crlf",
+    "comments",
+    "duplicate@1",
+    "garbage@1",
+    "oversize@1:100",
+    "mime:text/html; charset=utf-8",
+]
+
+
+def _sent(acts: list[Act]) -> bytes:
+    return b"".join(act.data for act in acts if isinstance(act, Send))
+
+
+def test_every_kind_has_an_id_here() -> None:
+    """So the tests below miss none."""
+    assert {parse_fault(text).kind for text in _IDS} == set(KINDS)
+
+
+@pytest.mark.parametrize("text", _IDS)
+def test_an_id_reads_back_as_itself(text: str) -> None:
+    """What a reply tells can be asked for again."""
+    assert str(parse_fault(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("overlaod", "did you mean 'overload'?"),
+        ("", "known are overload"),
+        ("xyzzy@1", "known are overload"),
+        ("cut", "should have the form cut@K"),
+        ("crlf@1", "should have the form crlf"),
+        ("status:200", "takes a value that matches"),
+        ("nofinal:1", "takes no value"),
+        ("drip:0", "takes a value that matches"),
+    ],
+)
+def test_a_wrong_id_is_told_the_right_form(text: str, told: str) -> None:
+    """Nearest kind, or form, or value."""
+    with pytest.raises(FaultError) as caught:
+        parse_fault(text)
+    assert told in str(caught.value)
+
+
+@pytest.mark.law
+@given(st.sampled_from(["drip:1", "drip:7", "rechunk:1", "rechunk:2", "stall@1:0", "mime:a/b"]))
+def test_some_faults_change_no_byte(text: str) -> None:
+    """Only when they come, and in what pieces."""
+    assert _sent(mangle(parse_fault(text), _EVENTS)) == b"".join(_EVENTS)
+
+
+@pytest.mark.law
+@given(place=st.integers(0, 80), reset=st.booleans())
+def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
+    """Also inside a character, and beyond the end at the end."""
+    kind = "reset" if reset else "cut"
+    acts = mangle(Fault(kind, place), _EVENTS)
+    assert _sent(acts) == b"".join(_EVENTS)[:place]
+    assert acts[-1] == Close(reset=reset)
+
+
+def test_events_are_dropped_doubled_and_followed() -> None:
+    """One by one as their names say."""
+    first, second, third = _EVENTS
+    assert _sent(mangle(parse_fault("nofinal"), _EVENTS)) == first + second
+    assert _sent(mangle(parse_fault("duplicate@1"), _EVENTS)) == first + second + second + third
+    garbage = b"data: {not json\n\n"
+    assert _sent(mangle(parse_fault("garbage@0"), _EVENTS)) == garbage + first + second + third
+    assert _sent(mangle(parse_fault("comments"), [first, third])) == (
+        b":\n\n" + first + b":\n\n" + third
+    )
+    assert b"\n" not in _sent(mangle(parse_fault("crlf"), _EVENTS)).replace(b"\r\n", b"")
+
+
+def test_an_oversize_event_is_still_its_json() -> None:
+    """Padded with white space."""
+    acts = mangle(parse_fault("oversize@1:100000"), _EVENTS)
+    event = acts[1]
+    assert isinstance(event, Send)
+    assert len(event.data) > 100_000
+    assert json.loads(event.data.removeprefix(b"data: ")) == {"b": "é😀"}
+
+
+def test_an_error_comes_after_its_tokens() -> None:
+    """And nothing after it."""
+    sent = _sent(mangle(parse_fault("error@1:overloaded"), _EVENTS))
+    error = b'data: {"error":"Model is overloaded","error_type":"overloaded"}\n\n'
+    assert sent == _EVENTS[0] + error
+    sent = _sent(mangle(parse_fault("incomplete@0"), _EVENTS))
+    assert b'"error_type":"incomplete_generation"' in sent
+
+
+def test_a_stall_is_silence_at_its_place() -> None:
+    """For a time or for ever."""
+    assert mangle(parse_fault("stall@1:2.5"), _EVENTS)[1] == Stall(2.5)
+    assert mangle(parse_fault("stall@0"), _EVENTS)[0] == Stall(None)
+
+
+def test_refusals_have_lorax_words() -> None:
+    """Other faults refuse nothing."""
+    refused = parse_fault("overload").refusal
+    assert refused is not None
+    assert refused.status == 429
+    assert parse_fault("cut@1").refusal is None
+
+
+_EACH_KIND = {
+    "overload": ["overload", "overload:7"],
+    "status": ["status:404", "status:503"],
+    "error": ["error@0", "error@1:overloaded", "error@99"],
+    "incomplete": ["incomplete@0", "incomplete@1", "incomplete@99"],
+    "nofinal": ["nofinal"],
+    "cut": ["cut@0", "cut@1", "cut@99999"],
+    "reset": ["reset@0", "reset@1", "reset@99999"],
+    "stall": ["stall@0:0.001", "stall@1:0.001", "stall@99:0.001"],
+    "drip": ["drip:1", "drip:999999999"],
+    "rechunk": ["rechunk:0", "rechunk:5"],
+    "crlf": ["crlf"],
+    "comments": ["comments"],
+    "duplicate": ["duplicate@0", "duplicate@1", "duplicate@99"],
+    "garbage": ["garbage@0", "garbage@1", "garbage@99"],
+    "oversize": ["oversize@0:1", "oversize@1:70000", "oversize@99:5"],
+    "mime": ["mime:text/html; charset=utf-8"],
+}
+_GENERATING = ["/", "/invocations", "/generate", "/generate_stream"]
+_GENERATING_LIKE_OPENAI = ["/v1/completions", "/v1/chat/completions"]
+_ANYTHING: dict[str, Any] = {
+    "inputs": "reef",
+    "prompt": "reef",
+    "messages": [{"role": "user", "content": "reef"}],
+    "model": "",
+    "max_tokens": 3,
+    "seed": 1,
+    "parameters": {"max_new_tokens": 3},
+}
+
+
+def test_no_kind_of_fault_is_left_out() -> None:
+    """So the tests below miss none."""
+    assert set(_EACH_KIND) == set(KINDS)
+    assert all(parse_fault(one).kind == kind for kind, ids in _EACH_KIND.items() for one in ids)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", [*_GENERATING, *_GENERATING_LIKE_OPENAI])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_on_every_route_leaves_the_wire_in_order(
+    mock: Running, kind: str, path: str, *, stream: bool
+) -> None:
+    """An answer has the length that it tells, and the connection goes on; those that end it do end it."""
+    address = urlsplit(mock.url)
+    for fault in _EACH_KIND[kind]:
+        with closing(http.client.HTTPConnection(address.netloc, timeout=10)) as connection:
+            status, body = _ask(connection, path, stream=stream)
+            assert status == 200
+            try:
+                told = _ask(connection, path, stream=stream, fault=fault)
+            except (http.client.HTTPException, OSError):
+                assert kind in ("cut", "reset")
+                continue
+            assert told[0] == 200 or kind in ("overload", "status", "error", "incomplete")
+            if kind in ("stall", "drip", "rechunk", "mime"):
+                assert told == (status, body)
+            if kind not in ("cut", "reset"):
+                assert _ask(connection, path, stream=stream) == (status, body)
+    entries = mock.http.get("/_mock/journal?wait=1", headers=_FAULTS).json()["entries"]
+    assert {entry["outcome"] for entry in entries} <= {"length", "fault", "refused"}
+    mock.http.delete("/_mock/journal", headers=_FAULTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_fault_in_process_is_no_bug(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it does to an answer, the client hears of it as of a connection's end, or in the body."""
+    with LocalMock() as local, local.client() as client:
+        for fault, path in itertools.product(
+            _EACH_KIND[kind], [*_GENERATING, *_GENERATING_LIKE_OPENAI]
+        ):
+            for stream in (False, True):
+                headers = {"x-lorax-mock-fault": fault}
+                try:
+                    reply = client.post(path, json={**_ANYTHING, "stream": stream}, headers=headers)
+                except httpx.TransportError:
+                    assert kind in ("cut", "reset")
+                else:
+                    length = reply.headers.get("content-length", str(len(reply.content)))
+                    assert int(length) == len(reply.content)
+    assert not caplog.records
+
+
+_FAULTS = {"x-lorax-mock-session": "every-fault"}
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, *, stream: bool, fault: str | None = None
+) -> tuple[int, bytes]:
+    headers = {**_FAULTS, "content-type": "application/json"}
+    if fault is not None:
+        headers["x-lorax-mock-fault"] = fault
+    connection.request("POST", path, json.dumps({**_ANYTHING, "stream": stream}), headers)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
