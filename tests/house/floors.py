@@ -1,18 +1,22 @@
 """Who may import whom: the floors of ARCHITECTURE.md, as a table and a walk.
 
-Imports point down, or stay on their floor without going in a circle. `core` and `wire` are a
-function of what they are given, so they import nothing that could tell them the time, the
-environment or the network. The three packages never meet.
+Imports point down, or stay on their floor without going in a circle; those for type checkers
+alone count too, because a reader follows them all the same. The pure parts are a function of what
+they are given, so they import nothing that could tell them the time, the environment or the
+network. The three packages never meet.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from tests.house.tree import PACKAGES, imports, modules
 
-__all__ = ["FLOORS", "IMPURE", "broken", "circles", "strangers"]
+__all__ = ["FLOORS", "FOR_TYPES_ALONE", "IMPURE", "broken", "circles", "neighbours", "strangers"]
 
-FLOORS: Sequence[tuple[str, Sequence[str]]] = (
+Floors = Sequence[tuple[str, Sequence[str]]]
+
+_PROXY: Floors = (
     ("errors", ("errors",)),
     ("wire", ("wire",)),
     ("core", ("core",)),
@@ -53,8 +57,34 @@ FLOORS: Sequence[tuple[str, Sequence[str]]] = (
     ("app", ("app",)),
     ("command", ("__main__",)),
 )
-"""The floors of `lorax_proxy`, the lowest first: a name, and the modules or packages that are on
-it. A module that is in none of them belongs nowhere, which is an error too."""
+
+_MOCK: Floors = (
+    ("roots", ("errors", "hashing", "lora")),
+    ("settings", ("settings",)),
+    ("serde", ("serde",)),
+    ("wire", ("wire",)),
+    ("parts", ("http", "outlines", "prompt", "shard")),
+    ("router", ("router",)),
+    ("scripting", ("scripting",)),
+    ("model", ("model",)),
+    ("files", ("files",)),
+    ("server", ("server",)),
+    ("edges", ("recording", "testing")),
+    ("command", ("__main__", "plugin")),
+)
+
+FLOORS: Mapping[str, Floors] = {"lorax_proxy": _PROXY, "lorax_mock": _MOCK}
+"""The floors of a package, the lowest first: a name, and the modules or packages that are on it. A
+module that is in none of them belongs nowhere, which is an error too."""
+
+FOR_TYPES_ALONE: Mapping[tuple[str, str], str] = {
+    (
+        "lorax_proxy.errors",
+        "lorax_proxy.core.failures.Failure",
+    ): "UpstreamError carries a failure whose class core owns, and errors is where exceptions are",
+}
+"""Imports upward that only type checkers see, and why each is suffered: whoever reads the module
+needs the one above it all the same."""
 
 IMPURE = frozenset(
     {
@@ -84,32 +114,53 @@ IMPURE = frozenset(
 """What the pure floors must not import: clocks, randomness, the environment, files, logging,
 concurrency, networks."""
 
-_PURE = ("errors", "wire", "core")
+_PURE: Mapping[str, frozenset[str]] = {
+    "lorax_proxy": frozenset({"errors", "wire", "core"}),
+    "lorax_mock": frozenset(
+        {
+            *("errors", "hashing", "lora", "settings", "serde", "wire"),
+            *("outlines", "prompt", "shard", "router", "scripting", "model"),
+        }
+    ),
+}
+"""The modules and folders that are a function of what they are given."""
 
-_PACKAGE = "lorax_proxy"
 
-
-def broken(root: Path) -> Iterator[str]:
-    """Each import of the proxy that points up, or makes a pure floor impure, in one line."""
-    known = modules(root, _PACKAGE)
-    levels = {part: (level, floor) for level, (floor, parts) in enumerate(FLOORS) for part in parts}
-    for name, path in known.items():
+def broken(root: Path, package: str) -> Iterator[str]:
+    """Each import of a package that points up, or makes a pure part impure, in one line."""
+    floors, folder = FLOORS[package], "tests/house/floors.py"
+    levels = {part: (level, floor) for level, (floor, parts) in enumerate(floors) for part in parts}
+    for name, path in modules(root, package).items():
         part = _part(name)
         if not part:
             continue
         here = path.relative_to(root)
         if part not in levels:
-            yield f"{here}: {part} is on no floor; give it one in tests/house/floors.py"
+            yield f"{here}: {part} is on no floor; give it one in {folder}"
             continue
         level, floor = levels[part]
-        for line, imported in imports(path.read_text("utf-8")):
-            top = imported.partition(".")[0]
-            if top == _PACKAGE:
+        for line, imported in imports(path.read_text("utf-8"), for_types=True):
+            if imported.partition(".")[0] == package:
                 above, other = levels.get(_part(imported), (level, floor))
-                if above > level:
+                if above > level and (name, imported) not in FOR_TYPES_ALONE:
                     yield f"{here}:{line}: {floor} imports {imported}, of the floor above ({other})"
-            elif floor in _PURE and _is_impure(imported):
-                yield f"{here}:{line}: {floor} is pure and imports {imported}"
+            elif part in _PURE[package] and _is_impure(imported):
+                yield f"{here}:{line}: {part} is pure and imports {imported}"
+
+
+def neighbours(root: Path, package: str) -> Iterator[str]:
+    """Each pair of parts on one floor that import each other, over however many modules."""
+    meetings: dict[tuple[str, str], str] = {}
+    for name, path in modules(root, package).items():
+        for line, imported in imports(path.read_text("utf-8"), for_types=True):
+            if imported.partition(".")[0] == package and _part(imported) != _part(name):
+                here = f"{path.relative_to(root)}:{line}"
+                meetings.setdefault((_part(name), _part(imported)), here)
+    for floor, parts in FLOORS[package]:
+        for one, other in combinations(parts, 2):
+            if (one, other) in meetings and (other, one) in meetings:
+                there, back = meetings[one, other], meetings[other, one]
+                yield f"{floor}: {one} imports {other} ({there}), and {other} {one} ({back})"
 
 
 def strangers(root: Path) -> Iterator[str]:
@@ -117,7 +168,7 @@ def strangers(root: Path) -> Iterator[str]:
     for package in PACKAGES:
         others = {*PACKAGES, "tests"} - {package}
         for path in modules(root, package).values():
-            for line, imported in imports(path.read_text("utf-8")):
+            for line, imported in imports(path.read_text("utf-8"), for_types=True):
                 if imported.partition(".")[0] in others:
                     yield f"{path.relative_to(root)}:{line}: {package} imports {imported}"
 
@@ -128,8 +179,9 @@ def circles(root: Path, package: str) -> Iterator[str]:
     edges: Mapping[str, set[str]] = {
         name: {
             found
-            for _, imported in imports(path.read_text("utf-8"))
+            for _, imported in imports(path.read_text("utf-8"), for_types=True)
             if (found := _module(imported, known)) not in (None, name)
+            and (name, imported) not in FOR_TYPES_ALONE
         }
         for name, path in known.items()
     }

@@ -1,11 +1,12 @@
 """The floors hold, and their check finds a floor that does not."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.house.floors import FLOORS, broken, circles, strangers
-from tests.house.tree import PACKAGES, ROOT, modules
+from tests.house.floors import FLOORS, FOR_TYPES_ALONE, broken, circles, neighbours, strangers
+from tests.house.tree import PACKAGES, ROOT, imports, modules
 
 
 def _plant(root: Path, path: str, text: str) -> None:
@@ -14,15 +15,41 @@ def _plant(root: Path, path: str, text: str) -> None:
     file.write_text(text, "utf-8")
 
 
-def test_imports_point_down() -> None:
-    """No module of the proxy imports from a floor above its own, and the pure ones are pure."""
-    assert "\n".join(broken(ROOT)) == ""
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_point_down(package: str) -> None:
+    """No module imports from a floor above its own, and the pure parts are pure."""
+    assert "\n".join(broken(ROOT, package)) == ""
 
 
-def test_every_floor_is_inhabited() -> None:
+@pytest.mark.parametrize("package", FLOORS)
+def test_parts_of_one_floor_do_not_import_each_other(package: str) -> None:
+    """One of two parts may use the other, never both."""
+    assert "\n".join(neighbours(ROOT, package)) == ""
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_floor_is_inhabited(package: str) -> None:
     """The table names no module that is gone."""
-    there = {[*name.split("."), ""][1] for name in modules(ROOT, "lorax_proxy")}
-    assert [part for _, parts in FLOORS for part in parts if part not in there] == []
+    there = {[*name.split("."), ""][1] for name in modules(ROOT, package)}
+    assert [part for _, parts in FLOORS[package] for part in parts if part not in there] == []
+
+
+def test_every_import_that_is_suffered_is_there() -> None:
+    """An exception to the floors goes with its import."""
+    for name, imported in FOR_TYPES_ALONE:
+        text = modules(ROOT, name.partition(".")[0])[name].read_text("utf-8")
+        assert imported in {each for _, each in imports(text, for_types=True)}, name
+        assert imported not in {each for _, each in imports(text)}, name
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_architecture_has_the_same_floors(package: str) -> None:
+    """Its table names them from the highest to the lowest, each with all that is on it."""
+    title = {"lorax_proxy": "## The proxy's floors", "lorax_mock": "## The mock, and the contracts"}
+    section = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition(title[package])[2]
+    rows = re.findall(r"^\| (\w+) \| (`.+?`) \|", section.partition("\n## ")[0], re.MULTILINE)
+    drawn = [(floor, set(re.findall(r"`(\w+)/?`", parts))) for floor, parts in rows]
+    assert drawn == [(floor, set(parts)) for floor, parts in reversed(FLOORS[package])]
 
 
 def test_the_packages_are_strangers() -> None:
@@ -70,14 +97,53 @@ def test_imports_run_in_no_circle(package: str) -> None:
 def test_a_broken_floor_is_named(tmp_path: Path, path: str, text: str, finding: str) -> None:
     """The finding has the file, the line, both floors and the import."""
     _plant(tmp_path, f"proxy/lorax_proxy/{path}", text)
-    assert list(broken(tmp_path)) == [f"proxy/lorax_proxy/{path}{finding}"]
+    assert list(broken(tmp_path, "lorax_proxy")) == [f"proxy/lorax_proxy/{path}{finding}"]
 
 
-def test_types_alone_may_come_from_above(tmp_path: Path) -> None:
-    """An import for type checkers is not there when the program runs."""
-    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import lorax_proxy.app\n"
-    _plant(tmp_path, "proxy/lorax_proxy/errors.py", text)
-    assert list(broken(tmp_path)) == []
+@pytest.mark.parametrize(
+    ("path", "text", "finding"),
+    [
+        (
+            "wire/replies.py",
+            "from lorax_mock.server.clock import today",
+            ":1: wire imports lorax_mock.server.clock.today, of the floor above (server)",
+        ),
+        (
+            "shard/jobs.py",
+            (
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+                "    from lorax_mock.router.health import Health"
+            ),
+            ":3: parts imports lorax_mock.router.health.Health, of the floor above (router)",
+        ),
+        ("shard/jobs.py", "import time", ":1: shard is pure and imports time"),
+        ("gadgets/one.py", "", ": gadgets is on no floor; give it one in tests/house/floors.py"),
+    ],
+)
+def test_a_broken_floor_of_the_mock_is_named(
+    tmp_path: Path, path: str, text: str, finding: str
+) -> None:
+    """In the same words, also when only a type checker would see the import."""
+    _plant(tmp_path, f"mock/lorax_mock/{path}", text)
+    assert list(broken(tmp_path, "lorax_mock")) == [f"mock/lorax_mock/{path}{finding}"]
+
+
+def test_what_is_not_pure_may_know_the_time(tmp_path: Path) -> None:
+    """Also when it stands beside parts that are."""
+    _plant(tmp_path, "mock/lorax_mock/http/hyper.py", "import asyncio\n")
+    assert list(broken(tmp_path, "lorax_mock")) == []
+
+
+def test_parts_that_import_each_other_are_named(tmp_path: Path) -> None:
+    """With both places, though their modules go in no circle."""
+    mock = "mock/lorax_mock"
+    _plant(tmp_path, f"{mock}/http/a.py", "from lorax_mock.prompt.b import x\n")
+    _plant(tmp_path, f"{mock}/prompt/b.py", "x = 1\n")
+    assert list(neighbours(tmp_path, "lorax_mock")) == []
+    _plant(tmp_path, f"{mock}/prompt/c.py", "\nfrom lorax_mock.http.d import x\n")
+    assert list(neighbours(tmp_path, "lorax_mock")) == [
+        f"parts: http imports prompt ({mock}/http/a.py:1), and prompt http ({mock}/prompt/c.py:2)"
+    ]
 
 
 def test_a_meeting_of_two_packages_is_named(tmp_path: Path) -> None:

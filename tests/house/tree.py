@@ -40,17 +40,18 @@ def tracked(root: Path = ROOT) -> Iterator[Path]:
             yield root / name
 
 
-def imports(source: str) -> Iterator[tuple[int, str]]:
+def imports(source: str, *, for_types: bool = False) -> Iterator[tuple[int, str]]:
     """The names that a module imports when it runs, with their lines.
 
     `from a.b import c` gives `a.b.c`: whether `c` is a module or a name in one is for the caller to
-    know. What stands under `if TYPE_CHECKING:` is not there when the module runs, and is left out.
+    know. What stands under `if TYPE_CHECKING:` is not there when the module runs, and is left out
+    unless it is asked for.
     """
     hidden: set[ast.AST] = set()
     for node in ast.walk(ast.parse(source)):
         if node in hidden:
             hidden.update(ast.iter_child_nodes(node))
-        elif isinstance(node, ast.If) and is_type_checking(node):
+        elif isinstance(node, ast.If) and is_type_checking(node) and not for_types:
             for statement in node.body:
                 hidden.update(ast.walk(statement))
         elif isinstance(node, ast.Import):
