@@ -336,12 +336,15 @@ def _matches(branch: Branch, text: str) -> bool:
     return False
 
 
-def states(node: Node, limit: int) -> int | None:
-    """How many states a deterministic automaton of the expression has; None past the limit.
+def states(node: Node, limit: int, looks: int) -> tuple[int | None, int]:
+    """How many states a deterministic automaton of the expression has, and the looks that it took.
+
+    The states are None past a limit.
 
     Args:
         node: An expression of not too many `positions`.
         limit: When to stop counting.
+        looks: How many characters may be held against a place of the expression meanwhile.
     """
     automaton = _Positions()
     whole = automaton.add(node)
@@ -350,8 +353,12 @@ def states(node: Node, limit: int) -> int | None:
     start = (whole.first, whole.empty)
     seen = {start}
     waiting = [start]
+    taken = 0
     while waiting:
         following, _ = waiting.pop()
+        taken += len(following) * len(symbols)
+        if taken > looks:
+            return None, looks
         for symbol in symbols:
             matched = [place for place in following if automaton.characters[place].has(symbol)]
             if not matched:
@@ -362,10 +369,10 @@ def states(node: Node, limit: int) -> int | None:
             )
             if state not in seen:
                 if len(seen) >= limit:
-                    return None
+                    return None, taken
                 seen.add(state)
                 waiting.append(state)
-    return len(seen)
+    return len(seen), taken
 
 
 def _symbols(characters: list[Characters]) -> list[int]:

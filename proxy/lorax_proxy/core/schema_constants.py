@@ -6,7 +6,6 @@ A value that is known needs no form for what is said beside it: it keeps a bound
 import json
 from decimal import Decimal
 from fractions import Fraction
-from math import isfinite
 from typing import Any
 
 from lorax_proxy.core.schema_facts import numeric, required_names, sized
@@ -96,8 +95,6 @@ def judge_scalar(value: Any, path: str) -> None:
 
 def _is_short(value: float) -> bool:
     """Whether every JSON reader, hasty ones included, reads this number as it is."""
-    if not isfinite(value):
-        return False
     _, digits, exponent = Decimal(repr(value)).as_tuple()
     return len(digits) <= 15 and isinstance(exponent, int) and abs(exponent) <= 22
 

@@ -115,6 +115,7 @@ class _Estimate:
 
     classes: int
     known: dict[int, _Part] = field(default_factory=dict)
+    members: dict[tuple[str, int, bool], _Part] = field(default_factory=dict)
 
     def walked(self, states: int, moves: int, seconds: float) -> _Part:
         walk = states * self.classes * _TRY + moves * states / 2 * _PASS
@@ -202,15 +203,19 @@ class _Estimate:
 
     def object(self, schema: Mapping[str, Any]) -> _Part:
         required = set(schema["required"])
-        members = {
-            name: self.joined([self.text(len(name) + 6), self.schema(each)])
-            for name, each in schema["properties"].items()
-        }
         parts = [
-            part if name in required else self.repeated(self.group([part]), 0, 1)
-            for name, part in members.items()
+            self.member(name, each, required=name in required)
+            for name, each in schema["properties"].items()
         ]
         return self.joined([self.text(3), *parts])
+
+    def member(self, name: str, schema: Mapping[str, Any], *, required: bool) -> _Part:
+        """A property, estimated once: where all are optional, each stands in many alternatives."""
+        key = (name, id(schema), required)
+        if key not in self.members:
+            part = self.joined([self.text(len(name) + 6), self.schema(schema)])
+            self.members[key] = part if required else self.repeated(self.group([part]), 0, 1)
+        return self.members[key]
 
     def free_object(self, schema: Mapping[str, Any]) -> _Part:
         key = self.repeated(_Part(4, 2 * self.classes, 1e-3), 0, None)
@@ -236,9 +241,22 @@ class _Estimate:
 _QUOTE: Final = _Part(2, 1, 0.0)
 
 
-@lru_cache(maxsize=256)
+# Most are those of free strings and formats; a list of foreign words may be long, and a tree takes
+# some hundred times what its pattern does.
+_LONGEST_KNOWN: Final = 1_000
+
+
 def _read(pattern: str) -> list[Branch]:
     """A pattern of ours, which is always one that can be read."""
+    return _known(pattern) if len(pattern) <= _LONGEST_KNOWN else _parsed(pattern)
+
+
+@lru_cache(maxsize=256)
+def _known(pattern: str) -> list[Branch]:
+    return _parsed(pattern)
+
+
+def _parsed(pattern: str) -> list[Branch]:
     branches = parse(pattern)
     if branches is None:
         raise ValueError(f"not a pattern of a lowered schema: {pattern!r}")
@@ -303,9 +321,7 @@ class _Remaining:
             case {"prefixItems": members}:
                 return sum(map(self.alone, members), _Left(3))
             case {"enum": values}:
-                # Values that begin alike share their beginnings.
-                texts = [str(value) for value in values]
-                return _Left(2 + len({text[:end] for text in texts for end in range(len(text))}))
+                return _Left(2 + _beginnings([str(value) for value in values]))
             case {"type": "string", "pattern": pattern}:
                 return _left_of_string(pattern)
             case {"type": "object", "additionalProperties": value}:
@@ -315,6 +331,24 @@ class _Remaining:
                 return _Left(3) + self.alone(item).times(copies)
             case _:
                 return _Left(9)
+
+
+def _beginnings(texts: list[str]) -> int:
+    """How many different beginnings texts have, the whole of a text aside: they share states.
+
+    In order, a text shares with those before it what it shares with the one right before it.
+    """
+    count = 0
+    last = ""
+    for text in sorted(texts):
+        if text != last:
+            # the whole of the last text is a beginning if, and only if, this one goes on from it
+            both = zip(last, text, strict=False)
+            shared = next((n for n, (one, other) in enumerate(both) if one != other), None)
+            shared = min(len(last), len(text)) if shared is None else shared
+            count += len(text) - shared - (shared < len(last) or not last)
+            last = text
+    return count + 1 if last else 0
 
 
 def _left_of_string(pattern: str) -> _Left:

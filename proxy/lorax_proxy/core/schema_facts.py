@@ -122,7 +122,10 @@ def numeric(sites: list[Site]) -> list[tuple[Site, str, float]]:
                 if not bound:
                     continue
                 bound = site.schema.get(keyword.replace("exclusiveM", "m"))
-            if isinstance(bound, bool) or not isinstance(bound, int | float) or not isfinite(bound):
+            if isinstance(bound, bool) or not isinstance(bound, int | float):
+                raise SchemaRefused(f"{site.path}.{keyword}", "must be a number")
+            # An integer of any length is one; to ask whether it is finite makes a float of it.
+            if isinstance(bound, float) and not isfinite(bound):
                 raise SchemaRefused(f"{site.path}.{keyword}", "must be a number")
             found.append((site, keyword, bound))
     return found

@@ -18,6 +18,8 @@ from lorax_proxy.core.schema_constants import (
     values_of,
 )
 from lorax_proxy.core.schema_cost import Budget
+from lorax_proxy.core.schema_effort import Effort, looks
+from lorax_proxy.core.schema_exclusion import Exclusion
 from lorax_proxy.core.schema_facts import (
     TYPES,
     free_members,
@@ -41,7 +43,14 @@ from lorax_proxy.core.schema_forms import (
     tuple_of,
 )
 from lorax_proxy.core.schema_patterns import fits, translate
-from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site, flatten
+from lorax_proxy.core.schema_sites import (
+    Choice,
+    Conjunction,
+    Impossible,
+    SchemaRefused,
+    Site,
+    flatten,
+)
 from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted
 
 __all__ = ["MAX_NODES", "Level", "Lowering"]
@@ -51,10 +60,14 @@ __all__ = ["MAX_NODES", "Level", "Lowering"]
 MAX_DEPTH: Final = 16
 # OpenAI allows 5000 properties in a strict schema; a tenth of that is past what compiles in time.
 MAX_NODES: Final = 500
+# LoRAX compiles some hundred in time, if all are required and short; of optional ones a few dozen.
+MAX_PROPERTIES: Final = 200
 # Alternatives multiply when several anyOf must hold at once.
 MAX_ALTERNATIVES: Final = 64
 # OpenAI's limit for the values of all enums together is 1000.
 MAX_ENUM: Final = 500
+# OpenAI's limit for the texts of an enum of many values.
+MAX_ENUM_LETTERS: Final = 15_000
 # Repetition is spelled out copy by copy, and the copies are alive as long as the schema is.
 MAX_ITEMS: Final = 16
 # In each place of a counted string nearly every token of the vocabulary fits, and LoRAX notes each
@@ -102,12 +115,14 @@ _SHAPES: Final = (
 class Lowering:
     """One schema on its way down, at one level."""
 
-    def __init__(self, root: Site, level: Level, *, strict: bool) -> None:
+    def __init__(self, root: Site, level: Level, effort: Effort, *, strict: bool) -> None:
         self.root = root
         self.level = level
+        self.effort = effort
         self.strict = strict
         # In order, each once.
         self.dropped: dict[str, None] = {}
+        self.exclusion = Exclusion(root)
         self.nodes = 0
 
     def conjunction(self, sites: list[Site], depth: int) -> dict[str, Any]:
@@ -123,27 +138,49 @@ class Lowering:
         if self.nodes > MAX_NODES:
             raise SchemaRefused(self.root.path, f"more than {MAX_NODES} subschemas")
         flat = flatten(sites, self.root)
+        self.effort.pay(looks(flat.sites), sites[0].path)
         if not flat.choices:
             return self._typed(flat.sites, sites[0].path, depth)
-        if prod(map(len, flat.choices)) > MAX_ALTERNATIVES:
+        if prod(len(choice.alternatives) for choice in flat.choices) > MAX_ALTERNATIVES:
             raise SchemaRefused(
                 sites[0].path, f"more than {MAX_ALTERNATIVES} combinations of alternatives"
             )
-        return self._alternatives(
-            [[*flat.sites, *chosen] for chosen in product(*flat.choices)], depth
-        )
+        return self._alternatives(flat, depth)
 
-    def _alternatives(self, conjunctions: list[list[Site]], depth: int) -> dict[str, Any]:
+    def _alternatives(self, flat: Conjunction, depth: int) -> dict[str, Any]:
         results: list[dict[str, Any]] = []
         impossible: Impossible | None = None
-        for sites in conjunctions:
+        for chosen in product(*(choice.alternatives for choice in flat.choices)):
+            sites = [*flat.sites, *chosen]
             try:
-                results.append(self.conjunction(sites, depth + 1))
+                results.append(self._alone(sites, flat.choices, chosen, depth + 1))
             except Impossible as found:
                 impossible = impossible or found
         if not results and impossible:
             raise impossible
         return any_of(results)
+
+    def _alone(
+        self, sites: list[Site], choices: list[Choice], chosen: tuple[Site, ...], depth: int
+    ) -> dict[str, Any]:
+        """One combination of alternatives, so that nothing else of a ``oneOf`` matches it too."""
+        exclusive = [pair for pair in zip(choices, chosen, strict=True) if pair[0].exclusive]
+        others = [
+            each for choice, mine in exclusive for each in choice.alternatives if each is not mine
+        ]
+        if not others:
+            return self.conjunction(sites, depth)
+        narrowings = self.exclusion.narrowings(flatten(sites, self.root), others)
+        if narrowings is not None:
+            narrow = [Site(each, sites[0].path) for each in narrowings]
+            try:
+                return self.conjunction([*sites, *narrow], depth)
+            except Impossible:
+                if not narrowings:
+                    raise
+        lowered = self.conjunction(sites, depth)
+        self.dropped.update((choice.exclusive, None) for choice, _ in exclusive)
+        return lowered
 
     def _typed(self, sites: list[Site], path: str, depth: int) -> dict[str, Any]:
         for site in sites:
@@ -212,6 +249,11 @@ class Lowering:
             raise Impossible(path, "no value of its enum or const is of its type")
         if len(fitting) > MAX_ENUM:
             raise SchemaRefused(path, f"more than {MAX_ENUM} values in one enum")
+        letters = sum(len(value) for value in fitting if isinstance(value, str))
+        if letters > MAX_ENUM_LETTERS:
+            raise SchemaRefused(path, f"more than {MAX_ENUM_LETTERS} characters in one enum")
+        patterns = [site.schema.get("pattern") for site in sites]
+        self.effort.pay_for_patterns(patterns, letters, path)
         scalars: list[Any] = []
         containers: list[dict[str, Any]] = []
         impossible: Impossible | None = None
@@ -238,6 +280,7 @@ class Lowering:
     ) -> dict[str, Any]:
         """A value spelled out: the compiler knows no objects and arrays as constants."""
         judge_object(value, sites, path)
+        self._pay_for_names(list(value), sites, path)
         for name in value:
             judge_name(name, path)
         members = {
@@ -271,6 +314,8 @@ class Lowering:
         if values is not None:
             if not values:
                 raise Impossible(path, "no integer lies between its bounds")
+            for value in values:
+                judge_scalar(value, path)
             return {"enum": values}
         for site, keyword, bound in bounds:
             if not (keyword == "multipleOf" and bound == 1):
@@ -311,6 +356,8 @@ class Lowering:
                 value = site.schema[keyword]
                 if not isinstance(value, str):
                     raise SchemaRefused(f"{site.path}.{keyword}", "must be a string")
+                if keyword == "pattern":
+                    self.effort.pay_for_translating(value, site.path)
                 found = FORMATS.get(value) if keyword == "format" else translate(value)
                 if kept is None and found is not None and self.level.counts:
                     kept = found
@@ -379,8 +426,10 @@ class Lowering:
         declared = properties(sites)
         if declared is None and not required:
             return self._free_object(sites, path, depth)
-        names: list[str] = [*(declared or ())]
-        names += [name for name in required if name not in names]
+        names = list(dict.fromkeys([*(declared or ()), *required]))
+        if len(names) > MAX_PROPERTIES:
+            raise SchemaRefused(path, f"more than {MAX_PROPERTIES} properties in one object")
+        self._pay_for_names(names, sites, path)
         self._drop_counts(sites, len(required), len(names))
         self._drop_patterns(sites)
         lowered: dict[str, Any] = {}
@@ -429,6 +478,10 @@ class Lowering:
         if least:
             raise Impossible(path, "it must have properties, but none is allowed")
         return closed_object({}, [])
+
+    def _pay_for_names(self, names: list[str], sites: list[Site], path: str) -> None:
+        patterns = [pattern for site in sites for pattern in patterned(site)]
+        self.effort.pay_for_patterns(patterns, sum(map(len, names)), path)
 
     def _drop_patterns(self, sites: list[Site]) -> None:
         """Of names that are known it is known which patterns they match, where one can be read."""

@@ -28,11 +28,19 @@ from lorax_proxy.core.regex_tree import (
     states,
 )
 
-__all__ = ["fits", "literal", "translate", "wide_places"]
+__all__ = ["fits", "judging_work", "literal", "translate", "translating_work", "wide_places"]
 
 # A real pattern has twenty or thirty.
 _MOST_POSITIONS: Final = 128
 _MOST_STATES: Final = 256
+# The longest real ones, of versions and addresses, have some hundred characters.
+_LONGEST: Final = 2_048
+# What is kept of a tree is mostly its classes; one of all letters and digits has 62.
+_MOST_POINTS: Final = 4_096
+# What may be looked at to count the states: a real pattern's take some thousand looks, some 20 ms.
+_MOST_LOOKS: Final = 100_000
+# A text that is longer is no name, and no value that a model is to write.
+_LONGEST_TEXT: Final = 1_000
 # Places where nearly every token of a vocabulary fits, as in core.schema_lowering.MAX_LENGTH.
 _MOST_WIDE: Final = 24
 _WIDE: Final = 26
@@ -44,28 +52,69 @@ _PLAIN_PUNCTUATION: Final = frozenset(" !#%&',:;<=>@_`~/")
 _ANYTHING: Final = Repeated(Characters(frozenset(), negated=True), 0, None)
 
 
-@lru_cache(maxsize=512)
 def translate(pattern: str) -> str | None:
     """The pattern for LoRAX's compiler, one anchored group; None for what has no form."""
-    branches = parse(pattern)
+    return _translated(pattern)[0]
+
+
+def translating_work(pattern: str) -> int:
+    """About how many microseconds it takes to translate a pattern."""
+    return _translated(pattern)[1]
+
+
+@lru_cache(maxsize=512)
+def _translated(pattern: str) -> tuple[str | None, int]:
+    """A pattern's form, and the work that it was: never more than some ten milliseconds."""
+    branches = _readable(pattern)
     if branches is None:
-        return None
+        return None, 1
     node = Alternatives(tuple(_whole(branch) for branch in branches))
-    if positions(node) > _MOST_POSITIONS or states(node, _MOST_STATES) is None:
-        return None
-    if wide_places(node) > _MOST_WIDE:
-        return None
+    size = positions(node)
+    if size > _MOST_POSITIONS:
+        return None, size
+    count, taken = states(node, _MOST_STATES, _MOST_LOOKS)
+    work = size + taken // 3
+    if count is None or wide_places(node) > _MOST_WIDE:
+        return None, work
     if len({point for point in _points(node) if point > 0x7F}) > _MOST_FOREIGN:
-        return None
-    return f"^(?:{'|'.join(map(_spell, node.options))})$"
+        return None, work
+    return f"^(?:{'|'.join(map(_spell, node.options))})$", work
 
 
 def fits(pattern: str, text: str) -> bool | None:
     """Whether a pattern matches a text that is known; None where the pattern cannot be judged."""
-    branches = parse(pattern)
-    if branches is None or sum(positions(each.inner) for each in branches) > _MOST_POSITIONS:
+    branches = _readable(pattern)
+    if branches is None or len(text) > _LONGEST_TEXT:
         return None
     return matches(branches, text)
+
+
+def judging_work(pattern: str, letters: int) -> int:
+    """About how many microseconds it takes to hold texts of so many letters against a pattern."""
+    branches = _readable(pattern)
+    if branches is None:
+        return 1
+    return 1 + letters * (1 + sum(positions(each.inner) for each in branches) // 8)
+
+
+@lru_cache(maxsize=128)
+def _readable(pattern: str) -> list[Branch] | None:
+    """The pattern's tree, unless it cannot be read or is too large."""
+    branches = parse(pattern) if len(pattern) <= _LONGEST else None
+    if branches is None or sum(positions(each.inner) for each in branches) > _MOST_POSITIONS:
+        return None
+    return branches if sum(_mentioned(each.inner) for each in branches) <= _MOST_POINTS else None
+
+
+def _mentioned(node: Node) -> int:
+    """How many characters the classes of an expression name, all in all."""
+    match node:
+        case Characters(points):
+            return len(points)
+        case Sequence(parts) | Alternatives(parts):
+            return sum(map(_mentioned, parts))
+        case Repeated(inner):
+            return _mentioned(inner)
 
 
 def literal(text: str) -> str:

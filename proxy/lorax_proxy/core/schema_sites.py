@@ -17,10 +17,14 @@ from urllib.parse import unquote
 
 from lorax_proxy.errors import ProxyError
 
-__all__ = ["Conjunction", "Impossible", "SchemaRefused", "Site", "flatten"]
+__all__ = ["Choice", "Conjunction", "Impossible", "SchemaRefused", "Site", "flatten"]
 
 # A reference may lead to the next, each with its own keywords; nobody chains this many by hand.
 _MOST_SITES: Final = 200
+# It may quote a name, a value or a reference, which may have any length.
+_LONGEST_REASON: Final = 400
+# More alternatives or items than are ever lowered (`core.schema_lowering`).
+_MOST_LISTED: Final = 500
 
 
 class SchemaRefused(ProxyError):
@@ -32,6 +36,8 @@ class SchemaRefused(ProxyError):
     """
 
     def __init__(self, path: str, reason: str) -> None:
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[: _LONGEST_REASON // 2]}…{reason[-_LONGEST_REASON // 2 :]}"
         super().__init__(f"{path}: {reason}" if path else reason)
         self.path = path
         self.reason = reason
@@ -85,7 +91,22 @@ class Site:
         members = self.schema[keyword]
         if not isinstance(members, list) or not members:
             raise SchemaRefused(f"{self.path}.{keyword}", "must be a list of at least one schema")
+        if len(members) > _MOST_LISTED:
+            raise SchemaRefused(f"{self.path}.{keyword}", f"more than {_MOST_LISTED} schemas")
         return [self.under(keyword, member, index) for index, member in enumerate(members)]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An ``anyOf`` or ``oneOf``.
+
+    Attributes:
+        alternatives: The schemas to choose from.
+        exclusive: The place of a ``oneOf``, where no second one may match; else empty.
+    """
+
+    alternatives: list[Site]
+    exclusive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +115,21 @@ class Conjunction:
 
     Attributes:
         sites: Schemas without ``$ref``, ``allOf``, ``anyOf`` and ``oneOf``.
-        choices: The lists of alternatives, one of each must hold.
+        choices: One alternative of each must hold.
     """
 
     sites: list[Site]
-    choices: list[list[Site]]
+    choices: list[Choice]
 
 
-def flatten(sites: list[Site], root: Site) -> Conjunction:
+def flatten(sites: list[Site], root: Site, *, references_alone: bool = False) -> Conjunction:
     """Resolve references and ``allOf`` until neither is left.
 
     Args:
         sites: What must hold.
         root: The whole schema, which references point into.
+        references_alone: Leave out what stands beside a ``$ref``, as drafts before 2019-09 do: of
+            what is left every validator says that it must hold.
 
     Raises:
         SchemaRefused: Something is no schema, or a reference is recursive, remote or dangling.
@@ -114,7 +137,7 @@ def flatten(sites: list[Site], root: Site) -> Conjunction:
     """
     waiting = list(sites)
     flat: list[Site] = []
-    choices: list[list[Site]] = []
+    choices: list[Choice] = []
     while waiting:
         if len(flat) > _MOST_SITES:
             raise SchemaRefused(sites[0].path, "too many references and allOf in one place")
@@ -129,6 +152,8 @@ def flatten(sites: list[Site], root: Site) -> Conjunction:
         reference = rest.pop("$ref", None)
         if reference is not None:
             waiting.append(_follow(site, reference, root))
+            if references_alone:
+                continue
         for keyword in ("$dynamicRef", "$recursiveRef"):
             if keyword in rest:
                 raise SchemaRefused(
@@ -138,7 +163,8 @@ def flatten(sites: list[Site], root: Site) -> Conjunction:
             waiting.extend(site.listed("allOf"))
         for keyword in ("anyOf", "oneOf"):
             if rest.pop(keyword, None) is not None:
-                choices.append(site.listed(keyword))
+                exclusive = f"{site.path}.oneOf" if keyword == "oneOf" else ""
+                choices.append(Choice(site.listed(keyword), exclusive))
         flat.append(replace(site, schema=rest))
     return Conjunction(flat, choices)
 
@@ -162,7 +188,7 @@ def _follow(site: Site, reference: Any, root: Site) -> Site:
         key = unquote(part).replace("~1", "/").replace("~0", "~")
         if isinstance(found, Mapping) and key in found:
             found, place = found[key], f"{place}.{key}"
-        elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+        elif isinstance(found, list) and key.isdecimal() and len(key) < 6 and int(key) < len(found):
             found, place = found[int(key)], f"{place}[{key}]"
         else:
             raise SchemaRefused(path, f"{reference!r} does not exist: there is no {key!r}")

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lorax_proxy.core.schema_cost import Budget, compile_cost
+from lorax_proxy.core.schema_effort import Effort, judge_size
 from lorax_proxy.core.schema_forms import FREE_OBJECT, JSON_OBJECT
 from lorax_proxy.core.schema_lowering import Level, Lowering
 from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site
@@ -42,6 +43,7 @@ __all__ = [
     "JSON_OBJECT",
     "LEVELS",
     "MOST",
+    "Effort",
     "Level",
     "Lowered",
     "SchemaRefused",
@@ -97,7 +99,7 @@ def lower(schema: Schema, *, path: str, strict: bool) -> Lowered:
             spelled, no value that satisfies it, too large; and with `strict` as said above.
     """
     for level in LEVELS:
-        lowered = lower_at(schema, path=path, strict=strict, level=level)
+        lowered = lower_at(schema, path=path, strict=strict, level=level, effort=Effort())
         if level.budget.covers(compile_cost(lowered.schema)):
             return lowered
     raise SchemaRefused(
@@ -108,14 +110,22 @@ def lower(schema: Schema, *, path: str, strict: bool) -> Lowered:
 
 
 def lower_at(
-    schema: Schema, *, path: str, strict: bool, level: Level, objects_only: bool = False
+    schema: Schema,
+    *,
+    path: str,
+    strict: bool,
+    level: Level,
+    effort: Effort,
+    objects_only: bool = False,
 ) -> Lowered:
     """Lower a schema at one level, whatever it costs to compile; otherwise as `lower`.
 
-    With `objects_only`, a value must be an object whatever else the schema allows.
+    With `objects_only`, a value must be an object whatever else the schema allows. `effort` is what
+    all schemas of the request may take at this level.
     """
+    judge_size(schema, path)
     root = Site(schema, path)
-    lowering = Lowering(root, level, strict=strict)
+    lowering = Lowering(root, level, effort, strict=strict)
     sites = [root, Site({"type": "object"}, path)] if objects_only else [root]
     try:
         lowered = lowering.conjunction(sites, 0)

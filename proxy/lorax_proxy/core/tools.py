@@ -30,6 +30,7 @@ from lorax_proxy.core.schemas import (
     FREE_OBJECT,
     LEVELS,
     MOST,
+    Effort,
     Level,
     SchemaRefused,
     lower_at,
@@ -203,6 +204,7 @@ class _Function:
 def _lower_all(candidates: list[tuple[FunctionTool, str]], level: Level) -> list[_Function]:
     """Every function at one level; past `MAX_NODES` in all, those that are not strict go free."""
     functions: list[_Function] = []
+    effort = Effort()
     size = 0
     for tool, place in candidates:
         path = f"{place}.parameters"
@@ -213,7 +215,12 @@ def _lower_all(candidates: list[tuple[FunctionTool, str]], level: Level) -> list
         if size <= MAX_NODES:
             try:
                 lowered = lower_at(
-                    schema, path=path, strict=tool.strict, level=level, objects_only=True
+                    schema,
+                    path=path,
+                    strict=tool.strict,
+                    level=level,
+                    effort=effort,
+                    objects_only=True,
                 )
             except SchemaRefused as cause:
                 refused = cause

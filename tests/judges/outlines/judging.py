@@ -70,16 +70,21 @@ class Compiler:
 
 
 def promised(schema: Any, dropped: Iterable[str], path: str) -> Any:
-    """A schema without the keywords that were dropped, and with `oneOf` meaning `anyOf`."""
+    """A schema without the keywords that were dropped.
+
+    Where some were, `oneOf` means `anyOf`: an alternative that lost a keyword matches more.
+    """
     left = deepcopy(schema)
-    for each in dropped:
+    lost = list(dropped)
+    for each in lost:
         assert each.startswith(path), each
         node, keyword = _at(left, each[len(path) :])
-        node.pop(keyword, None)
+        if keyword != "oneOf":
+            node.pop(keyword, None)
         if keyword == "if":
             node.pop("then", None)
             node.pop("else", None)
-    return _any_of(left)
+    return _any_of(left, exclusive=not lost)
 
 
 def _at(node: Any, path: str) -> tuple[Any, str]:
@@ -97,18 +102,18 @@ def _at(node: Any, path: str) -> tuple[Any, str]:
     return {}, path[1:]
 
 
-def _any_of(schema: Any) -> Any:
+def _any_of(schema: Any, *, exclusive: bool) -> Any:
     match schema:
         case dict():
-            found = {key: _any_of(value) for key, value in schema.items()}
-            if "oneOf" in found and isinstance(found["oneOf"], list):
+            found = {key: _any_of(value, exclusive=exclusive) for key, value in schema.items()}
+            if not exclusive and isinstance(found.get("oneOf"), list):
                 one = {"anyOf": found.pop("oneOf")}
                 found["allOf"] = [*found.get("allOf", []), one]
             if found.pop("nullable", False) is True and isinstance(found.get("type"), str):
                 found["type"] = [found["type"], "null"]
             return found
         case list():
-            return [_any_of(each) for each in schema]
+            return [_any_of(each, exclusive=exclusive) for each in schema]
         case _:
             return schema
 

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lorax_proxy.core.schema_cost import Budget, Cost, compile_cost
 from lorax_proxy.core.schema_forms import JSON_OBJECT, any_value, closed_object, constants
@@ -105,3 +107,12 @@ def test_only_lowered_schemas_have_an_estimate() -> None:
     """A pattern that nobody lowered is a mistake of the caller's."""
     with pytest.raises(ValueError, match="not a pattern of a lowered schema"):
         compile_cost({"type": "string", "pattern": "(?=x)"})
+
+
+@pytest.mark.law
+@given(st.lists(st.text(st.sampled_from("ab"), max_size=5), max_size=8))
+def test_values_share_the_states_of_their_beginnings(texts: list[str]) -> None:
+    """As many states as there are different beginnings, counted without making them."""
+    alone = compile_cost({"enum": [""]}).states
+    beginnings = {text[:end] for text in texts for end in range(len(text))}
+    assert compile_cost({"enum": texts}).states == alone + len(beginnings)

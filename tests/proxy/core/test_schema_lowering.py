@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lorax_proxy.core.schema_cost import Budget
+from lorax_proxy.core.schema_effort import Effort
 from lorax_proxy.core.schema_forms import any_value
 from lorax_proxy.core.schema_lowering import Level, Lowering
 from lorax_proxy.core.schema_sites import Impossible, Site
@@ -18,7 +19,7 @@ BARE = Level(Spelling.SHORT, counts=False, nesting=0, budget=ANY)
 def at(level: Level, schema: Any) -> tuple[Any, tuple[str, ...]]:
     """The form and what was dropped."""
     root = Site(schema, "s")
-    lowering = Lowering(root, level, strict=True)
+    lowering = Lowering(root, level, Effort(), strict=True)
     return lowering.conjunction([root], 0), tuple(lowering.dropped)
 
 

@@ -7,13 +7,18 @@ import pytest
 from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site, flatten
 
 
-def flat(schema: Any, root: Any = None) -> tuple[list[tuple[Any, str]], list[list[str]]]:
+def flat(
+    schema: Any, root: Any = None
+) -> tuple[list[tuple[Any, str]], list[tuple[list[str], str]]]:
     """The remaining schemas with their paths, and the paths of the choices."""
     site = Site(schema, "s")
     found = flatten([site], site if root is None else Site(root, "s"))
     return (
         [(each.schema, each.path) for each in found.sites],
-        [[each.path for each in choice] for choice in found.choices],
+        [
+            ([each.path for each in choice.alternatives], choice.exclusive)
+            for choice in found.choices
+        ],
     )
 
 
@@ -38,7 +43,7 @@ def test_choices_are_kept_apart() -> None:
     """Alternatives wait for whoever combines them."""
     assert flat({"anyOf": [True, {}], "oneOf": [{}]}) == (
         [({}, "s")],
-        [["s.anyOf[0]", "s.anyOf[1]"], ["s.oneOf[0]"]],
+        [(["s.anyOf[0]", "s.anyOf[1]"], ""), (["s.oneOf[0]"], "s.oneOf")],
     )
 
 

@@ -14,6 +14,7 @@ from lorax_proxy.core.schemas import (
     JSON_OBJECT,
     LEVELS,
     MOST,
+    Effort,
     SchemaRefused,
     lower,
     lower_at,
@@ -172,7 +173,7 @@ FORMS: list[tuple[Any, Any]] = [
         {"type": "array", "prefixItems": [NULL], "items": False, "minItems": 1},
     ),
     ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, {"anyOf": [NULL, INTEGER]}),
-    ({"oneOf": [{"type": "null"}, {"type": "null"}]}, NULL),
+    ({"oneOf": [{"type": "null"}, False]}, NULL),
     ({"anyOf": [False, {"type": "null"}]}, NULL),
     ({"allOf": [{"type": "integer"}], "description": "D"}, INTEGER),
     (
@@ -370,7 +371,7 @@ def test_a_large_schema_loses_rare_escapes_first() -> None:
     assert pattern == free(Spelling.SHORT)
     assert result.dropped == ()
     assert MOST.covers(compile_cost(result.schema))
-    exact = lower_at(schema, path="s", strict=True, level=LEVELS[0]).schema
+    exact = lower_at(schema, path="s", strict=True, level=LEVELS[0], effort=Effort()).schema
     assert compile_cost(exact).seconds > 1.5 * compile_cost(result.schema).seconds
 
 
@@ -475,3 +476,41 @@ def test_any_document_is_lowered_or_refused(schema: dict[str, Any], strict: Any)
         # It goes to LoRAX as JSON, in UTF-8.
         json.dumps(result.schema, ensure_ascii=False, allow_nan=False).encode()
     assert json.dumps(schema) == before
+
+
+HUGE = [10**400, -(10**400), 10**4299]
+
+
+@pytest.mark.parametrize("number", HUGE, ids=["1e400", "-1e400", "1e4299"])
+@pytest.mark.parametrize(
+    "keyword",
+    ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+)
+def test_a_bound_may_be_an_integer_of_any_length(keyword: str, number: int) -> None:
+    """JSON has no largest number: a bound that no double holds is dropped as others are."""
+    for kind in ("integer", "number"):
+        lowered = lower({"type": kind, keyword: number}, path="s", strict=True)
+        assert lowered.dropped == (f"s.{keyword}",)
+        value = {"const": 5, keyword: number}
+        fits = keyword != "multipleOf" and (number > 0) == keyword.lower().endswith("maximum")
+        if fits:
+            assert lower(value, path="s", strict=True).schema == {"enum": [5]}
+        else:
+            with pytest.raises(SchemaRefused, match="does not keep it"):
+                lower(value, path="s", strict=True)
+
+
+@pytest.mark.parametrize("number", HUGE, ids=["1e400", "-1e400", "1e4299"])
+def test_integers_that_lorax_cannot_read_are_never_sent(number: int) -> None:
+    """As values, and as the few that two bounds leave; as sizes they are sizes."""
+    for schema in (
+        {"const": number},
+        {"enum": [number, 1.5]},
+        {"type": "integer", "minimum": number, "maximum": number + 3},
+    ):
+        with pytest.raises(SchemaRefused, match="64 bits"):
+            lower(schema, path="s", strict=False)
+    for keyword in ("maxLength", "maxItems", "maxProperties"):
+        lower({"type": ["string", "array", "object"], keyword: abs(number)}, path="s", strict=False)
+    for keyword in ("minLength", "minItems", "minProperties"):
+        lower({"type": ["string", "array", "object"], keyword: abs(number)}, path="s", strict=False)
