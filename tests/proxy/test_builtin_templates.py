@@ -197,6 +197,80 @@ def test_every_built_in_can_serve_a_conversation_with_tools(name: str) -> None:
         assert part in prompt
 
 
+OPENINGS: dict[str, list[dict[str, Any]]] = {
+    "a question": [CHAT[1]],
+    "a system message": [CHAT[0], CHAT[1]],
+    "two system messages": [CHAT[0], {"role": "system", "content": "It is late."}, CHAT[1]],
+    "a greeting by the assistant": [{"role": "assistant", "content": "Good day."}, CHAT[1]],
+    "a system message and a greeting": [
+        CHAT[0],
+        {"role": "assistant", "content": "Good day."},
+        CHAT[1],
+    ],
+    "a system message in between": [CHAT[1], {"role": "system", "content": "It is late."}],
+    "only a system message": [CHAT[0]],
+    "only a greeting": [{"role": "assistant", "content": "Good day."}],
+    "a call that nobody asked for": [
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call_123456789", "content": "no"},
+        CHAT[3],
+    ],
+}
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize("name", PROMPTS)
+def test_a_conversation_that_is_taken_is_taken_with_tools(name: str, opening: str) -> None:
+    """Whoever speaks first: with tools too everything that is said is in the prompt, once."""
+    template, messages = TEMPLATES[name], OPENINGS[opening]
+    plain = fit_messages(template, messages, None)
+    try:
+        template.render(plain.messages, now=NOW)
+    except TemplateRefused:
+        return
+    fitted = fit_messages(template, messages, [TOOL])
+    prompt = template.render(fitted.messages, tools=fitted.tools, now=NOW)
+    said = [message["content"] for message in messages if "content" in message]
+    for text in ("parameters", *said):
+        assert text in prompt
+    alone = template.render(plain.messages, now=NOW)
+    assert all(text in alone for text in said)
+    assert all(prompt.count(text) == 1 for text in said if len(text) > 5)
+
+
+ALONE = {
+    "gemma-it": "<bos><start_of_turn>user\nBe brief.<end_of_turn>\n<start_of_turn>model\n",
+    "llama-2-chat": "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n [/INST]",
+    "mistral-instruct": "<s>[INST] Be brief. [/INST]",
+    "mistral-instruct-v0.3": "<s>[INST] Be brief.[/INST]",
+    "mixtral": "<s>[INST] Be brief. [/INST]",
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_a_system_message_alone_is_a_question(name: str) -> None:
+    """Where the model has no system turn: what was said would be lost without a word."""
+    assert TEMPLATES[name].render(CHAT[:1], now=NOW) == ALONE[name]
+
+
+@pytest.mark.parametrize("name", ["llama-3.1", "llama-3.2"])
+def test_tools_stand_in_the_first_user_turn_wherever_it_is(name: str) -> None:
+    """Or, where the user has said nothing, in one of their own behind the system turn."""
+    given = "Given the following functions"
+    user = "<|start_header_id|>user<|end_header_id|>\n\n"
+    for opening, messages in OPENINGS.items():
+        prompt = TEMPLATES[name].render(messages, tools=[TOOL], now=NOW)
+        assert prompt.count(given) == prompt.count(user + given) == 1, opening
+        asked = [each["content"] for each in messages if each["role"] == "user"]
+        turns = prompt.split(user)[1:]
+        assert len(turns) == max(1, len(asked))
+        assert (
+            turns[0]
+            .partition("<|eot_id|>")[0]
+            .endswith(f"{TOOL_INDENTED}\n\n{asked[0] if asked else ''}")
+        )
+
+
 @pytest.mark.parametrize("name", ["llama-3.1", "llama-3.2", "qwen2.5", "mistral-instruct-v0.3"])
 def test_parallel_calls_are_all_written(name: str) -> None:
     """Two calls and two results, each there."""
