@@ -29,7 +29,7 @@ from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
 from lorax_proxy.core.templates import TemplateFailed
-from lorax_proxy.core.text_completion import CompletionStyle, plan_completion
+from lorax_proxy.core.text_completion import CompletionStyle, plan_completion, prompt_count
 from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.readiness import Upstream
@@ -146,6 +146,7 @@ class Gateway:
         document, ignored = await aside(len(body), self._document, body, Endpoint.CHAT)
         found = await self._find(document)
         request = await aside(len(body), _typed, ChatRequest, document, found)
+        self._judge_count(request, 1, 1)
         found = await self._merged(request, found)
         now = self._now()
         template = self._directory.template(found.route, found.facts)
@@ -168,7 +169,9 @@ class Gateway:
             legacy=request.functions is not None,
             logprobs=plan.reading.logprobs is not None,
         )
-        identity = Identity(answer_id, int(now.timestamp()), request.model, found.facts.fingerprint)
+        identity = Identity(
+            answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
+        )
         await self._delivery.deliver(
             client, self._asked(request, found, plan, identity, style, ignored, anew=anew)
         )
@@ -178,11 +181,13 @@ class Gateway:
         found = await self._find(document)
         request = await aside(len(body), _typed, CompletionRequest, document, found)
         found = await self._merged(request, found)
+        # before there are as many requests to send
+        self._judge_count(request, prompt_count(request), request.best_of or 1)
         plan = await aside(len(body), plan_completion, request, found.route, found.facts)
         identity = Identity(
             f"cmpl-{self._new_id()}",
             int(self._now().timestamp()),
-            request.model,
+            _model(request, found),
             found.facts.fingerprint,
         )
         style = CompletionStyle(logprobs=plan.reading.logprobs is not None)
@@ -227,7 +232,7 @@ class Gateway:
         def encoded() -> bytes:
             answer = embeddings_document(
                 vectors,
-                model=request.model,
+                model=_model(request, found),
                 prompt_tokens=sum(count for _, count in results),
                 encoding=request.encoding_format,
             )
@@ -275,6 +280,19 @@ class Gateway:
             request.model, merge=merge_of(request.merged_adapters, request.adapter_source)
         )
 
+    def _judge_count(self, request: SamplingRequest, prompts: int, best_of: int) -> None:
+        """Refuse what would become more LoRAX requests than are allowed."""
+        choices = request.n or 1
+        wanted = prompts * max(choices, best_of)
+        if wanted > self._settings.max_choices:
+            many = "best_of" if best_of > choices else "n" if choices > 1 else "prompt"
+            raise RequestRefused(
+                f"Invalid '{many}': this request would become {wanted} LoRAX requests, and this "
+                f"server allows {self._settings.max_choices} ('max_choices').",
+                param=many,
+                code="above_max_value",
+            )
+
     def _asked(
         self,
         request: SamplingRequest,
@@ -286,15 +304,6 @@ class Gateway:
         *,
         anew: bool,
     ) -> Asked:
-        wanted = max(len(plan.requests), len(plan.prompts) * plan.choices)
-        if wanted > self._settings.max_choices:
-            many = "best_of" if plan.tries > plan.choices else "n"
-            raise RequestRefused(
-                f"Invalid '{many}': this request would become {wanted} LoRAX requests, and this "
-                f"server allows {self._settings.max_choices} ('max_choices').",
-                param=many,
-                code="above_max_value",
-            )
         return Asked(
             plan=plan,
             upstream=found.upstream,
@@ -310,6 +319,11 @@ class Gateway:
                 *_named("x-unenforced-keywords", header_names(plan.dropped)),
             ),
         )
+
+
+def _model(request: SamplingRequest | EmbeddingRequest, found: Found) -> str:
+    """The answer's `model`: the client's name for it, or the base model's own where it gave none."""
+    return request.model or found.facts.model_id
 
 
 def _name(document: Mapping[str, Any]) -> str:

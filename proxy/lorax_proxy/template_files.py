@@ -10,11 +10,11 @@ configuration has no `added_tokens_decoder`.
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lorax_proxy.core.parsing import nearest
 from lorax_proxy.core.template_families import BUILTIN_TOKENS
 from lorax_proxy.core.templates import ChatTemplate, Limits, SpecialTokens
 from lorax_proxy.errors import SettingsInvalid
@@ -230,8 +230,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _unknown(setting: str) -> str:
-    close = get_close_matches(setting.lower(), builtin_names(), 1, 0.4)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    near = nearest(setting.lower(), builtin_names())
+    hint = f"; did you mean {near}?" if near else ""
     return (
         f"chat template {setting!r} is neither a built-in, a file nor a folder{hint} "
         f"(built-ins: {', '.join(builtin_names())})"

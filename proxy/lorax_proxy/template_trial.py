@@ -27,6 +27,7 @@ from lorax_proxy.core.templates import (
     TemplateInvalid,
     TemplateRefused,
 )
+from lorax_proxy.errors import SettingsInvalid
 
 __all__ = ["TrialLimits", "try_template"]
 
@@ -55,10 +56,13 @@ def try_template(
     *,
     limits: Limits | None = None,
     trial_limits: TrialLimits | None = None,
+    interpreter: str | None = None,
 ) -> None:
-    """Compile and render a template in a child process.
+    """Compile and render a template in a child process, of this interpreter unless another is named.
 
     Raises:
+        SettingsInvalid: No child can be started: there is no interpreter, no memory or no file
+            descriptor for one.
         TemplateInvalid: It does not compile.
         TemplateExhausted: It ran out of time, memory or budget.
         TemplateFailed: It cannot render even one plain user message.
@@ -76,9 +80,11 @@ def try_template(
         "limits": asdict(limits if limits is not None else Limits()),
         "trial": asdict(allowed),
     }
+    # an embedded interpreter may not know where it is
+    python = sys.executable if interpreter is None else interpreter
     try:
-        child = subprocess.run(
-            [sys.executable, "-m", "lorax_proxy.template_trial"],
+        child = subprocess.run(  # noqa: S603 - an interpreter, named by the caller and not by a request
+            [python or "(no interpreter)", "-m", "lorax_proxy.template_trial"],
             input=json.dumps(order).encode(),
             capture_output=True,
             timeout=allowed.wall_seconds,
@@ -88,6 +94,12 @@ def try_template(
         raise TemplateExhausted(
             name, None, f"its trial was not done after {allowed.wall_seconds:g} seconds"
         ) from None
+    except OSError as error:
+        raise SettingsInvalid(
+            f"chat template {name} cannot be tried: no child process can be started "
+            f"({error.strerror}: {python!r}); it is never rendered untried, so mend that, or name a "
+            "built-in template"
+        ) from error
     verdict = _verdict(child.stdout)
     if verdict is None:
         raise TemplateExhausted(name, None, _death(child.returncode, child.stderr, allowed))

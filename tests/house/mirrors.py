@@ -30,6 +30,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
 TESTS_OF_NO_MODULE: Mapping[str, str] = {
     "tests/contracts/test_played.py": "plays the golden transcripts on the proxy and on the mock",
     "tests/mock/test_recorded_router.py": "holds the whole mock to what LoRAX's router answered",
+    "tests/proxy/test_bounds.py": "what any request may take, from its body to its plan",
     "tests/proxy/test_builtin_templates.py": "the built-in chat templates, which are data",
 }
 """Test files that test several modules together, and what."""

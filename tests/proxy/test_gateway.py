@@ -209,13 +209,27 @@ async def test_embeddings_come_in_order_as_floats_or_base64() -> None:
             {"object": "embedding", "index": 1, "embedding": [3.0, 49.0]},
             {"object": "embedding", "index": 2, "embedding": [2.0, 50.5]},
         ],
-        "model": "",
+        # where the client gave no name, the model's own
+        "model": INFO["model_id"],
         # a BOS with each text
         "usage": {"prompt_tokens": 9, "total_tokens": 9},
     }
     raw = base64.b64decode(one.json()["data"][0]["embedding"])
     assert struct.unpack("<2f", raw) == (3.0, 49.0)
     assert not [each for each in server.requests if each.path.startswith("/generate")]
+
+
+@pytest.mark.parametrize("path", [CHAT, TEXT])
+async def test_an_answer_names_the_model_that_gave_it(path: str) -> None:
+    """The base model's id where the client left the name empty, and else the client's name for it."""
+    more: dict[str, Any] = {"max_tokens": 3}
+    async with scripted() as server, running(server) as proxy:
+        for name in ("", INFO["model_id"]):
+            body = {**(chat() if path == CHAT else {"prompt": "x"}), **more, "model": name}
+            whole = await proxy.post(path, body)
+            stream = await proxy.post(path, {**body, "stream": True})
+            names = {whole.json()["model"], *(chunk["model"] for chunk in stream.chunks)}
+            assert names == {INFO["model_id"]}
 
 
 EMBED_FAILURES: list[tuple[str, list[Step], int, str]] = [

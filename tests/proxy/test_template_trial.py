@@ -12,6 +12,7 @@ from lorax_proxy.core.templates import (
     TemplateFailed,
     TemplateInvalid,
 )
+from lorax_proxy.errors import SettingsInvalid
 from lorax_proxy.template_files import builtin_names
 from lorax_proxy.template_trial import TrialLimits, try_template
 
@@ -100,6 +101,16 @@ def test_what_sleeps_is_killed_by_the_wall_clock() -> None:
     with pytest.raises(TemplateExhausted, match=r"not done after 0\.5 seconds"):
         tried(LOOP, BOUNDLESS, TrialLimits(cpu_seconds=60, wall_seconds=0.5))
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("interpreter", ["", "/nowhere/python", "/"])
+def test_without_a_child_process_it_is_one_clear_line(interpreter: str) -> None:
+    """Such as in an embedded interpreter, which does not know where it is: untried is unused."""
+    with pytest.raises(SettingsInvalid) as caught:
+        try_template(TURNS, "mine", SpecialTokens(), interpreter=interpreter)
+    said = str(caught.value)
+    assert said.startswith("chat template mine cannot be tried: no child process can be started (")
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize("name", builtin_names())

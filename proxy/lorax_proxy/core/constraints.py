@@ -10,10 +10,10 @@ requests still give equal grammars.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from lorax_proxy.core.schemas import JSON_OBJECT, Lowered, SchemaRefused, lower
@@ -36,6 +36,7 @@ from lorax_proxy.wire.openai_requests import (
     CustomToolChoice,
     FunctionCallOption,
     FunctionObject,
+    JsonObjectFormat,
     JsonSchemaFormat,
     NamedToolChoice,
     TextFormat,
@@ -43,8 +44,14 @@ from lorax_proxy.wire.openai_requests import (
 
 __all__ = ["Constraints", "constraints_of", "header_names", "is_dear"]
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _REMEMBERED = 256
 """Grammars and schemas that are remembered: the applications behind one proxy have some dozens."""
+
+_LONGEST_REMEMBERED = 100_000
+"""Characters of what is remembered: some tens of large tools. All in all that is 25 MB."""
 
 _MOST_NAMED = 16
 """Paths that a header names: all of a schema that a person reads; clients take 8 kB of headers."""
@@ -84,8 +91,11 @@ def header_names(dropped: Sequence[str]) -> tuple[str, ...]:
 
 def is_dear(request: ChatRequest) -> bool:
     """Whether the request's constraints may take long enough to be worth a thread."""
-    return bool(request.tools or request.functions) or isinstance(
-        request.response_format, JsonSchemaFormat
+    wanted = request.response_format
+    return (
+        bool(request.tools or request.functions)
+        or isinstance(wanted, JsonSchemaFormat)
+        or (isinstance(wanted, JsonObjectFormat) and _schema_beside(wanted) is not None)
     )
 
 
@@ -108,7 +118,12 @@ def constraints_of(request: ChatRequest) -> Constraints:
             code="unsupported_parameter",
         )
     described = [function.model_dump(exclude_none=True) for function in functions]
-    parallel = request.functions is None and request.parallel_tool_calls is not False
+    parallel = request.parallel_tool_calls
+    if parallel is None:
+        # whoever forces one function means one call of it
+        parallel = not isinstance(choice, Named)
+    if request.functions is not None:
+        parallel = False
     try:
         grammar = _grammar(json.dumps(described), place, choice, parallel=parallel)
     except SchemaRefused as error:
@@ -123,7 +138,18 @@ def constraints_of(request: ChatRequest) -> Constraints:
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
+def _remembering(make: Callable[Concatenate[str, _P], _T]) -> Callable[Concatenate[str, _P], _T]:
+    """Remember what was made last, of texts that are not too long to be kept."""
+    kept: Callable[..., _T] = lru_cache(maxsize=_REMEMBERED)(make)
+
+    def remembered(text: str, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        chosen = kept if len(text) <= _LONGEST_REMEMBERED else make
+        return chosen(text, *args, **kwargs)
+
+    return remembered
+
+
+@_remembering
 def _grammar(functions: str, place: str, choice: Choice, *, parallel: bool) -> ToolGrammar | None:
     return tool_grammar(
         [
@@ -141,9 +167,9 @@ def _grammar(functions: str, place: str, choice: Choice, *, parallel: bool) -> T
     )
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _lowered(schema: str, *, strict: bool) -> Lowered:
-    return lower(json.loads(schema), path="response_format.json_schema.schema", strict=strict)
+@_remembering
+def _lowered(schema: str, path: str, *, strict: bool) -> Lowered:
+    return lower(json.loads(schema), path=path, strict=strict)
 
 
 def _of_format(request: ChatRequest) -> Constraints:
@@ -155,11 +181,17 @@ def _of_format(request: ChatRequest) -> Constraints:
     wanted = request.response_format
     if wanted is None or isinstance(wanted, TextFormat):
         return Constraints()
-    if not isinstance(wanted, JsonSchemaFormat) or wanted.json_schema.schema_ is None:
+    schema: Mapping[str, Any] | None
+    if isinstance(wanted, JsonSchemaFormat):
+        strict, schema = bool(wanted.json_schema.strict), wanted.json_schema.schema_
+        path = "response_format.json_schema.schema"
+    else:
+        strict, schema = False, _schema_beside(wanted)
+        path = f"response_format.{'schema' if wanted.value is None else 'value'}"
+    if schema is None:
         return Constraints(schema=JSON_OBJECT)
-    strict = bool(wanted.json_schema.strict)
     try:
-        lowered = _lowered(json.dumps(wanted.json_schema.schema_), strict=strict)
+        lowered = _lowered(json.dumps(schema), path, strict=strict)
     except SchemaRefused as error:
         raise RequestRefused(
             f"Invalid schema for 'response_format': {error}",
@@ -167,6 +199,17 @@ def _of_format(request: ChatRequest) -> Constraints:
             code="invalid_json_schema",
         ) from None
     return Constraints(schema=lowered.schema, dropped=lowered.dropped)
+
+
+def _schema_beside(wanted: JsonObjectFormat) -> Mapping[str, Any] | None:
+    """The schema that LoRAX's or huggingface_hub's form of `json_object` brings."""
+    if wanted.schema_ is not None and wanted.value is not None:
+        raise RequestRefused(
+            "'response_format' has two schemas, 'schema' and 'value': send one of them.",
+            param="response_format.value",
+            code="invalid_value",
+        )
+    return wanted.schema_ if wanted.value is None else wanted.value
 
 
 def _functions(request: ChatRequest) -> tuple[Sequence[FunctionObject], str]:
@@ -216,13 +259,15 @@ def _choice(request: ChatRequest, functions: Sequence[FunctionObject]) -> Choice
                 code="unsupported_parameter",
             )
         case AllowedToolsChoice(allowed_tools=allowed):
-            names = tuple(
-                _known(_allowed_name(tool), functions, f"{param}.allowed_tools.tools[{index}]")
+            there = {function.name for function in functions}
+            names = [
+                _known(_allowed_name(tool), there, f"{param}.allowed_tools.tools[{index}]")
                 for index, tool in enumerate(allowed.tools)
-            )
-            return Allowed(names, allowed.mode)
+            ]
+            return Allowed(tuple(dict.fromkeys(names)), allowed.mode)
         case NamedToolChoice(function=function) | (FunctionCallOption() as function):
-            return Named(_known(function.name, functions, f"{param}.function.name"))
+            there = {function.name for function in functions}
+            return Named(_known(function.name, there, f"{param}.function.name"))
 
 
 def _allowed_name(tool: Mapping[str, Any]) -> str:
@@ -230,8 +275,8 @@ def _allowed_name(tool: Mapping[str, Any]) -> str:
     return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
-def _known(name: str, functions: Sequence[FunctionObject], param: str) -> str:
-    if name not in {function.name for function in functions}:
+def _known(name: str, there: set[str], param: str) -> str:
+    if name not in there:
         raise RequestRefused(
             f"Invalid '{param}': no function '{name}' in 'tools'.",
             param=param,

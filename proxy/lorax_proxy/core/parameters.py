@@ -1,7 +1,7 @@
 """What becomes of each parameter: one table, and nothing is dropped in silence.
 
 A parameter is *translated* (it changes what we ask of LoRAX or how we answer), *accepted* without
-effect (it does not change what a correct answer is), *refused* by name (silence would be a wrong
+effect (it does not change what a correct answer is; its type is judged all the same), *refused* by name (silence would be a wrong
 answer), or an *extension*: not OpenAI's, but LoRAX's or the template's own, under the name that
 `extra_body` users know. What is in none of these is unknown and refused with the nearest name.
 
@@ -66,7 +66,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """A request's parameters after the table: what to translate, and what was ignored by name."""
+    """A request's parameters after the table: what to type, and what was ignored by name."""
 
     document: Mapping[str, Any]
     ignored: tuple[str, ...]
@@ -127,10 +127,20 @@ TABLE: Sequence[Parameter] = (
     Parameter("logprobs", _TEXT, _T, "chat: a boolean; completions: how many alternatives"),
     Parameter("top_logprobs", _CHAT, _T, "`return_k_alternatives`"),
     Parameter("echo", _COMPLETIONS, _T, "the prompt before the text, with its logprobs if asked"),
-    Parameter("response_format", _CHAT, _T, "constrained decoding; `text` is left out"),
+    Parameter(
+        "response_format",
+        _CHAT,
+        _T,
+        "constrained decoding; `text` is left out; LoRAX's own form is read too",
+    ),
     Parameter("tools", _CHAT, _T, "functions; custom tools are refused by name"),
     Parameter("tool_choice", _CHAT, _T, "`none`, `auto`, `required`, a function, allowed tools"),
-    Parameter("parallel_tool_calls", _CHAT, _T, "false allows one call at most"),
+    Parameter(
+        "parallel_tool_calls",
+        _CHAT,
+        _T,
+        "false allows one call at most, true several of a forced one",
+    ),
     Parameter("functions", _CHAT, _T, "the legacy form of `tools`"),
     Parameter("function_call", _CHAT, _T, "the legacy form of `tool_choice`"),
     Parameter("encoding_format", _EMBEDDINGS, _T, "`float` or `base64`"),
@@ -214,7 +224,7 @@ def sort_parameters(
                     code="unsupported_parameter",
                 )
             ignored.append(name)
-        elif row.treatment is not Treatment.ACCEPTED:
+        else:
             kept[name] = value
     return Sorted(kept, tuple(ignored))
 

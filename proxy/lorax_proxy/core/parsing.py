@@ -6,8 +6,8 @@ type (`read_request`). Between them `core.parameters` looks at every key. The re
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, ValidationError
@@ -23,8 +23,10 @@ _MAX_DEPTH = 64
 """Levels of a document. A schema of ten objects inside one another has some 25; what walks a
 document after us (schemas, templates) recurses, and must not run out of stack."""
 
-_MAX_ERRORS = 100
-"""How many of a document's errors are looked at for the one that is told."""
+_MAX_ERRORS = 1_000
+"""How many errors are looked at for the one that is told. Lists are given up at their first, so more
+than this is one object with as many keys that nobody knows; an error takes a hundred times the bytes
+of such a key."""
 
 _EXPECTED = {
     "string_type": "a string",
@@ -50,18 +52,23 @@ _SEEN: Mapping[type[object], str] = {
 }
 
 
+_NEAR = 0.7
+"""How alike two names are, from 0 to 1, of which one may be meant by the other: `system` and
+`stream` are not (0.67), `streaming` and `stream` are (0.8)."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was most likely meant to be, if any is near."""
     # what is much longer or shorter cannot be near, and a name may be as long as a body
     alike = [each for each in known if _can_be_near(len(name), len(each))]
     # nothing alike, no work: difflib reads the name through before it looks at the others
-    matches = difflib.get_close_matches(name, alike, n=1, cutoff=0.6) if alike else []
+    matches = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR) if alike else []
     return matches[0] if matches else None
 
 
 def _can_be_near(one: int, other: int) -> bool:
-    """Whether texts of these lengths can have a ratio of 0.6: twice what they share over both."""
-    return 3 * max(one, other) <= 7 * min(one, other)
+    """Whether texts of these lengths can be as near: twice what they share over both."""
+    return 2 * min(one, other) >= _NEAR * (one + other)
 
 
 def is_too_deep(document: object) -> bool:
@@ -121,7 +128,9 @@ def read_request(model: type[_Request], document: Mapping[str, Any]) -> _Request
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False)[:_MAX_ERRORS], document, model) from None
+        if error.error_count() > _MAX_ERRORS:
+            raise _crowded(document) from None
+        raise _refusal(error.errors(include_url=False), document, model) from None
     except RecursionError:
         raise RequestRefused("The JSON body is nested too deeply.") from None
 
@@ -193,8 +202,8 @@ def _refusal(
             code="invalid_type",
         )
     if plain[0]["type"] == "extra_forbidden":
-        near = nearest(str(deepest[-1]), _siblings(model, plain[0]["loc"]))
-        hint = f" Did you mean '{near}'?" if near else ""
+        meant = _meant(str(deepest[-1]), _models_at(model, plain[0]["loc"][:-1]))
+        hint = f" Did you mean '{_spell((*deepest[:-1], *meant))}'?" if meant else ""
         return RequestRefused(
             f"Unknown parameter: '{param}'.{hint}", param=param, code="unknown_parameter"
         )
@@ -211,20 +220,84 @@ def _expected(error: ErrorDetails) -> str | None:
     return _EXPECTED.get(kind)
 
 
-def _siblings(model: type[BaseModel], location: tuple[str | int, ...]) -> Iterator[str]:
-    """The known names where an unknown one stands, in any branch of a union."""
-    models = [model]
-    for step in location[:-1]:
-        inner = [
+def _crowded(document: Mapping[str, Any]) -> RequestRefused:
+    """The refusal of a request with so many errors: which of its parameters has as many keys."""
+    for name, value in document.items():
+        if any(len(each) > _MAX_ERRORS for each in _objects_in(value)):
+            return RequestRefused(
+                f"Invalid '{name}': an object in it has over {_MAX_ERRORS} unknown keys.",
+                param=name,
+                code="unknown_parameter",
+            )
+    return RequestRefused(f"Over {_MAX_ERRORS} things are wrong with this request.")
+
+
+def _objects_in(value: object) -> Iterator[dict[str, Any]]:
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+
+
+def _meant(name: str, models: Sequence[type[BaseModel]]) -> tuple[str, ...]:
+    """The way from where an unknown key stands to the known one that was meant; empty if none is.
+
+    One that is spelled alike and stands beside it, else one of the same name a level further down:
+    `strict` beside `json_schema` is one in it.
+    """
+    near = nearest(name, (known for each in models for known, _ in _fields(each)))
+    if near:
+        return (near,)
+    for model in models:
+        for known, annotation in _fields(model):
+            if any(name in dict(_fields(inner)) for inner in _models(annotation)):
+                return (known, name)
+    return ()
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
+    """The names that a client may use, and their types; what takes null alone is no choice."""
+    for name, field in model.model_fields.items():
+        if field.annotation is not type(None):
+            yield field.alias or name, field.annotation
+
+
+def _models_at(
+    model: type[BaseModel], location: tuple[str | int, ...]
+) -> Sequence[type[BaseModel]]:
+    """The types of the object at a location, in which the names of union branches stand too.
+
+    A branch is named by its tag, which is the value of one of its fields, or by its type.
+    """
+    models: list[type[BaseModel]] = [model]
+    for step in location:
+        # of a union the branch comes first, and its name may be a field's too
+        branch = [each for each in models if len(models) > 1 and _is_tagged(each, step)]
+        if branch:
+            models = branch
+            continue
+        below = [
             found
             for each in models
-            for name, field in each.model_fields.items()
+            for name, annotation in _fields(each)
             if step == name
-            for found in _models(field.annotation)
+            for found in _models(annotation)
         ]
-        models = inner or models
-    for each in models:
-        yield from (field.alias or name for name, field in each.model_fields.items())
+        models = below or models
+    return models
+
+
+def _is_tagged(model: type[BaseModel], tag: str | int) -> bool:
+    if tag == model.__name__:
+        return True
+    return any(
+        get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
+        for field in model.model_fields.values()
+    )
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -292,10 +365,18 @@ def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
             more = error["type"] == "too_long"
             count = context.get("max_length" if more else "min_length")
             return RequestRefused(
-                f"Invalid '{param}': array too {'long' if more else 'short'}. Expected "
+                f"Invalid '{param}': {'object' if isinstance(value, dict) else 'array'} too "
+                f"{'long' if more else 'short'}. Expected "
                 f"{'at most' if more else 'at least'} {count}, but got {len(value)} instead.",
                 param=param,
                 code="array_above_max_length" if more else "array_below_min_length",
+            )
+        case "string_too_long":
+            return RequestRefused(
+                f"Invalid '{param}': string too long. Expected at most "
+                f"{context.get('max_length')} characters, but got {len(value)} instead.",
+                param=param,
+                code="string_above_max_length",
             )
         case "string_pattern_mismatch":
             return RequestRefused(

@@ -16,7 +16,12 @@ from lorax_proxy.core.plan import Facts, Plan, end_tokens, make_plan, stop_strin
 from lorax_proxy.core.routing import Route
 from lorax_proxy.core.special_text import SpecialText, SpecialTextFound, SpecialTextPolicy
 from lorax_proxy.core.stream import Reading
-from lorax_proxy.core.templates import ChatTemplate, TemplateRefused, strip_leading_bos
+from lorax_proxy.core.templates import (
+    ChatTemplate,
+    TemplateFailed,
+    TemplateRefused,
+    strip_leading_bos,
+)
 from lorax_proxy.core.tool_prompt import fit_messages
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import ChatRequest
@@ -123,6 +128,13 @@ def _render(
         kwargs["guideline"] = request.guideline
     guard = prepared.special_text.guard
     template = prepared.template
+    for name in filter(template.is_reserved, kwargs):
+        raise RequestRefused(
+            f"Invalid 'chat_template_kwargs.{name}': it is not a client's to set; the messages, the "
+            "tools and the like have parameters of their own.",
+            param=f"chat_template_kwargs.{name}",
+            code="invalid_value",
+        )
     try:
         messages = guard(conversation(request.messages), "messages")
         fitted = fit_messages(template, messages, guard(tools, "tools"))
@@ -138,6 +150,15 @@ def _render(
     except TemplateRefused as error:
         raise RequestRefused(
             f"The messages do not fit this model: {error}", param="messages", code="invalid_value"
+        ) from None
+    except TemplateFailed as error:
+        if not kwargs:
+            raise
+        # without them it renders, or every chat with this model fails and tells the operator so
+        raise RequestRefused(
+            f"The template cannot work with these 'chat_template_kwargs': {error}",
+            param="chat_template_kwargs",
+            code="invalid_value",
         ) from None
     except SpecialTextFound as error:
         raise RequestRefused(str(error), param=error.path, code="invalid_value") from None

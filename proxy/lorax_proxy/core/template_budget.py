@@ -43,10 +43,14 @@ class Limits:
         steps: Steps that an empty conversation may take. A million is about a second of CPU;
             published templates take some hundreds a message.
         steps_per_input: Further steps for each unit of input.
-        steps_per_pair: Further steps for each pair of messages.
+        steps_per_pair: Further steps for each pair of messages, up to `messages` of them.
         characters: Characters that an empty conversation may move: 32 million are some tens of
             milliseconds, and bound the memory of a hostile rendering.
-        characters_per_input: Further characters for each unit of input; each message adds one to it.
+        characters_per_input: Further characters for each unit of input; each message adds one to it,
+            up to `messages`.
+        messages: How many messages may be searched, or the prompt be copied, once a message. More
+            are rendered by templates that take them one after the other, as most do; to search
+            forty thousand once for each takes an hour, in a thread that nobody can stop.
         output: Characters of prompt that an empty conversation may give.
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
@@ -59,6 +63,7 @@ class Limits:
     characters: int = 32_000_000
     characters_per_input: int = 64
     output: int = 1_000_000
+    messages: int = 2_000
     output_per_input: int = 32
     source: int = 1_000_000
 
@@ -79,6 +84,7 @@ class Meter:
     def __init__(
         self, limits: Limits, *, size: int = 0, messages: int = 0, now: datetime | None = None
     ) -> None:
+        messages = min(messages, limits.messages)
         self.steps = limits.steps + limits.steps_per_input * size
         self.steps += limits.steps_per_pair * messages * messages
         self.characters = limits.characters + (limits.characters_per_input + messages) * size

@@ -6,7 +6,8 @@ template can see:
 
 - keys of a message whose value is null are left out;
 - reasoning reaches the template under each name that templates read;
-- special tokens are variables, and the client's `chat_template_kwargs` come over them;
+- special tokens are variables, and so are the client's `chat_template_kwargs`. Unlike there, none
+  of these may replace a special token, the request's own fields or a function of the language;
 - a model with several templates uses the one named `tool_use` when there are tools;
 - `continue_final_message` renders the whole conversation with a mark behind the last message's
   text and cuts there, so that whatever the template closes a message with is not in the prompt.
@@ -50,7 +51,13 @@ _MARK = "CONTINUE_FINAL_MESSAGE_TAG "
 # Names that a message's reasoning comes under; templates read the first, gpt-oss's the second.
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
-_OURS = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
+# What is never a client's to replace, whatever the model's tokens are: special tokens, the request's
+# own fields, and the functions that templates call.
+_OURS = frozenset(
+    {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"}
+    | {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
+    | {"additional_special_tokens", *TemplateEnvironment().globals}
+)
 
 _LONGEST_REASON = 400
 
@@ -208,7 +215,7 @@ class ChatTemplate:
             add_generation_prompt: Open the assistant's turn at the end; by default, unless the
                 final message is to be continued.
             continue_final_message: Leave the final message open, for the model to go on with.
-            kwargs: The client's `chat_template_kwargs`; they come over special tokens.
+            kwargs: The client's `chat_template_kwargs`, none of them `is_reserved`.
             now: The local time, for templates that print the date.
 
         Raises:
@@ -235,8 +242,8 @@ class ChatTemplate:
         if continue_final_message:
             final = self._mark_final(conversation, chosen)
         variables = {
-            **self.special_tokens.variables(),
             **extra,
+            **self.special_tokens.variables(),
             "messages": conversation,
             "tools": tools_given,
             "documents": documents_given,
@@ -251,6 +258,10 @@ class ChatTemplate:
         prompt = _run(chosen.template, name, variables, meter)
         return self._cut(prompt, final) if continue_final_message else prompt
 
+    def is_reserved(self, name: str) -> bool:
+        """Whether a variable is never a client's to set."""
+        return name in _OURS or name in self.special_tokens.others
+
     def _check(
         self, messages: Sequence[Mapping[str, Any]], kwargs: Mapping[str, Any], *, continued: bool
     ) -> None:
@@ -263,11 +274,9 @@ class ChatTemplate:
                 "continue_final_message and add_generation_prompt contradict each other: "
                 "set one of them to false",
             )
-        for reserved in sorted(_OURS & set(kwargs)):
+        for reserved in filter(self.is_reserved, sorted(kwargs)):
             raise TemplateRefused(
-                self.name,
-                None,
-                f"chat_template_kwargs must not set {reserved!r}: the request has its own field",
+                self.name, None, f"chat_template_kwargs must not set {reserved!r}"
             )
 
     def _mark_final(self, conversation: list[dict[str, Any]], chosen: _Compiled) -> str:

@@ -18,7 +18,13 @@ from lorax_proxy.wire.lorax import PrefillToken
 from lorax_proxy.wire.openai_replies import ChunkWriter
 from lorax_proxy.wire.openai_requests import CompletionRequest
 
-__all__ = ["CompletionStyle", "logprobs_document", "plan_completion", "prompt_tokens"]
+__all__ = [
+    "CompletionStyle",
+    "logprobs_document",
+    "plan_completion",
+    "prompt_count",
+    "prompt_tokens",
+]
 
 _DEFAULT_BUDGET = 16
 """OpenAI's default `max_tokens` for completions."""
@@ -147,6 +153,14 @@ def plan_completion(request: CompletionRequest, route: Route, facts: Facts) -> P
         tries=best_of,
         echo=bool(request.echo),
     )
+
+
+def prompt_count(request: CompletionRequest) -> int:
+    """How many prompts there are; token arrays, which are refused, count as one."""
+    prompt = request.prompt
+    if not isinstance(prompt, list) or not prompt or not isinstance(prompt[0], str):
+        return 1
+    return len(prompt)
 
 
 def _prompts(request: CompletionRequest) -> list[str]:

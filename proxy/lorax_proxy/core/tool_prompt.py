@@ -16,6 +16,7 @@ Everything is a function of its arguments: equal requests give equal prompts.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Protocol
 
 __all__ = ["CALL_FORM", "FittedMessages", "fit_messages", "with_tool_prompt"]
@@ -140,15 +141,17 @@ def _written(call: Mapping[str, Any], names: dict[Any, str]) -> str:
 
 
 def _merged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Neighbouring user messages as one."""
+    """Neighbouring user messages as one: the first of them, with the texts of all."""
     merged: list[dict[str, Any]] = []
-    for message in messages:
-        if merged and message.get("role") == "user" == merged[-1].get("role"):
-            merged[-1]["content"] = _joined(merged[-1].get("content"), message.get("content"))
+    for asked, neighbours in groupby(messages, lambda message: message.get("role") == "user"):
+        if asked:
+            first, *others = neighbours
+            texts = [first.get("content"), *(other.get("content") for other in others)]
+            merged.append({**first, "content": _joined(*texts)} if others else first)
         else:
-            merged.append(message)
+            merged.extend(neighbours)
     return merged
 
 
-def _joined(first: str | None, second: str | None) -> str:
-    return "\n\n".join(text for text in (first, second) if text)
+def _joined(*texts: str | None) -> str:
+    return "\n\n".join(filter(None, texts))

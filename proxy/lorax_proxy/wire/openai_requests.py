@@ -1,8 +1,8 @@
 """OpenAI's request types, as far as they change what we ask of LoRAX.
 
-Source: OpenAI's published OpenAPI document 2.3.0; each class names its schema there. A parameter
-that changes nothing is not here but in `core.parameters`, whose table accounts for every one that
-OpenAI publishes. Types are strict (a number sent as a string is refused, as OpenAI does) and a key
+Source: OpenAI's published OpenAPI document 2.3.0; each class names its schema there. `core.parameters`
+has a table of every parameter that OpenAI publishes; those that are accepted without effect are
+typed here all the same, since a wrong type is a client's bug wherever it stands. Types are strict (a number sent as a string is refused, as OpenAI does) and a key
 that nobody knows is refused, except inside messages, where templates may read keys of their own.
 """
 
@@ -36,6 +36,8 @@ __all__ = [
     "Message",
     "NamedToolChoice",
     "Part",
+    "PredictionContent",
+    "PromptCacheOptions",
     "RefusalPart",
     "SamplingRequest",
     "StreamOptions",
@@ -267,15 +269,23 @@ ToolChoiceObject = Annotated[
 
 
 class TextFormat(_Strict):
-    """ResponseFormatText."""
+    """ResponseFormatText; clients with one class for all formats send the others' keys as null."""
 
     type: Literal["text"]
+    json_schema: None = None
 
 
 class JsonObjectFormat(_Strict):
-    """ResponseFormatJsonObject."""
+    """ResponseFormatJsonObject, and what people who come from LoRAX send under the same type.
 
-    type: Literal["json_object"]
+    `schema` is LoRAX's own (router/src/lib.rs, `ResponseFormat`); `value`, also under the type
+    `json`, is huggingface_hub's `ChatCompletionInputGrammarType`. Each is a JSON schema.
+    """
+
+    type: Literal["json_object", "json"]
+    json_schema: None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    value: dict[str, Any] | None = None
 
 
 class JsonSchemaObject(_Strict):
@@ -314,10 +324,25 @@ class MergedAdaptersRequest(_Strict):
     majority_sign_method: Literal["total", "frequency"] | None = None
 
 
+class PredictionContent(_Open):
+    """PredictionContent."""
+
+    type: Literal["content"]
+    content: str | Annotated[Many[TextPart], Field(min_length=1)]
+
+
+class PromptCacheOptions(_Open):
+    """PromptCacheOptionsParam; its words are newer than most clients, and change nothing here."""
+
+    ttl: str | None = None
+    mode: str | None = None
+
+
 class SamplingRequest(_Strict):
     """What chat and legacy completions share, LoRAX's own parameters included."""
 
     model: str
+    user: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: int | None = Field(None, ge=1, le=128)
@@ -361,6 +386,21 @@ class ChatRequest(SamplingRequest):
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
     documents: Many[dict[str, Any]] | None = None
+    # accepted without effect
+    safety_identifier: str | None = Field(None, max_length=64)
+    prompt_cache_key: str | None = None
+    # with a hyphen it was published first
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+    # "set of 16 key-value pairs": Metadata
+    metadata: Annotated[dict[str, str], Field(max_length=16)] | None = None
+    store: bool | None = None
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
+    prediction: PredictionContent | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = (
+        None
+    )
+    verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class CompletionRequest(SamplingRequest):
@@ -384,4 +424,5 @@ class EmbeddingRequest(_Strict):
         | Annotated[Many[Many[int]], Field(min_length=1)]
     )
     encoding_format: Literal["float", "base64"] | None = None
+    user: str | None = None
     adapter_source: str | None = None

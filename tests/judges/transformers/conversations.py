@@ -101,7 +101,6 @@ KWARGS = st.fixed_dictionaries(
     optional={
         "enable_thinking": st.booleans(),
         "custom": JSON,
-        "bos_token": TEXT,
         "date_string": TEXT,
     },
 )

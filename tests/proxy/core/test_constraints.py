@@ -39,6 +39,16 @@ def constraints(**given: Any) -> Constraints:
             {"tools": [F, G], "tool_choice": {"type": "function", "function": {"name": "g"}}},
             {"g"},
             False,
+            False,
+        ),
+        (
+            {
+                "tools": [F, G],
+                "tool_choice": {"type": "function", "function": {"name": "g"}},
+                "parallel_tool_calls": True,
+            },
+            {"g"},
+            False,
             True,
         ),
         (
@@ -99,6 +109,44 @@ def test_formats() -> None:
     assert list(found.schema["properties"]) == ["a"]
     bare = constraints(response_format={"type": "json_schema", "json_schema": {"name": "n"}})
     assert bare.schema == JSON_OBJECT
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"type": "json_object", "schema": ...}, "response_format.schema"),
+        ({"type": "json_object", "value": ...}, "response_format.value"),
+        ({"type": "json", "value": ...}, "response_format.value"),
+        ({"type": "json_object", "value": ..., "json_schema": None}, "response_format.value"),
+    ],
+)
+def test_a_schema_in_the_form_of_lorax_or_hugging_face(given: dict[str, Any], place: str) -> None:
+    """What people who move from LoRAX's own endpoint send means the same, by its own place."""
+    wanted = {"type": "object", "properties": {"late": {"type": "boolean"}}, "required": ["late"]}
+    form = {key: wanted if value is ... else value for key, value in given.items()}
+    found = constraints(response_format=form)
+    assert found.schema == {**wanted, "additionalProperties": False}
+    assert is_dear(request(response_format=form))
+    bad = {key: {"$ref": "#/x"} if value is ... else value for key, value in given.items()}
+    with pytest.raises(RequestRefused) as caught:
+        constraints(response_format=bad)
+    assert caught.value.param == f"{place}.$ref"
+
+
+def test_two_schemas_in_one_format_are_refused() -> None:
+    """Nobody can know which of them is meant; null is none."""
+    both = {"type": "json_object", "schema": {}, "value": {}}
+    with pytest.raises(RequestRefused) as caught:
+        constraints(response_format=both)
+    assert caught.value.param == "response_format.value"
+    assert constraints(response_format={**both, "value": None}).schema is not None
+    assert constraints(response_format={"type": "text", "json_schema": None}) == Constraints()
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    """Memory is for what clients send with every turn, and not theirs to fill."""
+    long = {**F, "function": {"name": "f", "description": "a" * 200_000}}
+    assert constraints(tools=[long]).grammar is not constraints(tools=[long]).grammar
 
 
 def test_what_cannot_be_enforced_is_named() -> None:

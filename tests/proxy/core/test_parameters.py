@@ -62,8 +62,8 @@ def test_every_extension_is_offered() -> None:
 
 @pytest.mark.parametrize("endpoint", Endpoint)
 def test_what_is_translated_is_what_the_request_type_reads(endpoint: Endpoint) -> None:
-    """A row that is translated has a field, and a field has such a row: nothing is lost between."""
-    read = names(endpoint, Treatment.TRANSLATED, Treatment.EXTENSION)
+    """A row that is not refused has a field, and a field has such a row: nothing is lost between."""
+    read = names(endpoint, Treatment.TRANSLATED, Treatment.EXTENSION, Treatment.ACCEPTED)
     assert read == set(TYPES[endpoint].model_fields)
 
 
@@ -141,6 +141,9 @@ def test_lorax_s_own_switches_are_not_a_client_s(name: str, endpoint: Endpoint) 
         ("max_token", Endpoint.COMPLETIONS, " Did you mean 'max_tokens'?"),
         ("encoding_fromat", Endpoint.EMBEDDINGS, " Did you mean 'encoding_format'?"),
         ("messages", Endpoint.EMBEDDINGS, ""),
+        ("system", Endpoint.CHAT, ""),
+        ("max_output_tokens", Endpoint.CHAT, " Did you mean 'max_tokens'?"),
+        ("temperature" * 1000, Endpoint.CHAT, ""),
         ("zzz", Endpoint.CHAT, ""),
         ("", Endpoint.CHAT, ""),
     ],
@@ -179,10 +182,8 @@ def test_nothing_is_dropped_in_silence(
     for name, value in document.items():
         row = rows[name]
         match row.treatment:
-            case Treatment.TRANSLATED | Treatment.EXTENSION:
+            case Treatment.TRANSLATED | Treatment.EXTENSION | Treatment.ACCEPTED:
                 assert result.document[name] is value
-            case Treatment.ACCEPTED:
-                assert name not in result.document
             case Treatment.REFUSED:
                 quiet = value is None or row.asks_nothing(value)
                 assert quiet or (ignore and name in result.ignored)

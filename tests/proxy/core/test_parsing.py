@@ -164,7 +164,7 @@ def test_sixty_four_levels_are_read() -> None:
             {"stream_options": {"includ_usage": True}},
             "stream_options.includ_usage",
             "unknown_parameter",
-            "Did you mean 'include_usage'?",
+            "Did you mean 'stream_options.include_usage'?",
         ),
         ({"n": 0}, "n", "below_min_value", "Expected a value >= 1, but got 0 instead."),
         ({"n": 129}, "n", "above_max_value", "Expected a value <= 128, but got 129 instead."),
@@ -195,13 +195,13 @@ def test_sixty_four_levels_are_read() -> None:
             {"response_format": {"type": "xml"}},
             "response_format.type",
             "invalid_value",
-            "Supported values are: 'text', 'json_object', 'json_schema'.",
+            "Supported values are: 'text', 'json_object', 'json', 'json_schema'.",
         ),
         (
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schem": {}}}},
             "response_format.json_schema.schem",
             "unknown_parameter",
-            "Did you mean 'schema'?",
+            "Did you mean 'response_format.json_schema.schema'?",
         ),
         (
             {"tools": [{"type": "function", "function": {"name": "no spaces"}}]},
@@ -213,7 +213,7 @@ def test_sixty_four_levels_are_read() -> None:
             {"tools": [{"type": "function", "function": {"name": "f", "parametrs": {}}}]},
             "tools[0].function.parametrs",
             "unknown_parameter",
-            "Did you mean 'parameters'?",
+            "Did you mean 'tools[0].function.parameters'?",
         ),
         (
             {"tool_choice": "any"},
@@ -250,6 +250,66 @@ def test_refusals(parameters: dict[str, Any], param: str, code: str, message: st
     assert (error.param, error.code) == (param, code)
     assert param in error.message
     assert message in error.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        # a name of another format, and nothing that is near
+        (
+            {"response_format": {"type": "text", "schema": {}}},
+            "Unknown parameter: 'response_format.schema'.",
+        ),
+        (
+            {"response_format": {"type": "json_object", "strict": True}},
+            "Unknown parameter: 'response_format.strict'.",
+        ),
+        # names that stand a level too high
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "a"},
+                    "strict": True,
+                }
+            },
+            (
+                "Unknown parameter: 'response_format.strict'. "
+                "Did you mean 'response_format.json_schema.strict'?"
+            ),
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f"}, "name": "f"}]},
+            "Unknown parameter: 'tools[0].name'. Did you mean 'tools[0].function.name'?",
+        ),
+        (
+            {
+                "tool_choice": {
+                    "type": "allowed_tools",
+                    "allowed_tools": {"mode": "auto", "tools": [], "tols": []},
+                }
+            },
+            (
+                "Unknown parameter: 'tool_choice.allowed_tools.tols'. "
+                "Did you mean 'tool_choice.allowed_tools.tools'?"
+            ),
+        ),
+        ({"stream_options": {"system": 1}}, "Unknown parameter: 'stream_options.system'."),
+    ],
+)
+def test_a_hint_is_a_whole_path_or_none(parameters: dict[str, Any], message: str) -> None:
+    """What is said to be meant can be written as it stands."""
+    assert refused_chat(**parameters).message == message
+
+
+def test_a_crowd_of_unknown_keys_is_refused_without_looking_at_each() -> None:
+    """An error takes a hundred times the bytes of its key."""
+    crowd = {f"k{number}": 1 for number in range(2_000)}
+    error = refused_chat(stream_options=crowd)
+    assert (error.param, error.code) == ("stream_options", "unknown_parameter")
+    assert "over 1000 unknown keys" in error.message
+    tool = {"type": "function", "function": {"name": "f", **crowd}}
+    assert refused_chat(tools=[tool]).param == "tools"
 
 
 def test_long_values_are_not_repeated_whole() -> None:

@@ -28,12 +28,16 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "ob
 
 
 def planned(
-    facts: Facts = FACTS, target: Target | None = None, model: Model | None = None, **given: Any
+    facts: Facts = FACTS,
+    target: Target | None = None,
+    model: Model | None = None,
+    prepared: PreparedTemplate = TEMPLATE,
+    **given: Any,
 ) -> Plan:
     """The plan of a chat request with these parameters."""
     request = read_request(ChatRequest, {"model": "m", "messages": MESSAGES, **given})
     route = Route("m", "one", target or Base(), model)
-    return plan_chat(request, route, facts, TEMPLATE, NOW)
+    return plan_chat(request, route, facts, prepared, NOW)
 
 
 def parameters(**given: Any) -> GenerateParameters:
@@ -362,3 +366,20 @@ def test_the_hash_seed_changes_no_byte() -> None:
     )
     assert one == other
     assert len(one.splitlines()) == len(documents)
+
+
+@pytest.mark.parametrize("name", ["bos_token", "eos_token", "messages", "tools", "raise_exception"])
+def test_template_arguments_replace_nothing_of_ours(name: str) -> None:
+    """A client's word for the token that opens a prompt, or its own messages past the guard."""
+    error = refused(chat_template_kwargs={name: "<|eot_id|>"})
+    assert (error.status, error.param) == (400, f"chat_template_kwargs.{name}")
+
+
+def test_template_arguments_that_break_the_template_are_the_clients() -> None:
+    """A number where the template joins texts: without it the template works."""
+    source = "{{ 'a' + mood | default('b') }}{{ messages[0].content }}"
+    broken = PreparedTemplate.of(ChatTemplate.compile(source, "t", SpecialTokens()), "split")
+    assert planned(prepared=broken).prompts == ("abhi",)
+    with pytest.raises(RequestRefused) as caught:
+        planned(prepared=broken, chat_template_kwargs={"mood": 5})
+    assert (caught.value.status, caught.value.param) == (400, "chat_template_kwargs")

@@ -59,17 +59,31 @@ def test_a_token_that_the_model_lacks_is_undefined() -> None:
     assert template.render(HELLO, now=NOW) == "False"
 
 
-def test_the_clients_arguments_come_over_special_tokens() -> None:
-    """`chat_template_kwargs` are variables too, and win."""
-    source = "{{ bos_token }}{{ mood }}"
-    assert rendered(source, kwargs={"mood": "calm", "bos_token": "X"}) == "Xcalm"
+def test_the_clients_arguments_are_variables() -> None:
+    """`chat_template_kwargs`, beside the special tokens."""
+    assert rendered("{{ bos_token }}{{ mood }}", kwargs={"mood": "calm"}) == "<s>calm"
 
 
-@pytest.mark.parametrize("name", ["messages", "tools", "documents", "add_generation_prompt"])
-def test_the_clients_arguments_cannot_replace_the_conversation(name: str) -> None:
-    """What the request has fields for is refused as an argument, by name."""
-    with pytest.raises(TemplateRefused, match=f"'{name}'.*own field"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("messages", "tools", "documents", "add_generation_prompt", "continue_final_message"),
+        *("bos_token", "eos_token", "pad_token", "mask_token"),
+        *("raise_exception", "strftime_now", "namespace", "range"),
+    ],
+)
+def test_the_clients_arguments_replace_nothing_of_ours(name: str) -> None:
+    """The conversation, the tokens that open and close it, and what the language is made of."""
+    with pytest.raises(TemplateRefused, match=f"must not set '{name}'"):
         rendered(TURNS, kwargs={name: []})
+
+
+def test_a_models_own_special_tokens_are_reserved_too() -> None:
+    """Whatever names its configuration gives them."""
+    tokens = SpecialTokens(others={"image_token": "<i>"})
+    template = ChatTemplate.compile("{{ image_token }}", "t", tokens)
+    assert template.is_reserved("image_token")
+    assert not template.is_reserved("mood")
 
 
 def test_null_keys_of_a_message_are_absent() -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from lorax_contracts import loader
 from lorax_contracts.schemas import validate
-from lorax_proxy.core.parameters import Endpoint, sort_parameters
+from lorax_proxy.core.parameters import TABLE, Endpoint, Treatment, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import (
@@ -95,6 +95,49 @@ def test_a_null_is_never_refused(endpoint: Endpoint, name: str) -> None:
 def test_a_published_default_is_never_refused(endpoint: Endpoint, name: str, default: Any) -> None:
     """SDKs that fill in OpenAI's defaults ask for nothing."""
     accepted(endpoint, MINIMAL[endpoint] | {name: default})
+
+
+TYPED = [5, 1.5, "words", "auto", "low", "24h", True, [], ["a"], {}, {"a": "b"}, {"a": 5}]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [
+        (endpoint, row.name)
+        for endpoint in Endpoint
+        for row in TABLE
+        if row.treatment is Treatment.ACCEPTED and endpoint in row.endpoints
+    ],
+)
+def test_what_is_accepted_without_effect_is_typed_as_published(
+    endpoint: Endpoint, name: str
+) -> None:
+    """A wrong type is the client's bug wherever it stands: refused by its name, as OpenAI does."""
+    words = published(endpoint)[name]
+    listed = (
+        loader.schema(SCHEMAS[endpoint])
+        .get("$defs", {})
+        .get(str(words.get("$ref", "")).rpartition("/")[2], words)
+    )
+    for value in [*TYPED, *every_word(listed)]:
+        document = MINIMAL[endpoint] | {name: value}
+        if validate(SCHEMAS[endpoint], document) == []:
+            accepted(endpoint, document)
+        else:
+            with pytest.raises(RequestRefused) as caught:
+                accepted(endpoint, document)
+            assert str(caught.value.param).partition(".")[0] == name
+
+
+def every_word(schema: Any) -> Iterator[Any]:
+    """The values of each `enum` in a schema."""
+    if isinstance(schema, Mapping):
+        yield from schema.get("enum", ())
+        for value in schema.values():
+            yield from every_word(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from every_word(value)
 
 
 @pytest.mark.parametrize(
