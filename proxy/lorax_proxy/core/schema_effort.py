@@ -1,4 +1,4 @@
-"""How large a schema may be, and how much work the schemas of one request may take.
+"""How large a schema may be, how much work it may take, and how exactly it is lowered.
 
 A schema of a few kilobytes can ask for work without end: a hundred references to one large
 definition, a pattern beside a thousand names, a name that stands in the path of everything below
@@ -14,10 +14,12 @@ A *look* is about a microsecond: one keyword, one name, one value, or one charac
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from lorax_proxy.core.schema_cost import Budget
 from lorax_proxy.core.schema_patterns import judging_work, translating_work
 from lorax_proxy.core.schema_sites import SchemaRefused, Site
+from lorax_proxy.core.schema_strings import Spelling
 
-__all__ = ["MAX_LETTERS", "MAX_MEMBERS", "MAX_NAME", "Effort", "judge_size", "looks"]
+__all__ = ["MAX_LETTERS", "MAX_MEMBERS", "MAX_NAME", "Effort", "Level", "judge_size", "looks"]
 
 # OpenAI's limit for the names and values of a schema together; LoRAX has a state for each letter
 # (`core.schema_cost`), and 2,400 of them are all that it is ever sent.
@@ -69,6 +71,23 @@ def looks(sites: list[Site]) -> int:
             if isinstance(value, dict | list):
                 count += len(value)
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How plainly to lower.
+
+    Attributes:
+        spelling: Which escapes free strings may use.
+        counts: Lengths of strings and numbers of items are kept, patterns and formats too.
+        nesting: How many levels of arrays and objects a value of any type may have.
+        budget: What a schema at this level may cost to compile.
+    """
+
+    spelling: Spelling
+    counts: bool
+    nesting: int
+    budget: Budget
 
 
 @dataclass(slots=True)

@@ -4,7 +4,6 @@ Everything is a conjunction of sites (`core.schema_sites`): resolve it, read its
 (`core.schema_facts`), write the form. What no form can express is dropped, by path.
 """
 
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any, Final
@@ -17,8 +16,7 @@ from lorax_proxy.core.schema_constants import (
     unjudged,
     values_of,
 )
-from lorax_proxy.core.schema_cost import Budget
-from lorax_proxy.core.schema_effort import Effort, looks
+from lorax_proxy.core.schema_effort import Effort, Level, looks
 from lorax_proxy.core.schema_exclusion import Exclusion
 from lorax_proxy.core.schema_facts import (
     TYPES,
@@ -26,12 +24,10 @@ from lorax_proxy.core.schema_facts import (
     items,
     judge_name,
     member_sites,
-    numeric,
     patterned,
     properties,
     required_names,
     sized,
-    small_range,
     types_of,
 )
 from lorax_proxy.core.schema_forms import (
@@ -42,7 +38,8 @@ from lorax_proxy.core.schema_forms import (
     empty_array,
     tuple_of,
 )
-from lorax_proxy.core.schema_patterns import fits, translate
+from lorax_proxy.core.schema_patterns import fits
+from lorax_proxy.core.schema_scalars import number_form, string_form
 from lorax_proxy.core.schema_sites import (
     Choice,
     Conjunction,
@@ -51,9 +48,8 @@ from lorax_proxy.core.schema_sites import (
     Site,
     flatten,
 )
-from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted
 
-__all__ = ["MAX_NODES", "Level", "Lowering"]
+__all__ = ["MAX_NODES", "Lowering"]
 
 # Deeper nesting than OpenAI's own limit for strict schemas (10 levels) with room to spare; every
 # level of arrays or free objects doubles the compiler's work.
@@ -70,28 +66,6 @@ MAX_ENUM: Final = 500
 MAX_ENUM_LETTERS: Final = 15_000
 # Repetition is spelled out copy by copy, and the copies are alive as long as the schema is.
 MAX_ITEMS: Final = 16
-# In each place of a counted string nearly every token of the vocabulary fits, and LoRAX notes each
-# of them: 64 places take six million notes.
-MAX_LENGTH: Final = 16
-# Integers in so small a range are written out as values, because bounds have no other form.
-MAX_RANGE: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How plainly to lower.
-
-    Attributes:
-        spelling: Which escapes free strings may use.
-        counts: Lengths of strings and numbers of items are kept, patterns and formats too.
-        nesting: How many levels of arrays and objects a value of any type may have.
-        budget: What a schema at this level may cost to compile.
-    """
-
-    spelling: Spelling
-    counts: bool
-    nesting: int
-    budget: Budget
 
 
 # Dropped, or with strict refused: each of them can forbid whole shapes of a value.
@@ -227,9 +201,9 @@ class Lowering:
             case "array":
                 return self._array(sites, path, depth)
             case "string":
-                return self._string(sites)
+                return string_form(sites, self.level, self.effort, self._drop)
             case "number" | "integer":
-                return self._number(name, sites, path)
+                return number_form(name, sites, path, self._drop)
             case _:
                 return {"type": name}
 
@@ -305,65 +279,6 @@ class Lowering:
                 for each, member in zip(leading, value, strict=False)
             ]
         )
-
-    def _number(self, name: str, sites: list[Site], path: str) -> dict[str, Any]:
-        bounds = numeric(sites)
-        if any(keyword == "multipleOf" and bound == 1 for _, keyword, bound in bounds):
-            name = "integer"
-        values = small_range(bounds, MAX_RANGE) if name == "integer" else None
-        if values is not None:
-            if not values:
-                raise Impossible(path, "no integer lies between its bounds")
-            for value in values:
-                judge_scalar(value, path)
-            return {"enum": values}
-        for site, keyword, bound in bounds:
-            if not (keyword == "multipleOf" and bound == 1):
-                self._drop(site, keyword)
-        return {"type": name}
-
-    def _string(self, sites: list[Site]) -> dict[str, Any]:
-        pattern = self._pattern(sites)
-        least, most = 0, None
-        for site, length in sized(sites, "minLength"):
-            if pattern is None and length <= self._longest:
-                least = max(least, length)
-            elif length:
-                least = max(least, 1)
-                self._drop(site, "minLength")
-        for site, length in sized(sites, "maxLength"):
-            if length < least:
-                raise Impossible(site.path, "maxLength is smaller than minLength")
-            if pattern is None and length <= self._longest and self.level.counts:
-                most = length if most is None else min(most, length)
-            else:
-                self._drop(site, "maxLength")
-        if pattern is None:
-            pattern = counted(least, most, self.level.spelling)
-        return {"type": "string", "pattern": pattern}
-
-    @property
-    def _longest(self) -> int:
-        return MAX_LENGTH if self.level.counts else 1
-
-    def _pattern(self, sites: list[Site]) -> str | None:
-        """The first pattern or format that has a form; the others are dropped."""
-        kept: str | None = None
-        for site in sites:
-            for keyword in ("pattern", "format"):
-                if keyword not in site.schema:
-                    continue
-                value = site.schema[keyword]
-                if not isinstance(value, str):
-                    raise SchemaRefused(f"{site.path}.{keyword}", "must be a string")
-                if keyword == "pattern":
-                    self.effort.pay_for_translating(value, site.path)
-                found = FORMATS.get(value) if keyword == "format" else translate(value)
-                if kept is None and found is not None and self.level.counts:
-                    kept = found
-                elif found is None or found != kept:
-                    self._drop(site, keyword)
-        return kept
 
     # Containers
 

@@ -41,7 +41,7 @@ _MOST_POINTS: Final = 4_096
 _MOST_LOOKS: Final = 100_000
 # A text that is longer is no name, and no value that a model is to write.
 _LONGEST_TEXT: Final = 1_000
-# Places where nearly every token of a vocabulary fits, as in core.schema_lowering.MAX_LENGTH.
+# Places where nearly every token of a vocabulary fits, as in core.schema_scalars.MAX_LENGTH.
 _MOST_WIDE: Final = 24
 _WIDE: Final = 26
 # Each one is spelled in bytes, and each spelling is a chain of states.

@@ -32,9 +32,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lorax_proxy.core.schema_cost import Budget, compile_cost
-from lorax_proxy.core.schema_effort import Effort, judge_size
+from lorax_proxy.core.schema_effort import Effort, Level, judge_size
 from lorax_proxy.core.schema_forms import FREE_OBJECT, JSON_OBJECT
-from lorax_proxy.core.schema_lowering import Level, Lowering
+from lorax_proxy.core.schema_lowering import Lowering
 from lorax_proxy.core.schema_sites import Impossible, SchemaRefused, Site
 from lorax_proxy.core.schema_strings import Spelling
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from lorax_proxy.core.schema_cost import Budget
-from lorax_proxy.core.schema_effort import Effort
+from lorax_proxy.core.schema_effort import Effort, Level
 from lorax_proxy.core.schema_forms import any_value
-from lorax_proxy.core.schema_lowering import Level, Lowering
+from lorax_proxy.core.schema_lowering import Lowering
 from lorax_proxy.core.schema_sites import Impossible, Site
-from lorax_proxy.core.schema_strings import FORMATS, Spelling, counted, free
+from lorax_proxy.core.schema_strings import Spelling
 
 ANY = Budget(building=1.0, seconds=1.0, megabytes=1.0)
 EXACT = Level(Spelling.FULL, counts=True, nesting=1, budget=ANY)
@@ -21,34 +21,6 @@ def at(level: Level, schema: Any) -> tuple[Any, tuple[str, ...]]:
     root = Site(schema, "s")
     lowering = Lowering(root, level, Effort(), strict=True)
     return lowering.conjunction([root], 0), tuple(lowering.dropped)
-
-
-@pytest.mark.parametrize(
-    ("schema", "exact", "bare", "dropped"),
-    [
-        ({"type": "string"}, free(Spelling.FULL), free(Spelling.SHORT), ()),
-        ({"format": "date"}, FORMATS["date"], free(Spelling.SHORT), ("s.format",)),
-        ({"pattern": "^a$"}, "^(?:a)$", free(Spelling.SHORT), ("s.pattern",)),
-        (
-            {"minLength": 1},
-            counted(1, None, Spelling.FULL),
-            counted(1, None, Spelling.SHORT),
-            (),
-        ),
-        (
-            {"maxLength": 3},
-            counted(0, 3, Spelling.FULL),
-            free(Spelling.SHORT),
-            ("s.maxLength",),
-        ),
-    ],
-)
-def test_levels_differ_in_strings(
-    schema: Any, exact: str, bare: str, dropped: tuple[str, ...]
-) -> None:
-    """The plainest one has no patterns and counts nothing but emptiness."""
-    assert at(EXACT, schema) == ({"type": "string", "pattern": exact}, ())
-    assert at(BARE, schema) == ({"type": "string", "pattern": bare}, dropped)
 
 
 def test_levels_differ_in_counts_and_nesting() -> None:
