@@ -17,7 +17,7 @@ from hypothesis.errors import Flaky, HypothesisException
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
 from lorax_contracts.judge.report import shown
-from lorax_contracts.session import Session
+from lorax_contracts.session import SEED, Session
 from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
 
 __all__ = ["explore", "routes"]
@@ -25,7 +25,7 @@ __all__ = ["explore", "routes"]
 _ROUNDS = 12
 _MOST = 4
 # Without a budget a model may go on for long.
-_NEEDED = frozenset({"model", "messages", "prompt", "max_tokens", "max_completion_tokens"})
+_NEEDED = frozenset({"model", "messages", "prompt", "max_tokens", "max_completion_tokens", "seed"})
 
 
 class _BrokenError(Exception):
@@ -40,10 +40,12 @@ def routes(session: Session, *, completions: bool) -> st.SearchStrategy[tuple[st
             st.sampled_from(["/generate", "/generate_stream"]),
             generate_requests(adapters=adapters),
         )
-    chat = chat_requests(models=[session.model]).map(lambda r: ("/chat/completions", r))
+    # What is sampled repeats with its seed alone, and a proof is to be repeated.
+    seed_of = {"seed": SEED}
+    chat = chat_requests(models=[session.model]).map(lambda r: ("/chat/completions", seed_of | r))
     if not completions:
         return chat
-    text = completion_requests(models=[session.model]).map(lambda r: ("/completions", r))
+    text = completion_requests(models=[session.model]).map(lambda r: ("/completions", seed_of | r))
     return st.one_of(chat, chat, text)
 
 

@@ -56,7 +56,7 @@ def test_a_fault_of_a_rare_combination_is_found_and_shrunk() -> None:
     assert request.pop("n") == 2
     assert request.pop("presence_penalty") in {-1, 0, 1}
     assert len(request.pop("messages")) == 1
-    assert set(request) <= {"model", "max_tokens", "max_completion_tokens"}
+    assert set(request) <= {"model", "seed", "max_tokens", "max_completion_tokens"}
 
 
 @pytest.mark.slow

@@ -93,6 +93,14 @@ def _empty(value: object) -> bool:
     return value in ("", [], {}, False)
 
 
+def _off(value: object) -> bool:
+    return value is False
+
+
+def _on(value: object) -> bool:
+    return value is True
+
+
 TABLE: Sequence[Parameter] = (
     Parameter("model", _ALL, _T, "the public name picks base model, adapter or merge"),
     Parameter("messages", _CHAT, _T, "rendered by the model's chat template"),
@@ -155,12 +163,19 @@ TABLE: Sequence[Parameter] = (
     Parameter("prediction", _CHAT, _A, "speeds an answer up, does not change it"),
     Parameter("reasoning_effort", _CHAT, _A, "a wish that models without reasoning cannot read"),
     Parameter("verbosity", _CHAT, _A, "a wish that the model cannot read"),
+    Parameter("separate_reasoning", _CHAT, _A, "there is no reasoning to separate"),
+    Parameter("stream_reasoning", _CHAT, _A, "there is no reasoning to stream"),
+    Parameter("include_reasoning", _CHAT, _A, "there is no reasoning to include"),
     Parameter("moderation", _CHAT, _R, "nothing here moderates"),
     Parameter("logit_bias", _TEXT, _R, "LoRAX cannot bias tokens", _all_zero),
     Parameter("modalities", _CHAT, _R, "text is the only modality", _text_only),
     Parameter("audio", _CHAT, _R, "no audio comes out"),
     Parameter("web_search_options", _CHAT, _R, "nothing here searches the web"),
     Parameter("suffix", _COMPLETIONS, _R, "LoRAX cannot insert before a suffix", _empty),
+    # vLLM's and SGLang's routers write these into every request that they pass on.
+    Parameter("no_stop_trim", _TEXT, _R, "a stop string is never in the answer", _off),
+    Parameter("skip_special_tokens", _TEXT, _R, "special tokens are never in the answer", _on),
+    Parameter("return_hidden_states", _TEXT, _R, "LoRAX returns no hidden states", _off),
     Parameter("dimensions", _EMBEDDINGS, _R, "LoRAX returns the model's own dimensions"),
     Parameter("top_k", _TEXT, _X, "up to the vocabulary, 1000 if unknown; 0 and -1 switch it off"),
     Parameter("typical_p", _TEXT, _X, "LoRAX's `typical_p`, up to 0.95; 1 is left out"),

@@ -36,6 +36,17 @@ EXTENSIONS = {
 }
 
 
+ROUTERS = {
+    "no_stop_trim": False,
+    "skip_special_tokens": True,
+    "return_hidden_states": False,
+    "separate_reasoning": True,
+    "stream_reasoning": True,
+    "include_reasoning": True,
+}
+"""What vLLM's router (0.1.17) adds to every chat request; to completions the first three."""
+
+
 def names(endpoint: Endpoint, *treatments: Treatment) -> set[str]:
     """The table's names of an endpoint."""
     return {
@@ -49,8 +60,19 @@ def names(endpoint: Endpoint, *treatments: Treatment) -> set[str]:
 def test_the_table_is_openai_s_schema_and_our_extensions(endpoint: Endpoint) -> None:
     """Each published parameter has a row, and each other row is a known extension."""
     ours = names(endpoint, Treatment.TRANSLATED, Treatment.ACCEPTED, Treatment.REFUSED)
-    assert ours == set(published(endpoint))
+    assert ours - ROUTERS.keys() == set(published(endpoint))
     assert names(endpoint, Treatment.EXTENSION) <= EXTENSIONS
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.CHAT, Endpoint.COMPLETIONS])
+def test_what_routers_add_to_every_request_is_accepted(endpoint: Endpoint) -> None:
+    """They can stand before the proxy; what asks for something else is refused by its name."""
+    added = {name: value for name, value in ROUTERS.items() if name in names(endpoint)}
+    assert len(added) == (6 if endpoint is Endpoint.CHAT else 3)
+    assert sort_parameters(added, endpoint, ignore_unsupported=False).document == {}
+    for name in ("no_stop_trim", "skip_special_tokens", "return_hidden_states"):
+        with pytest.raises(RequestRefused, match=f"'{name}' is not supported here"):
+            sort_parameters({name: not added[name]}, endpoint, ignore_unsupported=False)
 
 
 def test_every_extension_is_offered() -> None:
