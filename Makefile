@@ -91,6 +91,10 @@ types: $(VENV)/test.stamp
 test: lint types ## format, lint, types and tests: what CI runs
 	@$(BIN)/pytest --numprocesses 2 $(ARGS)
 
+.PHONY: cases
+cases: $(VENV)/test.stamp ## replay the small inputs of reported faults (tests/road/cases.yaml)
+	@$(BIN)/pytest tests/road/test_cases.py $(ARGS)
+
 .PHONY: deep
 deep: $(VENV)/test.stamp ## every law with 100,000 examples; long
 	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m law --timeout 0 $(ARGS)
