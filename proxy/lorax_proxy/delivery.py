@@ -36,8 +36,9 @@ _STREAM_HEADERS = (
     ("x-accel-buffering", "no"),
 )
 
-_PIECE = 64
-"""Bytes that a piece of an answer counts for, as work: with 20 alternatives it holds some 1,000."""
+_PLAIN = 8
+_SCORED = 128
+"""Bytes that a piece of an answer counts for, as work: one with 20 alternatives is dear."""
 
 _TIMING = frozenset(
     {
@@ -99,7 +100,8 @@ class Delivery:
             choices = [asked.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
             return completion(asked.identity, asked.style.whole_object, choices, usage)
 
-        size = _PIECE * sum(len(answer.pieces) for answer in returned)
+        weight = _PLAIN if asked.plan.reading.logprobs is None else _SCORED
+        size = weight * sum(len(answer.pieces) for answer in returned)
         await client.reply(
             await aside(size, folded), headers=(*asked.headers, *_timing(returned[0].headers))
         )
