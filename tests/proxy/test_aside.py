@@ -154,12 +154,17 @@ async def test_no_request_holds_the_loop(family: str) -> None:
     ):
         # what is made once is made before
         assert (await proxy.post(CHAT, chat(model=""))).status == 200
-        watch = Watch()
-        connection = await proxy.open("POST", path, body)
-        async with asyncio.timeout(60):
-            status, _ = await asyncio.shield(asyncio.ensure_future(_head(connection)))
-        assert await watch.end() < HELD
-    assert status in (200, 400, 404)
+        held: list[float] = []
+        # others' work on the machine can only make it more
+        while not held or (min(held) >= HELD and len(held) < 3):
+            watch = Watch()
+            connection = await proxy.open("POST", path, body)
+            async with asyncio.timeout(60):
+                status, _ = await _head(connection)
+            held.append(await watch.end())
+            connection.leave()
+            assert status in (200, 400, 404)
+    assert min(held) < HELD
 
 
 async def _head(connection: Any) -> tuple[int, Any]:
@@ -187,11 +192,14 @@ async def test_fast_answers_with_alternatives_do_not_hold_the_loop(*, stream: bo
     body = {**chat(model="", stream=stream), "logprobs": True, "top_logprobs": 20}
     async with ScriptedServer(script) as server, running(server) as proxy:
         assert (await proxy.post(CHAT, body)).status == 200
-        watch = Watch()
-        replies = [await proxy.open("POST", CHAT, body) for _ in range(20)]
-        async with asyncio.timeout(60):
-            heads = [await _head(each) for each in replies]
-            ends = [each.reader.readuntil(b"[DONE]" if stream else b'"usage"') for each in replies]
-            await asyncio.gather(*ends)
-        assert await watch.end() < HELD
-    assert {status for status, _ in heads} == {200}
+        held: list[float] = []
+        while not held or (min(held) >= HELD and len(held) < 3):
+            watch = Watch()
+            replies = [await proxy.open("POST", CHAT, body) for _ in range(20)]
+            end = b"[DONE]" if stream else b'"usage"'
+            async with asyncio.timeout(60):
+                heads = [await _head(each) for each in replies]
+                await asyncio.gather(*(each.reader.readuntil(end) for each in replies))
+            held.append(await watch.end())
+            assert {status for status, _ in heads} == {200}
+    assert min(held) < HELD

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,9 @@ _FLAT = 1.10
 
 _IDLE_POOL = 256
 """Connections to LoRAX that the proxy may keep (`upstream.direct`)."""
+
+_DEAF_BUFFER = 4096
+"""Bytes that the kernel takes for a client that reads nothing."""
 
 _SETTLE = 20.0
 """Seconds within which everything must be let go of once the clients are gone."""
@@ -148,7 +152,7 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
         with _processes(Path(folder), log, options) as (port, mock, pid):
             files = _files(pid)
             begun = time.monotonic()
-            async with _kept(port, options.kept) as kept, _deaf(port, options.deaf):
+            async with _kept(port, options.kept) as kept:
                 await _beside(
                     [
                         *(
@@ -158,7 +162,11 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
                             for i in range(options.clients)
                         ),
                     ],
-                    [_probe(report, port), _measure(report, pid, begun, tell)],
+                    [
+                        _probe(report, port),
+                        _measure(report, pid, begun, tell),
+                        _deaf(port, options),
+                    ],
                 )
                 report.kept_lost = await _ask_kept(kept)
             report.not_let_go = await _settled(port, mock, pid, files)
@@ -228,10 +236,12 @@ async def _kept(
     port: int, count: int
 ) -> AsyncGenerator[list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]:
     """Connections that have been answered once and are kept open."""
-    kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(count)]
-    for streams in kept:
-        await get(port, "/health", streams)
+    kept: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     try:
+        for _ in range(count):
+            # asked at once: who says nothing for some seconds is not kept
+            kept.append(await asyncio.open_connection("127.0.0.1", port))
+            await get(port, "/health", kept[-1])
         yield kept
     finally:
         for _, writer in kept:
@@ -250,9 +260,11 @@ async def _ask_kept(kept: Sequence[tuple[asyncio.StreamReader, asyncio.StreamWri
     return lost
 
 
-@contextlib.asynccontextmanager
-async def _deaf(port: int, count: int) -> AsyncGenerator[None]:
-    """Clients that ask for a long stream and read nothing of it."""
+async def _deaf(port: int, options: Options) -> None:
+    """Clients that ask for a long stream and read nothing of it, come one by one in the first half.
+
+    All at once they would be a load of their own: a mock that says a thousand long texts together.
+    """
     body = json.dumps(
         {
             "model": "",
@@ -265,14 +277,19 @@ async def _deaf(port: int, count: int) -> AsyncGenerator[None]:
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
-    writers = []
-    for _ in range(count):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket's transport can
-        writer.write(head.encode() + body)
-        writers.append(writer)
+    writers: list[asyncio.StreamWriter] = []
     try:
-        yield
+        for _ in range(options.deaf):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _DEAF_BUFFER)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            # a reader's limit is what asyncio itself would read ahead
+            _, writer = await asyncio.open_connection(sock=sock, limit=1)
+            writer.write(head.encode() + body)
+            writers.append(writer)
+            await asyncio.sleep(options.seconds / 2 / options.deaf)
+        await asyncio.Event().wait()
     finally:
         for writer in writers:
             writer.transport.abort()
