@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.http.axum import Exchange
 from lorax_mock.router.validation import adapter_ids
-from lorax_mock.scripting.faults import Fault, FaultError, parse_fault
+from lorax_mock.scripting.faults import Fault, FaultError, effect_of, parse_fault
 from lorax_mock.scripting.journal import Entry, Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.scripting.script import Action, Facts
@@ -76,9 +76,10 @@ def ask(
     if fault is not None:
         entry.fault = str(fault)
         exchange.extra.append((b"x-lorax-mock-fault", entry.fault.encode()))
-        if fault.kind == "overload" and fault.value:
-            entry.retry_after = float(fault.value)
-            exchange.extra.append((b"retry-after", fault.value.encode()))
+        after = effect_of(fault).retry_after
+        if after is not None:
+            entry.retry_after = float(after)
+            exchange.extra.append((b"retry-after", after.encode()))
     return asked
 
 

@@ -14,7 +14,7 @@ from lorax_mock.model.engine import pick_best
 from lorax_mock.router.headers import of_stream, of_whole
 from lorax_mock.router.validation import check_before_permit
 from lorax_mock.scripting.admission import Asked
-from lorax_mock.scripting.faults import Act, Close, Fault, Send, Stall, mangle
+from lorax_mock.scripting.faults import Act, Close, Effect, Send, Stall, effect_of
 from lorax_mock.server.clock import Silence, Watch, breathe
 from lorax_mock.server.generating import Generating, Ran
 from lorax_mock.wire.native import Generated, GenerateRequest, Token
@@ -26,9 +26,6 @@ _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-cache"),
 )
-
-_CUTTING: Final = frozenset({"cut", "reset", "nofinal", "error", "incomplete"})
-"""Faults after which a stream may lack its final event."""
 
 Encode = Callable[[Generated, tuple[Generated, ...]], bytes]
 """The winner and the losers of a request into a body; may raise LoraxRefusal."""
@@ -45,16 +42,17 @@ class Answering(Generating):
         fault, exchange = asked.fault, asked.exchange
         if fault is None:
             return False
-        if fault.kind == "reset" and fault.place == 0:
+        effect = effect_of(fault)
+        if effect.hangs_up:
             asked.entry.outcome = "fault"
             exchange.abort(reset=True)
             return True
-        if fault.kind == "status":
-            asked.entry.outcome, asked.entry.status = "fault", int(fault.value or 503)
-            page = f"<html><body><h1>{fault.value}</h1></body></html>\r\n".encode()
+        if effect.page is not None:
+            asked.entry.outcome, asked.entry.status = "fault", effect.page
+            page = f"<html><body><h1>{effect.page}</h1></body></html>\r\n".encode()
             await exchange.reply(asked.entry.status, page, [(b"content-type", b"text/html")])
             return True
-        refusal = fault.refusal
+        refusal = effect.refusal
         if refusal is not None and not (stream and fault.place is not None):
             self.fail_by(fault)
             raise refusal
@@ -88,9 +86,10 @@ class Answering(Generating):
         if asked.fault is None:
             await exchange.reply(200, body, [JSON, *headers])
             return
-        acts = mangle(asked.fault, [body])
+        effect = effect_of(asked.fault)
+        acts = effect.acts([body])
         length = (b"content-length", b"%d" % _promised(acts, body))
-        await exchange.start(200, _retyped([JSON, *headers, length], asked.fault))
+        await exchange.start(200, _retyped([JSON, *headers, length], effect))
         if await self._perform(asked, acts, Watch(exchange)):
             await exchange.end()
 
@@ -104,11 +103,11 @@ class Answering(Generating):
         except FatalRequest as refusal:
             asked.entry.refused(refusal)
             raise
-        fault = asked.fault
-        if fault is not None and (fault.kind == "status" or str(fault) == "reset@0"):
+        effect = Effect() if asked.fault is None else effect_of(asked.fault)
+        if effect.hangs_up or effect.page is not None:
             await self._fails_first(asked, stream=True)
             return
-        await exchange.start(200, _retyped([*_EVENT_STREAM, *headers], fault))
+        await exchange.start(200, _retyped([*_EVENT_STREAM, *headers], effect))
         try:
             check_before_permit(request.parameters, self.settings.limits, stream=True)
             with self.permits(1):
@@ -132,7 +131,7 @@ class Answering(Generating):
                 encode(token, sequence if place == last else None)
                 for place, token in enumerate(sequence.tokens)
             ]
-            acts = mangle(asked.fault, [*events, done] if done else events)
+            acts = effect_of(asked.fault).acts([*events, done] if done else events)
             return await self._perform(asked, acts, watch, ran)
         if ran.tickets:
             sent = await self._send_as_they_come(exchange, watch, ran, encode)
@@ -200,8 +199,9 @@ class Answering(Generating):
         exchange, entry = asked.exchange, asked.entry
         costs = asked.costs(self.settings.costs)
         paced = asked.paced(costs) and ran is not None
-        if ran is not None and asked.fault is not None:
-            entry.cut = _cut(asked.fault, acts, ran.sequences[0])
+        effect = Effect() if asked.fault is None else effect_of(asked.fault)
+        if ran is not None and effect.cuts:
+            entry.cut = _cut(acts, ran.sequences[0])
         if ran is not None and ran.tickets:
             watch.when_gone(ran.drop)
             await ran.tickets[0].more(0)
@@ -225,9 +225,9 @@ class Answering(Generating):
                 entry.left(place)
                 return False
         entry.outcome = "fault"
-        if ran is not None and asked.fault is not None and asked.fault.refusal is not None:
+        if ran is not None and asked.fault is not None and effect.refusal is not None:
             self.fail_by(asked.fault)
-            self.metrics.failed(asked.fault.refusal.counted_as)
+            self.metrics.failed(effect.refusal.counted_as)
         return True
 
 
@@ -238,10 +238,8 @@ def _promised(acts: list[Act], body: bytes) -> int:
     return sum(len(act.data) for act in acts if isinstance(act, Send))
 
 
-def _cut(fault: Fault, acts: list[Act], sequence: Generated) -> str | None:
+def _cut(acts: list[Act], sequence: Generated) -> str | None:
     """The text that is sent of a stream when the fault leaves its final event out."""
-    if fault.kind not in _CUTTING:
-        return None
     sent = b"".join(act.data for act in acts if isinstance(act, Send))
     *whole, _ = sent.split(b"\n\n")
     count = sum(
@@ -252,9 +250,9 @@ def _cut(fault: Fault, acts: list[Act], sequence: Generated) -> str | None:
     return "".join(token.text for token in sequence.tokens[:count])
 
 
-def _retyped(headers: list[Header], fault: Fault | None) -> list[Header]:
+def _retyped(headers: list[Header], effect: Effect) -> list[Header]:
     """The headers, with another content type if that is the fault."""
-    if fault is None or fault.kind != "mime":
+    if effect.content_type is None:
         return headers
-    kind = (b"content-type", (fault.value or "").encode())
+    kind = (b"content-type", effect.content_type)
     return [kind, *(header for header in headers if header[0] != b"content-type")]

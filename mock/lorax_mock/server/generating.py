@@ -23,7 +23,7 @@ from lorax_mock.router.health import Health
 from lorax_mock.router.metrics import Metrics
 from lorax_mock.router.validation import Valid, validate
 from lorax_mock.scripting.admission import Asked, ask
-from lorax_mock.scripting.faults import Fault
+from lorax_mock.scripting.faults import Fault, effect_of
 from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.server.batching import Batcher
@@ -291,7 +291,7 @@ class Generating:
 
     def fail_by(self, fault: Fault) -> None:
         """An error that was asked for is a forward pass that failed."""
-        refusal = fault.refusal
+        refusal = effect_of(fault).refusal
         if refusal is not None and refusal.counted_as == "generation":
             self.metrics.batch_failed("decode" if fault.place else "prefill")
 

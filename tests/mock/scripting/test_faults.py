@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_mock.scripting.faults import (
-    KINDS,
     Act,
     Close,
+    Effect,
     Fault,
     FaultError,
+    FaultKind,
     Send,
     Stall,
-    mangle,
+    effect_of,
     parse_fault,
 )
 from lorax_mock.testing.inprocess import LocalMock
@@ -57,7 +59,40 @@ def _sent(acts: list[Act]) -> bytes:
 
 def test_every_kind_has_an_id_here() -> None:
     """So the tests below miss none."""
-    assert {parse_fault(text).kind for text in _IDS} == set(KINDS)
+    missing = set(FaultKind) - {parse_fault(text).kind for text in _IDS}
+    assert not missing, f"{', '.join(map(str, missing))}: no id in _IDS; give it one to try it with"
+
+
+@pytest.mark.parametrize("kind", FaultKind)
+def test_every_kind_does_something(kind: FaultKind) -> None:
+    """A fault that changes nothing of an answer would be asked for in vain."""
+    faults = [fault for fault in map(parse_fault, _IDS) if fault.kind == kind]
+    assert faults, f"{kind}: no id in _IDS to try its effect with"
+    for fault in faults:
+        effect = effect_of(fault)
+        said = (effect.refusal, effect.page, effect.content_type)
+        changed = effect.acts(_EVENTS) != Effect().acts(_EVENTS)
+        assert changed or said != (None, None, None), f"{fault}: effect_of gives it no effect"
+
+
+def test_the_documentation_has_every_kind() -> None:
+    """docs/mock.md has a row for each kind, in its own words and order, and no other."""
+    docs = (Path(__file__).parents[3] / "docs/mock.md").read_text("utf-8")
+    table = docs.partition("### Faults\n")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    wanted = {
+        kind: f"| {', '.join(f'`{one}`' for one in kind.value.ids)} | {kind.value.told} |"
+        for kind in FaultKind
+    }
+    for kind, row in wanted.items():
+        assert row in rows, (
+            f"docs/mock.md does not tell of the fault {kind} what FaultKind does: {row}"
+        )
+    for row in rows:
+        assert row in wanted.values(), f"docs/mock.md tells of a fault that is not: {row}"
+    assert rows == list(wanted.values())
+    for kind in FaultKind:
+        assert {one.split("@")[0].split(":")[0] for one in kind.value.ids} == {str(kind)}
 
 
 @pytest.mark.parametrize("text", _IDS)
@@ -90,15 +125,15 @@ def test_a_wrong_id_is_told_the_right_form(text: str, told: str) -> None:
 @given(st.sampled_from(["drip:1", "drip:7", "rechunk:1", "rechunk:2", "stall@1:0", "mime:a/b"]))
 def test_some_faults_change_no_byte(text: str) -> None:
     """Only when they come, and in what pieces."""
-    assert _sent(mangle(parse_fault(text), _EVENTS)) == b"".join(_EVENTS)
+    assert _sent(effect_of(parse_fault(text)).acts(_EVENTS)) == b"".join(_EVENTS)
 
 
 @pytest.mark.law
 @given(place=st.integers(0, 80), reset=st.booleans())
 def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
     """Also inside a character, and beyond the end at the end."""
-    kind = "reset" if reset else "cut"
-    acts = mangle(Fault(kind, place), _EVENTS)
+    kind = FaultKind.RESET if reset else FaultKind.CUT
+    acts = effect_of(Fault(kind, place)).acts(_EVENTS)
     assert _sent(acts) == b"".join(_EVENTS)[:place]
     assert acts[-1] == Close(reset=reset)
 
@@ -106,19 +141,24 @@ def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
 def test_events_are_dropped_doubled_and_followed() -> None:
     """One by one as their names say."""
     first, second, third = _EVENTS
-    assert _sent(mangle(parse_fault("nofinal"), _EVENTS)) == first + second
-    assert _sent(mangle(parse_fault("duplicate@1"), _EVENTS)) == first + second + second + third
+    assert _sent(effect_of(parse_fault("nofinal")).acts(_EVENTS)) == first + second
+    assert (
+        _sent(effect_of(parse_fault("duplicate@1")).acts(_EVENTS))
+        == first + second + second + third
+    )
     garbage = b"data: {not json\n\n"
-    assert _sent(mangle(parse_fault("garbage@0"), _EVENTS)) == garbage + first + second + third
-    assert _sent(mangle(parse_fault("comments"), [first, third])) == (
+    assert (
+        _sent(effect_of(parse_fault("garbage@0")).acts(_EVENTS)) == garbage + first + second + third
+    )
+    assert _sent(effect_of(parse_fault("comments")).acts([first, third])) == (
         b":\n\n" + first + b":\n\n" + third
     )
-    assert b"\n" not in _sent(mangle(parse_fault("crlf"), _EVENTS)).replace(b"\r\n", b"")
+    assert b"\n" not in _sent(effect_of(parse_fault("crlf")).acts(_EVENTS)).replace(b"\r\n", b"")
 
 
 def test_an_oversize_event_is_still_its_json() -> None:
     """Padded with white space."""
-    acts = mangle(parse_fault("oversize@1:100000"), _EVENTS)
+    acts = effect_of(parse_fault("oversize@1:100000")).acts(_EVENTS)
     event = acts[1]
     assert isinstance(event, Send)
     assert len(event.data) > 100_000
@@ -127,25 +167,25 @@ def test_an_oversize_event_is_still_its_json() -> None:
 
 def test_an_error_comes_after_its_tokens() -> None:
     """And nothing after it."""
-    sent = _sent(mangle(parse_fault("error@1:overloaded"), _EVENTS))
+    sent = _sent(effect_of(parse_fault("error@1:overloaded")).acts(_EVENTS))
     error = b'data: {"error":"Model is overloaded","error_type":"overloaded"}\n\n'
     assert sent == _EVENTS[0] + error
-    sent = _sent(mangle(parse_fault("incomplete@0"), _EVENTS))
+    sent = _sent(effect_of(parse_fault("incomplete@0")).acts(_EVENTS))
     assert b'"error_type":"incomplete_generation"' in sent
 
 
 def test_a_stall_is_silence_at_its_place() -> None:
     """For a time or for ever."""
-    assert mangle(parse_fault("stall@1:2.5"), _EVENTS)[1] == Stall(2.5)
-    assert mangle(parse_fault("stall@0"), _EVENTS)[0] == Stall(None)
+    assert effect_of(parse_fault("stall@1:2.5")).acts(_EVENTS)[1] == Stall(2.5)
+    assert effect_of(parse_fault("stall@0")).acts(_EVENTS)[0] == Stall(None)
 
 
 def test_refusals_have_lorax_words() -> None:
     """Other faults refuse nothing."""
-    refused = parse_fault("overload").refusal
+    refused = effect_of(parse_fault("overload")).refusal
     assert refused is not None
     assert refused.status == 429
-    assert parse_fault("cut@1").refusal is None
+    assert effect_of(parse_fault("cut@1")).refusal is None
 
 
 _EACH_KIND = {
@@ -181,13 +221,15 @@ _ANYTHING: dict[str, Any] = {
 
 def test_no_kind_of_fault_is_left_out() -> None:
     """So the tests below miss none."""
-    assert set(_EACH_KIND) == set(KINDS)
-    assert all(parse_fault(one).kind == kind for kind, ids in _EACH_KIND.items() for one in ids)
+    missing = {str(kind) for kind in FaultKind} - set(_EACH_KIND)
+    assert not missing, f"{', '.join(missing)}: not in _EACH_KIND; no route is tried with it"
+    ids = [(kind, one) for kind, several in _EACH_KIND.items() for one in several]
+    assert all(str(parse_fault(one).kind) == kind for kind, one in ids)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("path", [*_GENERATING, *_GENERATING_LIKE_OPENAI])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", _EACH_KIND)
 def test_every_fault_on_every_route_leaves_the_wire_in_order(
     mock: Running, kind: str, path: str, *, stream: bool
 ) -> None:
@@ -212,7 +254,7 @@ def test_every_fault_on_every_route_leaves_the_wire_in_order(
     mock.http.delete("/_mock/journal", headers=_FAULTS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", _EACH_KIND)
 def test_every_fault_in_process_is_no_bug(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever it does to an answer, the client hears of it as of a connection's end, or in the body."""
     with LocalMock() as local, local.client() as client:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorax_mock.scripting.faults import Fault
+from lorax_mock.scripting.faults import Fault, FaultKind
 from lorax_mock.scripting.script import Action, Facts, Reply, Script, ScriptError, read_script
 from lorax_mock.wire.native import FinishReason, GenerateParameters, GenerateRequest
 
@@ -32,8 +32,8 @@ def test_a_script_is_read_into_rules() -> None:
     assert second.name == "rule 2"
     assert not second.repeats
     assert second.actions == (
-        Action(fault=Fault("overload")),
-        Action(fault=Fault("cut", 120)),
+        Action(fault=Fault(FaultKind.OVERLOAD)),
+        Action(fault=Fault(FaultKind.CUT, 120)),
         Action(Reply(None, ("A", "hoy"), FinishReason.LENGTH)),
     )
 

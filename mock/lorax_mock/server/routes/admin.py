@@ -25,7 +25,7 @@ from lorax_mock.errors import LoraxRefusal
 from lorax_mock.http.axum import JSON, Exchange
 from lorax_mock.model.adapters import Catalogue
 from lorax_mock.router.health import Health, Unwell
-from lorax_mock.scripting.faults import KINDS
+from lorax_mock.scripting.faults import FaultKind
 from lorax_mock.scripting.journal import Entry, Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.scripting.script import ScriptError, read_script
@@ -141,7 +141,9 @@ class _Admin:
         await exchange.reply(200, drawn.encode(), [(b"content-type", b"image/svg+xml")])
 
     async def faults(self, exchange: Exchange) -> None:
-        await exchange.reply(200, msgspec.json.encode({"faults": list(KINDS)}), [JSON])
+        await exchange.reply(
+            200, msgspec.json.encode({"faults": [str(kind) for kind in FaultKind]}), [JSON]
+        )
 
     async def health(self, exchange: Exchange) -> None:
         health = self._app.health
