@@ -18,6 +18,7 @@ from lorax_proxy.core.special_text import SpecialText, SpecialTextFound, Special
 from lorax_proxy.core.stream import Reading
 from lorax_proxy.core.templates import (
     ChatTemplate,
+    TemplateExhausted,
     TemplateFailed,
     TemplateRefused,
     strip_leading_bos,
@@ -150,6 +151,13 @@ def _render(
     except TemplateRefused as error:
         raise RequestRefused(
             f"The messages do not fit this model: {error}", param="messages", code="invalid_value"
+        ) from None
+    except TemplateExhausted as error:
+        # it was tried when it was loaded, so this is more than any conversation's size allows
+        raise RequestRefused(
+            f"The messages and tools make more of this model's template than their size allows: {error}",
+            param="messages",
+            code="invalid_value",
         ) from None
     except TemplateFailed as error:
         if not kwargs:

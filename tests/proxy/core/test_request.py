@@ -18,6 +18,7 @@ from lorax_proxy.core.routing import Adapter, Base, Merge, Model, Route, Target
 from lorax_proxy.core.stream import END_TOKENS
 from lorax_proxy.core.templates import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused
+from lorax_proxy.template_files import load_template
 from lorax_proxy.wire.lorax import GenerateParameters, MergedAdapters
 from lorax_proxy.wire.openai_requests import ChatRequest
 from tests.proxy.core.planning import FACTS, NOW, TEMPLATE
@@ -383,3 +384,19 @@ def test_template_arguments_that_break_the_template_are_the_clients() -> None:
     with pytest.raises(RequestRefused) as caught:
         planned(prepared=broken, chat_template_kwargs={"mood": 5})
     assert (caught.value.status, caught.value.param) == (400, "chat_template_kwargs")
+
+
+def test_a_spent_budget_is_the_clients() -> None:
+    """Members at the bottom of a deep schema, each on a line that is indented as deep.
+
+    The template was tried when it was loaded, so that this is no fault of the operator's.
+    """
+    inner: Any = [1] * 20_000
+    for _ in range(50):
+        inner = [inner]
+    deep = {"type": "function", "function": {"name": "f", "parameters": {"default": inner}}}
+    llama = PreparedTemplate.of(load_template("llama-3.1"), "split")
+    with pytest.raises(RequestRefused) as caught:
+        planned(prepared=llama, tools=[deep])
+    assert (caught.value.status, caught.value.param) == (400, "messages")
+    assert "than its input's size allows" in caught.value.message
