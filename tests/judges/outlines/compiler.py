@@ -217,6 +217,8 @@ def sample(automaton: FSM, distances: dict[Any, int], draw: Callable[[], float])
     """One text, wandering at first and heading for the end later."""
     text: list[str] = []
     state = automaton.initial
+    # what the expression names is none of the others: a class without white space names the space
+    others = [each for each in OTHERS if each not in automaton.alphabet] or ["\ue000"]
     while True:
         moves = {
             symbol: following
@@ -235,7 +237,7 @@ def sample(automaton: FSM, distances: dict[Any, int], draw: Callable[[], float])
         keys = sorted(symbol for symbol, following in moves.items() if following == state)
         symbols = sorted(map(str, automaton.alphabet.by_transition[keys[int(draw() * len(keys))]]))
         symbol = symbols[int(draw() * len(symbols))]
-        text.append(OTHERS[int(draw() * len(OTHERS))] if symbol == str(anything_else) else symbol)
+        text.append(others[int(draw() * len(others))] if symbol == str(anything_else) else symbol)
 
 
 if __name__ == "__main__":
