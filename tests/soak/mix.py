@@ -82,6 +82,9 @@ _REFUSING: Mapping[str, tuple[int, ...]] = {
 }
 _HANGING = "stall@3"
 
+_BUDGET = 2000
+"""Tokens that each request may have: more than the longest text."""
+
 _FAULTY_TEXTS = 3
 """How many of the texts each fault is scripted for."""
 
@@ -108,7 +111,9 @@ def script() -> Mapping[str, Any]:
             rules.append({"when": when, "reply": reply, "fault": fault})
     for number in range(_TEXTS):
         when = {"prompt_contains": _mark(number)}
-        rules.append({"when": when, "reply": {"text": _text(number)}})
+        # with a pace it is off the shard, where clients that read nothing would hold every place
+        pace = {"pace": {"first_ms": 0, "step_ms": 0}} if number == _LONG else {}
+        rules.append({"when": when, "reply": {"text": _text(number)}, **pace})
     return {"strict": True, "rules": rules}
 
 
@@ -199,7 +204,7 @@ def _chat(
         "messages": [{"role": "user", "content": f"Say {_mark(number, fault)}"}],
         "stream": stream,
         "n": choices,
-        "max_tokens": 3500,
+        "max_tokens": _BUDGET,
         **({"stop": [_HALT]} if cut else {}),
         **more,
     }
@@ -219,7 +224,12 @@ def _chat(
 
 
 def _completion(kind: str, number: int, *, stream: bool) -> Ask:
-    document = {"model": "", "prompt": f"Say {_mark(number)}", "stream": stream, "max_tokens": 3500}
+    document = {
+        "model": "",
+        "prompt": f"Say {_mark(number)}",
+        "stream": stream,
+        "max_tokens": _BUDGET,
+    }
     return Ask(
         kind=kind,
         path="/v1/completions",

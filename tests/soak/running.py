@@ -269,7 +269,7 @@ async def _deaf(port: int, options: Options) -> None:
         {
             "model": "",
             "stream": True,
-            "max_tokens": 3500,
+            "max_tokens": 2000,
             "messages": [{"role": "user", "content": "Say [0|]"}],
         }
     ).encode()
