@@ -346,7 +346,7 @@ class Wire(asyncio.Transport):
         """Note it."""
         self._paused = False
 
-    def write(self, _data: object) -> None:
+    def write(self, data: object) -> None:
         """Lose it."""
 
 

@@ -100,6 +100,7 @@ def main(folder: Path) -> None:
     model = transformers.LlamaForCausalLM(config)
     rows = [tokenizer(text, return_tensors="pt")["input_ids"] for text in spoken]
     steps = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    loss = torch.tensor(float("nan"))
     for step in range(60 * len(rows)):
         ids = rows[step % len(rows)]
         loss = model(input_ids=ids, labels=ids).loss
