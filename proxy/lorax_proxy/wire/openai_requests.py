@@ -401,6 +401,10 @@ class ChatRequest(SamplingRequest):
         None
     )
     verbosity: Literal["low", "medium", "high"] | None = None
+    # what SGLang's router adds to every request
+    separate_reasoning: bool | None = None
+    stream_reasoning: bool | None = None
+    include_reasoning: bool | None = None
 
 
 class CompletionRequest(SamplingRequest):

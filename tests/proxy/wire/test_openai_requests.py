@@ -106,7 +106,7 @@ TYPED = [5, 1.5, "words", "auto", "low", "24h", True, [], ["a"], {}, {"a": "b"},
         (endpoint, row.name)
         for endpoint in Endpoint
         for row in TABLE
-        if row.treatment is Treatment.ACCEPTED and endpoint in row.endpoints
+        if row.treatment is Treatment.ACCEPTED and row.name in published(endpoint)
     ],
 )
 def test_what_is_accepted_without_effect_is_typed_as_published(
