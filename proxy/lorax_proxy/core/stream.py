@@ -356,9 +356,17 @@ def ends_unseen(last: Token, details: StreamDetails) -> bool:
     return last.special or details.finish_reason == "eos_token"
 
 
+def _no_json(constant: str) -> None:
+    raise ValueError(constant)
+
+
+_DOCUMENT = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_json)
+"""As RFC 8259 says: without Python's NaN and Infinity, and with numbers of any length."""
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        _DOCUMENT.decode(text)
     except (ValueError, RecursionError):
         return False
     return True

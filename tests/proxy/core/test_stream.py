@@ -404,6 +404,11 @@ DOCUMENT_ENDS: list[tuple[str, FinishReason, Token, str | None]] = [
     ('{"a": [1', "eos_token", Token("</s>", special=True), None),
     ("", "eos_token", Token("</s>", special=True), None),
     ('{"a": [1]}}', "eos_token", Token("</s>", special=True), None),
+    # Python reads these, JSON does not
+    ('{"a": NaN}', "eos_token", Token("</s>", special=True), None),
+    ('{"a": [-Infinity]}', "eos_token", Token("</s>", special=True), None),
+    # more digits than Python makes a number of
+    ('{"a": ' + "9" * 5000 + "}", "eos_token", Token("</s>", special=True), "stop"),
     ('{"a": [1', "length", Token("2"), "length"),
     ('{"a": [1', "length", Token("</s>", special=True), None),
     # the client's own stop string, found by LoRAX
