@@ -236,13 +236,14 @@ def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: s
         case "validation":
             return _invalid(failure.message, prompt_param)
         case "overloaded":
-            # LoRAX gives no hint (router/src/server.rs:1736); a second is one decode of a full batch
+            # LoRAX gives no hint (router/src/server.rs:1736), a gateway on the way may; a second is
+            # one decode of a full batch
             return ApiError(
                 429,
                 "LoRAX is overloaded: it serves as many requests at once as it may.",
                 "rate_limit_error",
                 code="rate_limit_exceeded",
-                headers=(("retry-after", "1"),),
+                headers=(("retry-after", failure.retry_after or "1"),),
             )
         case "generation" if has_adapter and _matches(_ADAPTER_MISSING, failure.message):
             return ApiError(

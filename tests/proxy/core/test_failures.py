@@ -173,6 +173,18 @@ ANSWERS: list[tuple[Failure, ApiError]] = [
         ),
     ),
     (
+        # LoRAX's own words, and the hint of a gateway on the way
+        Refused(429, "overloaded", "Model is overloaded", "9"),
+        ApiError(
+            429,
+            "LoRAX is overloaded: it serves as many requests at once as it may.",
+            "rate_limit_error",
+            None,
+            "rate_limit_exceeded",
+            (("retry-after", "9"),),
+        ),
+    ),
+    (
         Refused(424, "generation", NO_CONFIG),
         ApiError(
             404,
