@@ -51,6 +51,10 @@ class Lost(Enum):
     OFF_FORMAT = "ended its answer without the document that its format asks for"
     MISCOUNTED = "sent other tokens than it counted"
     GARBLED = "lost characters of its answer's text; asked for without a stream, they are in it"
+    TORN = (
+        "lost the first characters of its answer, and with the last one cut in two also the whole "
+        "text; asked for without a stream and with another number of tokens, they are in it"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +222,15 @@ def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str
                 code="upstream_timeout",
                 headers=(NO_RETRY,),
             )
-        case Lost.CUT | Lost.GARBLED | Lost.UNREADABLE | Lost.OFF_FORMAT | Lost.MISCOUNTED:
-            missing = failure in (Lost.CUT, Lost.GARBLED)
+        case (
+            Lost.CUT
+            | Lost.GARBLED
+            | Lost.TORN
+            | Lost.UNREADABLE
+            | Lost.OFF_FORMAT
+            | Lost.MISCOUNTED
+        ):
+            missing = failure in (Lost.CUT, Lost.GARBLED, Lost.TORN)
             return ApiError(
                 502,
                 f"LoRAX {failure.value}.",

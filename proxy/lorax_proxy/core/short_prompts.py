@@ -11,7 +11,8 @@ and only where it has what the tokens do not have.
 
 A whole answer is read with the texts that its tokens should have had. A stream has been read by
 then: what is missing at its end is sent, and what is missing before is a failure, since an answer
-with a hole must not look like one without. Only streams that begin with an incomplete character
+with a hole must not look like one without. So it is, whole or streamed, when the answer ends inside
+a character and the first one is known to be lost. Only streams that begin with an incomplete character
 are watched; and since the prompt's length in tokens is told at the end, only after short texts.
 """
 
@@ -36,6 +37,9 @@ __all__ = ["WatchedChoice", "may_be_few_tokens", "mended"]
 _FEW_TOKENS = 4
 """The longest prompt before which the shard's window begins at a negative place."""
 
+_LONGEST_CHARACTER = 4
+"""Tokens that a character can be split into, one for each of its bytes in UTF-8."""
+
 _SHORT = 64
 """Characters of a text that may be so few tokens; runs of blanks and dashes apart, words that have
 one token each are far shorter."""
@@ -54,9 +58,16 @@ def mended(tokens: Sequence[Token], details: StreamDetails, generated_text: str)
         tokens: As LoRAX sent them, the last one included.
         details: What it says of the prompt and the end.
         generated_text: The whole text, as the shard decoded it at the end.
+
+    Raises:
+        UpstreamError: When text is lost that is nowhere else.
     """
     # 0: a model that does not count (causal_lm.py:689)
-    if details.prompt_tokens > _FEW_TOKENS or not generated_text:
+    if details.prompt_tokens > _FEW_TOKENS:
+        return tokens
+    if not generated_text:
+        if details.prompt_tokens and _is_torn(tokens, details.prompt_tokens):
+            raise UpstreamError(Lost.TORN)
         return tokens
     last = tokens[-1]
     if ends_unseen(last, details) and not last.special:
@@ -78,6 +89,19 @@ def mended(tokens: Sequence[Token], details: StreamDetails, generated_text: str)
         msgspec.structs.replace(token, text=right[place]) if place in right else token
         for place, token in enumerate(tokens)
     ]
+
+
+def _is_torn(tokens: Sequence[Token], prompt_tokens: int) -> bool:
+    """Whether the window moved past an answer's first tokens before they were a text.
+
+    It is as many tokens long as the prompt is shorter than five (flash_causal_lm.py:265). An
+    answer of nothing but the beginning of one character has lost nothing that could be told.
+    """
+    waited = next((place for place, token in enumerate(tokens) if token.text), len(tokens))
+    if waited <= _FEW_TOKENS - prompt_tokens:
+        return False
+    told = any(token.text and not token.special for token in tokens[waited:])
+    return told or waited >= _LONGEST_CHARACTER
 
 
 def _shared_out(texts: Sequence[str], whole: str) -> list[str]:

@@ -63,6 +63,7 @@ def retries(error: ApiError) -> bool:
         (Lost.OFF_FORMAT, 502, "upstream_error", False),
         (Lost.MISCOUNTED, 502, "upstream_error", False),
         (Lost.GARBLED, 502, "upstream_incomplete", False),
+        (Lost.TORN, 502, "upstream_incomplete", False),
     ],
 )
 def test_what_was_lost(lost: Lost, *, status: int, code: str, retried: bool) -> None:

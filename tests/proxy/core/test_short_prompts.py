@@ -150,17 +150,40 @@ def test_a_stream_has_its_whole_text_or_fails(
 
 
 @pytest.mark.law
-@given(answers(), st.none() | st.just(0))
-def test_an_answer_that_ends_inside_a_character_is_what_its_tokens_say(
-    answer: tuple[str, list[Event]], most: int | None
+@given(
+    small_texts.filter(lambda text: bool(text) and "\ufffd" not in text),
+    st.integers(1, 7),
+    st.booleans(),
+    st.none() | st.just(0),
+)
+@example("🌸a", 4, False, None)
+@example("世a", 3, False, None)
+@example("か", 3, True, 0)
+def test_an_answer_that_ends_inside_a_character_has_its_text_or_fails(
+    text: str, prompt_length: int, ended: bool, most: int | None
 ) -> None:
-    """The shard's own text is empty then: nothing is known better, and nothing is a failure."""
-    _, events = answer
-    events = [*events[:-1], Event(events[-1].token, "", events[-1].details)]
+    """The shard's own text is empty then: what the tokens do not say is nowhere, and that is told."""
+    end = Token("</s>", special=True) if ended else None
+    data = text.encode() + "世".encode()[:2]
+    tokens = [data[at : at + 1] for at in range(len(data))]
+    events = shard(prompt_length, tokens, "eos_token" if ended else "length", end)
+    assert events[-1].generated_text == ""
+    said = "".join(e.token.text for e in events if e.token is not None and not e.token.special)
     reading = Reading(logprobs=most)
-    expected = written(whole(events, reading))
-    assert written(watched(events, reading, fold=True)) == expected
-    assert written(watched(events, reading, fold=False)) == expected
+
+    def taken(how: int) -> list[Piece]:
+        return whole(events, reading) if how == 2 else watched(events, reading, fold=how == 1)
+
+    for how in range(3):
+        if said == text:
+            assert written(taken(how)) == text
+        elif said or len(data) >= 4:
+            with pytest.raises(UpstreamError) as caught:
+                taken(how)
+            assert caught.value.failure is Lost.TORN
+        else:
+            # three bytes may be the beginning of one character: there is no more to tell
+            assert written(taken(how)) == ""
 
 
 def test_what_was_only_held_back_is_sent_at_the_end() -> None:
@@ -249,8 +272,9 @@ def details(prompt_tokens: int, tokens: int, reason: FinishReason = "length") ->
     ("texts", "generated", "expected"),
     [
         (["a", "b"], "ab", ["a", "b"]),
-        # ended inside a character
+        # ended inside a character, after a first one that came at once, or none
         (["a", ""], "", ["a", ""]),
+        (["", "", ""], "", ["", "", ""]),
         # a special token before it took its space
         ([" a", "b"], "ab", [" a", "b"]),
         # a window without the prompt took its space
