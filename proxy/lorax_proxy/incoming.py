@@ -132,7 +132,7 @@ class Incoming(HttpToolsProtocol):
             if isinstance(cause, HeadRefused):
                 self._break_off(cause.error)
             else:
-                self._break_off(malformed(data[:2], str(error)))
+                self._break_off(malformed(data[:12], str(error)))
         else:
             if self._in_head:
                 self._measure_beginning()

@@ -93,6 +93,8 @@ def malformed(beginning: bytes, reason: str) -> ApiError:
     """
     if beginning.startswith(b"\x16\x03"):
         return _bad("This port speaks HTTP, not HTTPS: use http:// in the address.")
+    if beginning.startswith(b"PRI * HTTP/2"):
+        return _bad("This port speaks HTTP/1.1, not HTTP/2: leave HTTP/2 to a proxy before it.")
     return _bad(f"This is not an HTTP/1.1 request: {reason or 'it cannot be read'}.")
 
 

@@ -60,8 +60,9 @@ def test_the_count_has_its_edge() -> None:
 
 
 def test_what_cannot_be_read_is_told_with_a_reason() -> None:
-    """HTTPS on a plain port has its own words, because nothing else about it is readable."""
+    """HTTPS and HTTP/2 have words of their own: the parser's would help nobody."""
     assert "http://" in malformed(b"\x16\x03\x01", "Invalid method encountered").message
+    assert "not HTTP/2" in malformed(b"PRI * HTTP/2.0\r\n", "Pause on PRI/Upgrade").message
     assert "Invalid method" in malformed(b"he", "Invalid method encountered").message
     assert malformed(b"", "").message.endswith("it cannot be read.")
 
