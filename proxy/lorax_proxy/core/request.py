@@ -173,15 +173,15 @@ def _render(
 
 
 def _logprobs(request: ChatRequest) -> int | None:
-    alternatives = request.top_logprobs
+    name, alternatives = "top_logprobs", request.top_logprobs
     if alternatives is None:
-        alternatives = request.return_k_alternatives
+        name, alternatives = "return_k_alternatives", request.return_k_alternatives
     if request.logprobs:
         return alternatives or 0
     if alternatives:
         raise RequestRefused(
-            "The 'top_logprobs' parameter is only allowed when 'logprobs' is true.",
-            param="top_logprobs",
+            f"The '{name}' parameter is only allowed when 'logprobs' is true.",
+            param=name,
             code="invalid_value",
         )
     return None

@@ -161,6 +161,7 @@ def test_logprobs(given: dict[str, Any], reading: int | None, sent: int | None) 
     ("given", "param"),
     [
         ({"top_logprobs": 2}, "top_logprobs"),
+        ({"return_k_alternatives": 2}, "return_k_alternatives"),
         ({"logprobs": True, "tools": [TOOL]}, "logprobs"),
         ({"tools": [TOOL], "response_format": {"type": "json_object"}}, "response_format"),
         ({"tool_choice": "required"}, "tool_choice"),
