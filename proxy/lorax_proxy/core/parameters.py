@@ -177,7 +177,9 @@ TABLE: Sequence[Parameter] = (
     Parameter("skip_special_tokens", _TEXT, _R, "special tokens are never in the answer", _on),
     Parameter("return_hidden_states", _TEXT, _R, "LoRAX returns no hidden states", _off),
     Parameter("dimensions", _EMBEDDINGS, _R, "LoRAX returns the model's own dimensions"),
-    Parameter("top_k", _TEXT, _X, "up to 1000 if the vocabulary is unknown; 0 and -1 switch it off"),
+    Parameter(
+        "top_k", _TEXT, _X, "up to 1000 if the vocabulary is unknown; 0 and -1 switch it off"
+    ),
     Parameter("typical_p", _TEXT, _X, "LoRAX's `typical_p`, up to 0.95; 1 is left out"),
     Parameter("repetition_penalty", _TEXT, _X, "LoRAX's `repetition_penalty`, 0.01 to 100"),
     Parameter("truncate", _TEXT, _X, "keep the last tokens of the prompt (LoRAX's `truncate`)"),
