@@ -66,4 +66,7 @@ def _adapter(row: Any, where: str) -> Adapter:
             raise SettingsError(
                 f"{where}: unknown {key} {row[key]!r}; known are {', '.join(known)}"
             )
+    if "architecture" in row and "base_model" not in row:
+        # without a name LoRAX looks nothing up, and takes the adapter (adapter.py:108-146)
+        raise SettingsError(f"{where}: 'architecture' is that of a 'base_model', which is missing")
     return Adapter(**row)

@@ -46,6 +46,10 @@ def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
             "- {id: a, weights: bad}",
             "unknown weights 'bad'; known are sound, corrupt, truncated, misshapen, misnamed",
         ),
+        (
+            "- {id: a, architecture: FalconForCausalLM}",
+            "adapter 1: 'architecture' is that of a 'base_model', which is missing",
+        ),
         ("- {id: 3}", "adapter 1: 'id' should be str, not 3"),
         ("- [", "not YAML"),
     ],
