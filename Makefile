@@ -121,7 +121,7 @@ MINUTES ?= 1
 soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/reliability.md)
 	@$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
 
-# Needs node and a few GB; `make matrix ARGS="litellm aimock"` for some. Not in CI: its result is kept.
+# Needs node and a few GB; `make matrix ARGS="litellm aimock"` for some. Not in CI.
 .PHONY: matrix
 matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice each, and write docs/matrix.md; long
 	@$(BIN)/python -m tests.contracts.matrix $(ARGS)

@@ -107,11 +107,21 @@ def _document(exchange: Exchange, report: Report) -> Any:
 
 
 def request_misfits(exchange: Exchange) -> list[schemas.Misfit]:
-    """Where the request is not what the published schema admits, as far as it is known."""
+    """Where the request is not what the published schema admits, as far as it is known.
+
+    Nor is a negative budget right, though the schema of chat gives its budgets no minimum.
+    """
     schema = _REQUESTS.get(exchange.route) if exchange.method == "POST" else None
     if schema is None or exchange.request is None:
         return []
-    return schemas.validate(schema, exchange.request)
+    return [
+        *schemas.validate(schema, exchange.request),
+        *(
+            schemas.Misfit(f"/{name}", "minimum", f"{exchange.asked[name]} is less than 0")
+            for name in ("max_tokens", "max_completion_tokens")
+            if isinstance(exchange.asked.get(name), int) and exchange.asked[name] < 0
+        ),
+    ]
 
 
 def _no_constant(name: str) -> None:
