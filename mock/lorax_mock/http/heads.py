@@ -23,7 +23,10 @@ CHUNKED: Final = -1
 """The length of a body that tells its end itself."""
 
 BLOCK_LIMIT: Final = 8192 + 4096 * 100
-"""Bytes of a head that is not complete yet (hyper src/proto/h1/io.rs:25)."""
+"""Bytes of a head (hyper src/proto/h1/io.rs:25).
+
+hyper looks at its buffer's size when a read leaves the head incomplete, so that up to one read more may pass.
+"""
 
 _COUNT_LIMIT: Final = 100
 """Header lines (hyper src/proto/h1/role.rs:33)."""
@@ -103,6 +106,8 @@ def read_head(data: bytes, seen: int) -> tuple[Head, int] | None:
         if len(data) >= BLOCK_LIMIT:
             raise HeadRefused(431)
         return None
+    if end.end() > BLOCK_LIMIT:  # however many reads it came in
+        raise HeadRefused(431)
     start = _START.match(data)
     if start is None:
         raise HeadRefused(400)

@@ -77,6 +77,7 @@ def test_headers_say_what_follows(lines: bytes, length: int, *, keep_alive: bool
         (b"GET / HTTP/1.1\r\n" + b"a" * 65_536 + b": b\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\na: " + b"b" * BLOCK_LIMIT, 431),
+        (b"GET / HTTP/1.1\r\na: " + b"b" * BLOCK_LIMIT + b"\r\n\r\n", 431),
         (b"GET /" + b"a" * 65_534 + b" HTTP/1.1\r\n\r\n", 414),
         (b"\x16\x03\x01\x02", 400),
         (b"GET / HTTP/1.1\r\na b", 400),
