@@ -25,7 +25,8 @@ CHUNKED: Final = -1
 BLOCK_LIMIT: Final = 8192 + 4096 * 100
 """Bytes of a head (hyper src/proto/h1/io.rs:25).
 
-hyper looks at its buffer's size when a read leaves the head incomplete, so that up to one read more may pass.
+hyper looks at its buffer's size only when a read leaves the head incomplete (io.rs:194-199), so that it takes a
+longer head whose rest comes in one read. Here how a head was cut into reads never shows.
 """
 
 _COUNT_LIMIT: Final = 100
@@ -99,15 +100,13 @@ def read_head(data: bytes, seen: int) -> tuple[Head, int] | None:
     The first `seen` bytes were there before. Raises HeadRefused.
     """
     begins = 0 if data[0] > 0x20 else len(data) - len(data.lstrip(b"\r\n"))
-    end = _END.search(data, max(seen - 3, begins))
+    end = _END.search(data, max(seen - 3, begins), BLOCK_LIMIT)
     if end is None:
         if not seen:
-            _check_so_far(data)
+            _check_so_far(data[:BLOCK_LIMIT])
         if len(data) >= BLOCK_LIMIT:
             raise HeadRefused(431)
         return None
-    if end.end() > BLOCK_LIMIT:  # however many reads it came in
-        raise HeadRefused(431)
     start = _START.match(data)
     if start is None:
         raise HeadRefused(400)

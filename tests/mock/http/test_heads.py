@@ -77,7 +77,7 @@ def test_headers_say_what_follows(lines: bytes, length: int, *, keep_alive: bool
         (b"GET / HTTP/1.1\r\n" + b"a" * 65_536 + b": b\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\na: " + b"b" * BLOCK_LIMIT, 431),
-        (b"GET / HTTP/1.1\r\na: " + b"b" * BLOCK_LIMIT + b"\r\n\r\n", 431),
+        (b"G@T\r\na: " + b"b" * BLOCK_LIMIT + b"\r\n\r\n", 400),
         (b"GET /" + b"a" * 65_534 + b" HTTP/1.1\r\n\r\n", 414),
         (b"\x16\x03\x01\x02", 400),
         (b"GET / HTTP/1.1\r\na b", 400),
@@ -89,6 +89,18 @@ def test_what_hyper_refuses(data: bytes, status: int) -> None:
     with pytest.raises(HeadRefused) as refused:
         read_head(data, 0)
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize("cut", [None, 1000, BLOCK_LIMIT - 1, BLOCK_LIMIT, BLOCK_LIMIT + 1])
+@pytest.mark.parametrize("beyond", [0, 1, 200_000])
+def test_the_limit_holds_however_the_head_was_cut(cut: int | None, beyond: int) -> None:
+    """A head of as many bytes is taken, a longer one is not, in one read or in two."""
+    start, end = b"GET / HTTP/1.1\r\na: ", b"\r\n\r\n"
+    data = start + b"b" * (BLOCK_LIMIT + beyond - len(start) - len(end)) + end
+    expected = -431 if beyond else BLOCK_LIMIT
+    first = _verdict(data[:cut])
+    assert (_verdict(data, len(data[:cut])) if first is None else first) == expected
+    assert _verdict(data + b"the next request") == expected
 
 
 @pytest.mark.law
@@ -123,10 +135,10 @@ def test_what_is_refused_early_would_have_been_refused_late(data: bytes, end: in
         assert late == early
 
 
-def _verdict(data: bytes) -> int | None:
+def _verdict(data: bytes, seen: int = 0) -> int | None:
     """Where the head ends, or the status that refuses it, negative."""
     try:
-        read = read_head(data, 0)
+        read = read_head(data, seen)
     except HeadRefused as refused:
         return -refused.status
     return None if read is None else read[1]
