@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
+from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="What OpenAI's and LoRAX's wires promise, and a judge of any server or recording.",
 )
 
 # A day of tokens, as events.
@@ -44,6 +44,25 @@ def _kind(value: str | None) -> str | None:
     if value not in {None, "openai", "lorax"}:
         raise ContractsError(f"--kind {value}: openai or lorax")
     return value
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer hands the value over like this
+    if asked:
+        typer.echo(f"lorax-contracts {metadata.version('lorax-openai')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="print the version, and end"
+        ),
+    ] = False,
+) -> None:
+    """What OpenAI's and LoRAX's wires promise, and a judge of any server or recording."""
 
 
 @app.command()

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -17,14 +18,28 @@ _DEFAULT = Settings()
 
 _cli = typer.Typer(
     name="lorax-mock",
-    help="A deterministic LoRAX without a GPU.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer hands the value over like this
+    # Of this program: LoRAX's own, which it imitates, is in `/info`.
+    if asked:
+        print(f"lorax-mock {metadata.version('lorax-openai')}")  # noqa: T201 - the command's output
+        raise typer.Exit
+
+
 @_cli.callback()
-def _root() -> None:
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
     """A deterministic LoRAX without a GPU."""
 
 

@@ -9,6 +9,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
@@ -22,13 +23,31 @@ __all__ = ["main"]
 
 _cli = typer.Typer(
     name="lorax-proxy",
-    help="The OpenAI API for LoRAX's LoRA adapters.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 Config = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.")]
+
+
+def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer hands the value over like this
+    if asked:
+        _say(f"lorax-proxy {metadata.version('lorax-openai')}")
+        raise typer.Exit
+
+
+@_cli.callback()
+def _root(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_tell_version, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """The OpenAI API for LoRAX's LoRA adapters."""
 
 
 @_cli.command()

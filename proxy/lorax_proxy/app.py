@@ -5,6 +5,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -99,7 +100,7 @@ def create_app(
     api = FastAPI(
         title="lorax-openai",
         summary="The OpenAI API for LoRAX's LoRA adapters.",
-        version="0.1.0",
+        version=version("lorax-openai"),
         lifespan=lifespan,
         redirect_slashes=False,
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -152,10 +153,11 @@ async def test_a_page_cannot_drive_a_server_on_loopback_by_a_name_of_its_own() -
 
 
 async def test_the_document_describes_what_is_served() -> None:
-    """/openapi.json has the POSTs with their bodies, and /docs shows it."""
+    """/openapi.json has the POSTs with their bodies and our version, and /docs shows it."""
     async with scripted() as server, running(server) as proxy:
         document = (await proxy.get("/openapi.json")).json()
         assert (await proxy.get("/docs")).status == 200
+    assert document["info"]["version"] == version("lorax-openai")
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
         assert "$ref" in json.dumps(document["paths"][path]["post"]["requestBody"])
     assert {"/models", "/models/{name}", "/health", "/ready", "/metrics"} <= set(document["paths"])
