@@ -21,9 +21,11 @@ __all__ = [
     "TEXT",
     "ClientLeft",
     "Exchange",
+    "Handler",
     "Header",
     "Headers",
     "Receive",
+    "Routes",
     "Scope",
     "Send",
     "parse",
@@ -119,6 +121,10 @@ class Exchange:
         if not _is_json(self.header(b"content-type")):
             raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
         return await self.raw_body(limit)
+
+    async def json(self, kind: Kind, limit: int) -> Any:
+        """The body of a JSON request as `kind`; raises FrameworkRefusal, or ClientLeft."""
+        return parse(await self.body(limit), kind)
 
     async def hand_over(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         """Let another ASGI application answer: for what LoRAX has no wire for."""
@@ -230,6 +236,11 @@ class Exchange:
     async def end(self) -> None:
         """The end of a chunked body."""
         await self._send({"type": "http.response.body", "body": b""})
+
+
+Handler = Callable[[Exchange], Awaitable[None]]
+Routes = dict[str, dict[str, Handler]]
+"""Path, then method, to handler; the methods in the order of the router's `allow` header."""
 
 
 def parse(body: bytes, kind: Kind) -> Any:

@@ -5,22 +5,31 @@ the work.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
 from lorax_mock.files.script import ScriptFile
-from lorax_mock.http.axum import JSON, TEXT, ClientLeft, Exchange, Receive, Scope, Send, parse
+from lorax_mock.http.axum import (
+    JSON,
+    TEXT,
+    ClientLeft,
+    Exchange,
+    Handler,
+    Receive,
+    Routes,
+    Scope,
+    Send,
+)
 from lorax_mock.prompt.tokenizer import Tokenizer, builtin
 from lorax_mock.router.health import unhealthy
-from lorax_mock.serde.types import Kind
-from lorax_mock.server.answering import Answering, Encode, EncodeEvent
 from lorax_mock.server.clock import aside
+from lorax_mock.server.inference import Inference
+from lorax_mock.server.responder import Encode, EncodeEvent, Responder
 from lorax_mock.server.routes.admin import admin_routes
 from lorax_mock.server.routes.encoder import encoder_routes
 from lorax_mock.server.routes.openai import openai_routes
+from lorax_mock.server.state import State
 from lorax_mock.settings import Settings
 from lorax_mock.wire.apidoc import PAGE, document
 from lorax_mock.wire.info import encode_info
@@ -37,18 +46,18 @@ __all__ = ["MockApp", "create_app"]
 
 _log = logging.getLogger("lorax_mock")
 
-Handler = Callable[[Exchange], Awaitable[None]]
 
-
-class MockApp(Answering):
-    """One mock server; every state it has is in here."""
+class MockApp:
+    """One mock server: a `State`, and the routes to it."""
 
     def __init__(self, settings: Settings, tokenizer: Tokenizer | None = None) -> None:
-        super().__init__(settings, tokenizer or builtin())
+        self.state = State(settings, tokenizer or builtin())
+        self._inference = Inference(self.state)
+        self._responder = Responder(self.state, self._inference)
+        self._body_bytes = settings.limits.body_bytes
         self._info = encode_info(settings)
         alive: dict[str, Handler] = {"GET": self._healthy}
-        self._routes: dict[str, dict[str, Handler]] = {
-            # The methods' order is that of the router's `allow` header.
+        self._routes: Routes = {
             "/": {"POST": self._compat_generate, "GET": self._healthy},
             "/invocations": {"POST": self._compat_generate},
             "/generate": {"POST": self._generate},
@@ -62,9 +71,9 @@ class MockApp(Answering):
             "/docs": {"GET": self._move_to_docs},
             "/docs/": {"GET": self._show_docs},
             "/api-doc/openapi.json": {"GET": self._tell_document},
-            **openai_routes(self),
-            **encoder_routes(self),
-            **admin_routes(self),
+            **openai_routes(settings, self.state.tokenizer, self._responder),
+            **encoder_routes(self.state),
+            **admin_routes(self.state),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,7 +103,7 @@ class MockApp(Answering):
         except Refusal as refusal:
             await self._refuse(exchange, refusal)
         except ClientLeft:
-            self.journal.note(f"{exchange.path}: the client left before it was answered")
+            self.state.journal.note(f"{exchange.path}: the client left before it was answered")
         except Exception:
             _log.exception("a bug in lorax-mock: %s %s", exchange.method, exchange.path)
             raise
@@ -103,20 +112,20 @@ class MockApp(Answering):
         if isinstance(refusal, FrameworkRefusal):
             await exchange.reply(refusal.status, refusal.text.encode(), [TEXT])
             return
-        status, body = self.spoken(refusal)
+        status, body = self.state.spoken(refusal)
         await exchange.reply(status, body, [JSON])
 
     async def _healthy(self, exchange: Exchange) -> None:
-        if not self.health.check():
+        if not self.state.health.check():
             raise unhealthy()
         await exchange.reply(200)
 
     async def _started(self, exchange: Exchange) -> None:
         """Whatever fails, the status is 500 (router/src/server.rs:488)."""
         try:
-            await self.start_up()
+            await self._inference.start_up()
         except LoraxRefusal as refusal:
-            await exchange.reply(500, self.spoken(refusal)[1], [JSON])
+            await exchange.reply(500, self.state.spoken(refusal)[1], [JSON])
         else:
             await exchange.reply(200)
 
@@ -125,9 +134,11 @@ class MockApp(Answering):
 
     async def _tell_metrics(self, exchange: Exchange) -> None:
         if b"application/json" in (exchange.header(b"accept") or b""):
-            await exchange.reply(200, self.metrics.as_json(), [JSON])
+            await exchange.reply(200, self.state.metrics.as_json(), [JSON])
         else:
-            await exchange.reply(200, self.metrics.as_text(), [(b"content-type", b"text/plain")])
+            await exchange.reply(
+                200, self.state.metrics.as_text(), [(b"content-type", b"text/plain")]
+            )
 
     async def _move_to_docs(self, exchange: Exchange) -> None:
         await exchange.reply(303, headers=[(b"location", b"/docs/")])
@@ -138,38 +149,34 @@ class MockApp(Answering):
     async def _tell_document(self, exchange: Exchange) -> None:
         await exchange.reply(200, document(), [JSON])
 
-    async def read(self, exchange: Exchange, kind: Kind) -> Any:
-        """The request's body; raises FrameworkRefusal, or ClientLeft."""
-        return parse(await exchange.body(self.settings.limits.body_bytes), kind)
-
     async def _tokenize(self, exchange: Exchange) -> None:
-        asked = await self.read(exchange, TOKENIZE_REQUEST)
-        if not self.settings.limits.fast_tokenizer:
+        asked = await exchange.json(TOKENIZE_REQUEST, self._body_bytes)
+        if not self.state.settings.limits.fast_tokenizer:
             raise no_fast_tokenizer()
         special = asked.add_special_tokens is not False
         body = await aside(
             len(asked.inputs),
-            lambda: encode_tokenize(self.tokenizer.tokenize(asked.inputs, special=special)),
+            lambda: encode_tokenize(self.state.tokenizer.tokenize(asked.inputs, special=special)),
         )
         await exchange.reply(200, body, [JSON])
 
     async def _compat_generate(self, exchange: Exchange) -> None:
-        request: GenerateRequest = await self.read(exchange, COMPAT_GENERATE_REQUEST)
+        request: GenerateRequest = await exchange.json(COMPAT_GENERATE_REQUEST, self._body_bytes)
         if request.stream:
-            await self.stream(exchange, request, _native_event(request))
+            await self._responder.stream(exchange, request, _native_event(request))
         else:
             encode = _native(request)
-            await self.answer(
+            await self._responder.answer(
                 exchange, request, lambda best, others: b"[%b]" % encode(best, others)
             )
 
     async def _generate(self, exchange: Exchange) -> None:
-        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
-        await self.answer(exchange, request, _native(request))
+        request: GenerateRequest = await exchange.json(GENERATE_REQUEST, self._body_bytes)
+        await self._responder.answer(exchange, request, _native(request))
 
     async def _generate_stream(self, exchange: Exchange) -> None:
-        request: GenerateRequest = await self.read(exchange, GENERATE_REQUEST)
-        await self.stream(exchange, request, _native_event(request))
+        request: GenerateRequest = await exchange.json(GENERATE_REQUEST, self._body_bytes)
+        await self._responder.stream(exchange, request, _native_event(request))
 
 
 def _native(request: GenerateRequest) -> Encode:
@@ -197,5 +204,5 @@ def create_app(
     """A mock server as an ASGI application; raises ScriptError for a wrong script."""
     app = MockApp(settings or Settings(), tokenizer)
     if script is not None:
-        app.script_file = ScriptFile(script, app.rulebook)
+        app.state.script_file = ScriptFile(script, app.state.rulebook)
     return app

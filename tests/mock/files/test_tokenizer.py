@@ -80,7 +80,7 @@ def test_a_generation_config_may_list_several_ends(
 def test_the_mock_takes_it(path: Path) -> None:
     """In place of the built-in one."""
     app = create_app(tokenizer=read_tokenizer(path))
-    assert app.tokenizer.eos == 257
+    assert app.state.tokenizer.eos == 257
 
 
 def test_what_is_no_tokenizer_is_named(path: Path, tmp_path: Path) -> None:

@@ -16,22 +16,19 @@ are shown whole.
     POST   /_mock/reset         scripts, calls and journal, and without a session the shard: as new
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Final, Protocol
+from collections.abc import AsyncGenerator
+from typing import Final
 
 import msgspec
 
 from lorax_mock.errors import LoraxRefusal
-from lorax_mock.http.axum import JSON, Exchange
-from lorax_mock.model.adapters import Catalogue
-from lorax_mock.router.health import Health, Unwell
+from lorax_mock.http.axum import JSON, Exchange, Routes
+from lorax_mock.router.health import Unwell
 from lorax_mock.scripting.faults import FaultKind
-from lorax_mock.scripting.journal import Entry, Journal
-from lorax_mock.scripting.rulebook import Rulebook
+from lorax_mock.scripting.journal import Entry
 from lorax_mock.scripting.script import ScriptError, read_script
-from lorax_mock.server.batching import Batcher
 from lorax_mock.server.clock import until
-from lorax_mock.settings import Settings
+from lorax_mock.server.state import State
 from lorax_mock.shard.schedule import as_json, as_svg
 
 __all__ = ["admin_routes"]
@@ -43,19 +40,6 @@ _FOLLOW_SECONDS: Final = 60.0
 """How long one wait for the next entry lasts before it is begun anew."""
 
 _SCRIPT_BYTES: Final = 4_000_000
-
-
-class _App(Protocol):
-    """What these routes need of the shell."""
-
-    settings: Settings
-    catalogue: Catalogue
-    journal: Journal
-    rulebook: Rulebook
-    batcher: Batcher
-    health: Health
-
-    def renew(self, session: str) -> None: ...
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,16 +55,16 @@ def _session(exchange: Exchange) -> str:
 class _Admin:
     """The handlers."""
 
-    def __init__(self, app: _App) -> None:
-        self._app = app
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     async def adapters(self, exchange: Exchange) -> None:
-        await exchange.reply(200, self._app.catalogue.as_json(), [JSON])
+        await exchange.reply(200, self._state.catalogue.as_json(), [JSON])
 
     async def journal(self, exchange: Exchange) -> None:
         if b"wait" in exchange.scope["query_string"]:
-            await until(lambda: self._app.journal.settled, _SETTLE_SECONDS)
-        await exchange.reply(200, self._app.journal.as_json(_session(exchange)), [JSON])
+            await until(lambda: self._state.journal.settled, _SETTLE_SECONDS)
+        await exchange.reply(200, self._state.journal.as_json(_session(exchange)), [JSON])
 
     async def follow(self, exchange: Exchange) -> None:
         """For people who watch: the entries that are there, then each as it ends."""
@@ -90,7 +74,7 @@ class _Admin:
         await exchange.hand_over(EventSourceResponse(self._ended(_session(exchange))))
 
     async def _ended(self, session: str) -> AsyncGenerator[dict[str, str]]:
-        journal = self._app.journal
+        journal = self._state.journal
         told: set[int] = set()
 
         def new() -> list[Entry]:
@@ -113,7 +97,7 @@ class _Admin:
             await until(lambda: bool(new()), _FOLLOW_SECONDS)
 
     async def forget_journal(self, exchange: Exchange) -> None:
-        self._app.journal.clear(_session(exchange))
+        self._state.journal.clear(_session(exchange))
         await exchange.reply(204)
 
     async def script(self, exchange: Exchange) -> None:
@@ -124,20 +108,20 @@ class _Admin:
             raise LoraxRefusal(400, "mock_script", "the script is not UTF-8 text", "") from None
         except ScriptError as error:
             raise LoraxRefusal(400, "mock_script", f"{error}", "") from None
-        self._app.rulebook.load(script, _session(exchange))
+        self._state.rulebook.load(script, _session(exchange))
         told = {"rules": [rule.name for rule in script.rules], "strict": script.strict}
         await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
     async def forget_script(self, exchange: Exchange) -> None:
-        self._app.rulebook.reset(_session(exchange))
+        self._state.rulebook.reset(_session(exchange))
         await exchange.reply(204)
 
     async def schedule(self, exchange: Exchange) -> None:
-        told = as_json(self._app.batcher.shard.spans, self._app.batcher.done)
+        told = as_json(self._state.batcher.shard.spans, self._state.batcher.done)
         await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
     async def picture(self, exchange: Exchange) -> None:
-        drawn = as_svg(self._app.batcher.shard.spans, self._app.batcher.done)
+        drawn = as_svg(self._state.batcher.shard.spans, self._state.batcher.done)
         await exchange.reply(200, drawn.encode(), [(b"content-type", b"image/svg+xml")])
 
     async def faults(self, exchange: Exchange) -> None:
@@ -146,27 +130,27 @@ class _Admin:
         )
 
     async def health(self, exchange: Exchange) -> None:
-        health = self._app.health
+        health = self._state.health
         told = {"shard": health.shard, "inference_health": health.inference}
         await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
     async def set_health(self, exchange: Exchange) -> None:
         try:
             wanted = msgspec.json.decode(await exchange.raw_body(_SCRIPT_BYTES), type=_Wanted)
-            self._app.health.become(wanted.shard)
+            self._state.health.become(wanted.shard)
         except (msgspec.DecodeError, UnicodeDecodeError, Unwell) as error:
             text = f'{{"shard": "failing"}} is what is wanted: {error}'
             raise LoraxRefusal(400, "mock_health", text, "") from None
         await self.health(exchange)
 
     async def reset(self, exchange: Exchange) -> None:
-        self._app.renew(_session(exchange))
+        self._state.renew(_session(exchange))
         await exchange.reply(204)
 
 
-def admin_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
-    """Path and method to handler."""
-    admin = _Admin(app)
+def admin_routes(state: State) -> Routes:
+    """Their handlers."""
+    admin = _Admin(state)
     return {
         "/_mock/adapters": {"GET": admin.adapters},
         "/_mock/journal": {"GET": admin.journal, "DELETE": admin.forget_journal},

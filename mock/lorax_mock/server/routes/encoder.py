@@ -7,13 +7,10 @@ the logits of its first tokens (server/lorax_server/models/flash_bert.py:139, 19
 virtual time.
 """
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
-from typing import Any, Final, Protocol
+from typing import Final
 
 from lorax_mock.errors import FatalRequest, LoraxRefusal, generation
-from lorax_mock.http.axum import JSON, Exchange, Header
-from lorax_mock.model.adapters import Catalogue
+from lorax_mock.http.axum import JSON, Exchange, Header, Routes
 from lorax_mock.model.encoders import (
     Entity,
     embedding,
@@ -22,13 +19,9 @@ from lorax_mock.model.encoders import (
     entities,
     logits,
 )
-from lorax_mock.prompt.tokenizer import Tokenizer
-from lorax_mock.router.health import Health
-from lorax_mock.router.metrics import Metrics
 from lorax_mock.router.validation import adapter_ids, check_input_length, check_survivable
-from lorax_mock.serde.types import Kind
 from lorax_mock.server.clock import aside
-from lorax_mock.settings import Settings
+from lorax_mock.server.state import State
 from lorax_mock.wire.native import (
     CLASSIFY_BATCH_REQUEST,
     CLASSIFY_REQUEST,
@@ -49,60 +42,48 @@ _CLASSIFY_HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
-class _App(Protocol):
-    """What these routes need of the shell."""
-
-    settings: Settings
-    tokenizer: Tokenizer
-    metrics: Metrics
-    catalogue: Catalogue
-    health: Health
-
-    async def read(self, exchange: Exchange, kind: Kind) -> Any: ...
-
-    def permits(self, count: int) -> AbstractContextManager[None]: ...
-
-
 class _Encoder:
     """The encoder's handlers."""
 
-    def __init__(self, app: _App) -> None:
-        self._app = app
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._body_bytes = state.settings.limits.body_bytes
 
     async def _check_lengths(self, texts: tuple[str, ...]) -> None:
-        limits = self._app.settings.limits
+        limits = self._state.settings.limits
         if not limits.fast_tokenizer:
             return
         lengths = await aside(
-            sum(map(len, texts)), lambda: [len(self._app.tokenizer.encode(text)) for text in texts]
+            sum(map(len, texts)),
+            lambda: [len(self._state.tokenizer.encode(text)) for text in texts],
         )
         try:
             for length in lengths:
                 check_input_length(length, 1, limits)
-                self._app.metrics.counted_input(length)
+                self._state.metrics.counted_input(length)
         except LoraxRefusal as refusal:
             refusal.counted_as = ""  # passed on by a bare `?` (router/src/infer.rs:548)
             raise
 
     def _pass(self, method: str, fault: str | None) -> None:
         """A forward pass, told to health and metrics; raises LoraxRefusal when it fails."""
-        refusal = self._app.health.refusal()
+        refusal = self._state.health.refusal()
         if refusal is None and fault is not None:
             refusal = generation(f"Server error: {fault}")
         if refusal is not None:
-            self._app.metrics.batch_failed(method)
+            self._state.metrics.batch_failed(method)
             raise refusal
-        self._app.metrics.batch(method)
+        self._state.metrics.batch(method)
 
     def _fetch(self, parameters: GenerateParameters) -> None:
         """The adapter is brought; raises Refusal. Only the body's own token downloads."""
         check_survivable(parameters)
         try:
-            self._app.catalogue.open(parameters, parameters.api_token)
+            self._state.catalogue.open(parameters, parameters.api_token)
         except LoraxRefusal as refusal:
-            if self._app.settings.has_adapters or refusal.counted_as != "load_adapter":
+            if self._state.settings.has_adapters or refusal.counted_as != "load_adapter":
                 raise
-        if adapter_ids(parameters) and not self._app.settings.has_adapters:
+        if adapter_ids(parameters) and not self._state.settings.has_adapters:
             # Found out when the download is done, before anything is loaded.
             raise generation(
                 "Server error: Memory reserved for adapters is 0. "
@@ -113,8 +94,8 @@ class _Encoder:
     async def _embed_all(
         self, texts: tuple[str, ...], parameters: GenerateParameters
     ) -> list[bytes]:
-        settings = self._app.settings
-        with self._app.permits(1):
+        settings = self._state.settings
+        with self._state.permits.hold(1):
             await self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
@@ -125,7 +106,7 @@ class _Encoder:
             self._pass("embed", None if can else "Model does not support embeddings")
             if settings.kind == "embed":
                 return [encode_embedding(embedding(text, "", settings.seed)) for text in texts]
-            counts = [len(self._app.tokenizer.encode(text)) for text in texts]
+            counts = [len(self._state.tokenizer.encode(text)) for text in texts]
             return [
                 encode_embedding(logits(text, count, settings.seed))
                 for text, count in zip(texts, counts, strict=True)
@@ -133,15 +114,15 @@ class _Encoder:
 
     async def embed(self, exchange: Exchange) -> None:
         """One text, one vector."""
-        asked: EmbedRequest = await self._app.read(exchange, EMBED_REQUEST)
-        self._app.metrics.asked()
+        asked: EmbedRequest = await exchange.json(EMBED_REQUEST, self._body_bytes)
+        self._state.metrics.asked()
         vector = (await self._embed_all((str(asked.inputs),), asked.parameters))[0]
         await exchange.reply(200, b'{"embeddings":%b}' % vector, [JSON])
 
     async def compat_embed(self, exchange: Exchange) -> None:
         """A text or a list; not OpenAI's shape."""
-        asked: EmbedRequest = await self._app.read(exchange, COMPAT_EMBED_REQUEST)
-        self._app.metrics.asked()
+        asked: EmbedRequest = await exchange.json(COMPAT_EMBED_REQUEST, self._body_bytes)
+        self._state.metrics.asked()
         texts = (asked.inputs,) if isinstance(asked.inputs, str) else asked.inputs
         vectors = await self._embed_all(texts, asked.parameters)
         listed = b",".join(
@@ -151,7 +132,7 @@ class _Encoder:
         await exchange.reply(200, b'{"embeddings":[%b]}' % listed, [JSON])
 
     async def _classify_all(self, texts: tuple[str, ...]) -> list[list[Entity]]:
-        with self._app.permits(1):
+        with self._state.permits.hold(1):
             await self._check_lengths(texts)
             if not texts:
                 raise LoraxRefusal(
@@ -160,36 +141,36 @@ class _Encoder:
                     "Classification Failure",
                     "classification_failure",
                 )
-            can = self._app.settings.kind == "classify"
+            can = self._state.settings.kind == "classify"
             self._pass("classify", None if can else "Model does not support classification")
-            if not self._app.settings.limits.fast_tokenizer:
+            if not self._state.settings.limits.fast_tokenizer:
                 raise FatalRequest(
                     "a classification needs a fast tokenizer to find its words",
                     "router/src/infer.rs:711",
                 )
-            return [entities(text, self._app.settings.seed) for text in texts]
+            return [entities(text, self._state.settings.seed) for text in texts]
 
     async def classify(self, exchange: Exchange) -> None:
         """One text, a list of entities."""
-        text: str = await self._app.read(exchange, CLASSIFY_REQUEST)
-        self._app.metrics.asked()
+        text: str = await exchange.json(CLASSIFY_REQUEST, self._body_bytes)
+        self._state.metrics.asked()
         (found,) = await self._classify_all((text,))
-        self._app.metrics.classified([len(found)], batch=False)
+        self._state.metrics.classified([len(found)], batch=False)
         await exchange.reply(200, encode_entities(found), [JSON, *_CLASSIFY_HEADERS])
 
     async def classify_batch(self, exchange: Exchange) -> None:
         """Several texts, a list of lists."""
-        texts: tuple[str, ...] = await self._app.read(exchange, CLASSIFY_BATCH_REQUEST)
-        self._app.metrics.asked()
+        texts: tuple[str, ...] = await exchange.json(CLASSIFY_BATCH_REQUEST, self._body_bytes)
+        self._state.metrics.asked()
         found = await self._classify_all(texts)
-        self._app.metrics.classified(list(map(len, found)), batch=True)
+        self._state.metrics.classified(list(map(len, found)), batch=True)
         listed = b",".join(map(encode_entities, found))
         await exchange.reply(200, b"[%b]" % listed, [JSON, *_CLASSIFY_HEADERS])
 
 
-def encoder_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
-    """Path and method to handler."""
-    encoder = _Encoder(app)
+def encoder_routes(state: State) -> Routes:
+    """Their handlers."""
+    encoder = _Encoder(state)
     return {
         "/embed": {"POST": encoder.embed},
         "/v1/embeddings": {"POST": encoder.compat_embed},

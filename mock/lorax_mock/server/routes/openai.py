@@ -1,16 +1,15 @@
 """`/v1/chat/completions` and `/v1/completions`, as LoRAX serves them."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Final
 
-from lorax_mock.http.axum import Exchange
+from lorax_mock.http.axum import Exchange, Routes
 from lorax_mock.prompt.chat import prepare
 from lorax_mock.prompt.tokenizer import Tokenizer
 from lorax_mock.prompt.tools import message_of, plain_message
-from lorax_mock.serde.types import Kind
 from lorax_mock.server.clock import today
+from lorax_mock.server.responder import Responder
 from lorax_mock.settings import Settings
-from lorax_mock.wire.native import Generated, GenerateRequest, Token
+from lorax_mock.wire.native import Generated
 from lorax_mock.wire.openai import (
     CHAT_REQUEST,
     COMPLETION_REQUEST,
@@ -32,48 +31,24 @@ _CREATED: Final = 1_700_000_000
 """The one moment at which chats are created while time is virtual: equal requests give equal bytes."""
 
 
-class _App(Protocol):
-    """What these routes need of the shell."""
-
-    settings: Settings
-    tokenizer: Tokenizer
-
-    async def read(self, exchange: Exchange, kind: Kind) -> Any: ...
-
-    async def answer(
-        self,
-        exchange: Exchange,
-        request: GenerateRequest,
-        encode: Callable[[Generated, tuple[Generated, ...]], bytes],
-    ) -> None: ...
-
-    async def stream(
-        self,
-        exchange: Exchange,
-        request: GenerateRequest,
-        encode: Callable[[Token, Generated | None], bytes],
-        done: bytes = b"",
-    ) -> None: ...
-
-
-def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitable[None]]]]:
-    """Path and method to handler."""
-    settings = app.settings
+def openai_routes(settings: Settings, tokenizer: Tokenizer, responder: Responder) -> Routes:
+    """Their handlers."""
+    body_bytes = settings.limits.body_bytes
     bos: str | None
     eos: str | None
     if settings.template_tokens is None:
-        bos = None if app.tokenizer.bos is None else app.tokenizer.decode([app.tokenizer.bos])
-        eos = app.tokenizer.decode([app.tokenizer.eos])
+        bos = None if tokenizer.bos is None else tokenizer.decode([tokenizer.bos])
+        eos = tokenizer.decode([tokenizer.eos])
     else:
         bos, eos = settings.template_tokens
 
     async def chat(exchange: Exchange) -> None:
-        asked: ChatRequest = await app.read(exchange, CHAT_REQUEST)
+        asked: ChatRequest = await exchange.json(CHAT_REQUEST, body_bytes)
         # Template and tool errors come before the stream, so they keep their status.
         inputs, form, calls = prepare(asked, settings.chat_template, bos=bos, eos=eos)
         request = chat_to_native(asked, settings.model_id, inputs, form)
         if request.stream:
-            await app.stream(exchange, request, encode_chat_chunk, DONE)
+            await responder.stream(exchange, request, encode_chat_chunk, DONE)
             return
 
         def encode(best: Generated, others: tuple[Generated, ...]) -> bytes:
@@ -83,15 +58,15 @@ def openai_routes(app: _App) -> dict[str, dict[str, Callable[[Exchange], Awaitab
             created = today() if settings.costs.paced else _CREATED
             return encode_chat(best, [read(one.text) for one in shown], settings.model_id, created)
 
-        await app.answer(exchange, request, encode)
+        await responder.answer(exchange, request, encode)
 
     async def completions(exchange: Exchange) -> None:
-        asked = await app.read(exchange, COMPLETION_REQUEST)
+        asked = await exchange.json(COMPLETION_REQUEST, body_bytes)
         request = completion_to_native(asked, settings.model_id)
         if request.stream:
-            await app.stream(exchange, request, encode_completion_chunk, DONE)
+            await responder.stream(exchange, request, encode_completion_chunk, DONE)
             return
         prompt = request.inputs if request.parameters.return_full_text else ""
-        await app.answer(exchange, request, lambda best, _: encode_completion(best, prompt))
+        await responder.answer(exchange, request, lambda best, _: encode_completion(best, prompt))
 
     return {"/v1/chat/completions": {"POST": chat}, "/v1/completions": {"POST": completions}}

@@ -154,7 +154,7 @@ async def test_a_list_takes_one_permit(kind: str) -> None:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
         assert (await client.post(path, json=body)).status_code == 200
-        with app.permits(1):
+        with app.state.permits.hold(1):
             assert (await client.post(path, json=body)).status_code == 429
 
 
@@ -179,4 +179,4 @@ async def test_the_wrong_kind_of_work_is_told_to_health() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
         for path, status in (("/embed", 200), ("/classify", 424), ("/embed", 200)):
             assert (await client.post(path, json={"inputs": "a"})).status_code == status
-            assert app.health.inference is (status == 200)
+            assert app.state.health.inference is (status == 200)

@@ -253,7 +253,7 @@ async def test_each_choice_takes_a_permit() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
         body = {"model": "", "prompt": "reef", "max_tokens": 1, "n": 1}
         for best_of, status in ((1, 200), (2, 429)):
-            with app.permits(1):
+            with app.state.permits.hold(1):
                 reply = await client.post("/v1/completions", json={**body, "best_of": best_of})
             assert reply.status_code == status
         both = await client.post("/v1/completions", json={**body, "best_of": 2})

@@ -267,7 +267,7 @@ async def test_a_client_that_leaves_between_two_events_stops_nobody() -> None:
     scope = {"type": "http", "method": "POST", "path": "/generate_stream", "headers": headers}
     await app(scope, receive, send)
     assert len(heard) == 4
-    (entry,) = app.journal.entries
+    (entry,) = app.state.journal.entries
     assert (entry.outcome, entry.tokens) == ("client_left", 3)
 
 

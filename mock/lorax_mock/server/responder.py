@@ -13,14 +13,15 @@ from lorax_mock.http.axum import JSON, ClientLeft, Exchange, Header
 from lorax_mock.model.engine import pick_best
 from lorax_mock.router.headers import of_stream, of_whole
 from lorax_mock.router.validation import check_before_permit
-from lorax_mock.scripting.admission import Asked
-from lorax_mock.scripting.faults import Act, Close, Effect, Send, Stall, effect_of
-from lorax_mock.server.clock import Silence, Watch, breathe
-from lorax_mock.server.generating import Generating, Ran
+from lorax_mock.scripting.admission import Asked, ask
+from lorax_mock.scripting.faults import Act, Close, Effect, Fault, Send, Stall, effect_of
+from lorax_mock.server.clock import Silence, Watch, breathe, clock
+from lorax_mock.server.inference import Inference, Run
+from lorax_mock.server.state import State
 from lorax_mock.wire.native import Generated, GenerateRequest, Token
 from lorax_mock.wire.replies import sse
 
-__all__ = ["Answering", "Encode", "EncodeEvent"]
+__all__ = ["Encode", "EncodeEvent", "Responder"]
 
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
@@ -34,8 +35,33 @@ EncodeEvent = Callable[[Token, Generated | None], bytes]
 """A token, with the whole at the last one, into a framed event."""
 
 
-class Answering(Generating):
-    """How a mock answers."""
+class Responder:
+    """Sends what requests get, whole or as a stream."""
+
+    def __init__(self, state: State, inference: Inference) -> None:
+        self._state = state
+        self._inference = inference
+
+    def _begin(self, exchange: Exchange, request: GenerateRequest, *, stream: bool) -> Asked:
+        """The request in the journal, with what the script says of it; raises LoraxRefusal."""
+        state = self._state
+        state.metrics.asked()
+        if state.script_file is not None:
+            state.script_file.refresh(state.rulebook, state.journal)
+        return ask(
+            exchange,
+            request,
+            stream=stream,
+            journal=state.journal,
+            rulebook=state.rulebook,
+            now=clock(),
+        )
+
+    def _count_pass(self, fault: Fault) -> None:
+        """An error that was asked for is a forward pass that failed."""
+        refusal = effect_of(fault).refusal
+        if refusal is not None and refusal.counted_as == "generation":
+            self._state.metrics.batch_failed("decode" if fault.place else "prefill")
 
     async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:
         """Faults that come instead of an answer; raises Refusal, or says that all is said."""
@@ -54,27 +80,27 @@ class Answering(Generating):
             return True
         refusal = effect.refusal
         if refusal is not None and not (stream and fault.place is not None):
-            self.fail_by(fault)
+            self._count_pass(fault)
             raise refusal
         return False
 
     async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
         """Generate, then reply whole; raises Refusal before anything was sent."""
-        asked = self.ask(exchange, request, stream=False)
+        asked = self._begin(exchange, request, stream=False)
         entry = asked.entry
         count = max(request.parameters.best_of or 1, 1)
         try:
-            check_before_permit(request.parameters, self.settings.limits, stream=False)
-            with self.permits(count):
+            check_before_permit(request.parameters, self._state.settings.limits, stream=False)
+            with self._state.permits.hold(count):
                 if await self._fails_first(asked, stream=False):
                     return
-                ran = await self.run(asked, count)
-                times = await self.finished(ran, exchange)
-                best, others = pick_best(ran.sequences)
-                timing = times[next(n for n, one in enumerate(ran.sequences) if one is best)]
-            headers = of_whole(request, self.settings, best, timing)
+                run = await self._inference.start(asked, count)
+                times = await self._inference.finished(run, exchange)
+                best, others = pick_best(run.sequences)
+                timing = times[next(n for n, one in enumerate(run.sequences) if one is best)]
+            headers = of_whole(request, self._state.settings, best, timing)
             # A tool answer is parsed after it was counted (router/src/server.rs:338, 846).
-            self.metrics.answered(best, timing)
+            self._state.metrics.answered(best, timing)
             body = encode(best, others)
         except Refusal as refusal:
             entry.refused(refusal)
@@ -97,9 +123,9 @@ class Answering(Generating):
         self, exchange: Exchange, request: GenerateRequest, encode: EncodeEvent, done: bytes = b""
     ) -> None:
         """Headers first, then events; `done` follows a stream that ended well."""
-        asked = self.ask(exchange, request, stream=True)
+        asked = self._begin(exchange, request, stream=True)
         try:
-            headers = of_stream(request, self.settings)
+            headers = of_stream(request, self._state.settings)
         except FatalRequest as refusal:
             asked.entry.refused(refusal)
             raise
@@ -109,21 +135,21 @@ class Answering(Generating):
             return
         await exchange.start(200, _retyped([*_EVENT_STREAM, *headers], effect))
         try:
-            check_before_permit(request.parameters, self.settings.limits, stream=True)
-            with self.permits(1):
+            check_before_permit(request.parameters, self._state.settings.limits, stream=True)
+            with self._state.permits.hold(1):
                 await self._fails_first(asked, stream=True)
-                ran = await self.run(asked)
-                whole = await self._send_events(asked, ran, encode, done)
+                run = await self._inference.start(asked)
+                whole = await self._send_events(asked, run, encode, done)
         except Refusal as refusal:
             asked.entry.refused(refusal)
-            await exchange.chunk(sse(self.spoken(refusal)[1]))
+            await exchange.chunk(sse(self._state.spoken(refusal)[1]))
             whole = True
         if whole:
             await exchange.end()
 
-    async def _send_events(self, asked: Asked, ran: Ran, encode: EncodeEvent, done: bytes) -> bool:
+    async def _send_events(self, asked: Asked, run: Run, encode: EncodeEvent, done: bytes) -> bool:
         """Send what there is to send; False when the connection is not to be used any more."""
-        exchange, entry, sequence = asked.exchange, asked.entry, ran.sequences[0]
+        exchange, entry, sequence = asked.exchange, asked.entry, run.sequences[0]
         watch = Watch(exchange)
         last = len(sequence.tokens) - 1
         if asked.fault is not None:
@@ -132,30 +158,30 @@ class Answering(Generating):
                 for place, token in enumerate(sequence.tokens)
             ]
             acts = effect_of(asked.fault).acts([*events, done] if done else events)
-            return await self._perform(asked, acts, watch, ran)
-        if ran.tickets:
-            sent = await self._send_as_they_come(exchange, watch, ran, encode)
+            return await self._perform(asked, acts, watch, run)
+        if run.tickets:
+            sent = await self._send_as_they_come(exchange, watch, run, encode)
         else:
             sent = await self._send_at_its_pace(asked, watch, sequence, encode)
-        sequence = ran.sequences[0]
+        sequence = run.sequences[0]
         if sent < len(sequence.tokens):
             entry.left(sent)
             return False
         if done:
             await exchange.chunk(done)
-        self.metrics.answered(sequence, ran.timing)
+        self._state.metrics.answered(sequence, run.timing)
         entry.answered(sequence)
         return True
 
     async def _send_as_they_come(
-        self, exchange: Exchange, watch: Watch, ran: Ran, encode: EncodeEvent
+        self, exchange: Exchange, watch: Watch, run: Run, encode: EncodeEvent
     ) -> int:
         """Events of the tokens that the shard gives; how many were sent before the client left."""
-        sequence, ticket = ran.sequences[0], ran.tickets[0]
+        sequence, ticket = run.sequences[0], run.tickets[0]
         tokens = sequence.tokens
         last = len(tokens) - 1
         watch.when_gone(ticket.drop)
-        silence = Silence(exchange) if self.settings.costs.paced else None
+        silence = Silence(exchange) if self._state.settings.costs.paced else None
         place = 0
         try:
             while place <= last:
@@ -163,7 +189,7 @@ class Answering(Generating):
                 if watch.gone:
                     break
                 if ticket.retold is not None:
-                    sequence = ran.sequences[0] = ticket.retold
+                    sequence = run.sequences[0] = ticket.retold
                     tokens, last = sequence.tokens, len(sequence.tokens) - 1
                 while place < there and not watch.gone:
                     whole = sequence if place == last else None
@@ -180,7 +206,7 @@ class Answering(Generating):
         self, asked: Asked, watch: Watch, sequence: Generated, encode: EncodeEvent
     ) -> int:
         """Events as the script times them; how many were sent before the client left."""
-        costs = asked.costs(self.settings.costs)
+        costs = asked.costs(self._state.settings.costs)
         last = len(sequence.tokens) - 1
         for place, token in enumerate(sequence.tokens):
             await watch.wait((costs.step if place else costs.first) / 1000)
@@ -190,21 +216,21 @@ class Answering(Generating):
         return last + 1
 
     async def _perform(
-        self, asked: Asked, acts: list[Act], watch: Watch, ran: Ran | None = None
+        self, asked: Asked, acts: list[Act], watch: Watch, run: Run | None = None
     ) -> bool:
         """Do what a fault makes of an answer; False when the connection is not to be used any more.
 
-        A stream (`ran`) starts when its first token is there and then goes on at its pace, act by act.
+        A stream (`run`) starts when its first token is there and then goes on at its pace, act by act.
         """
         exchange, entry = asked.exchange, asked.entry
-        costs = asked.costs(self.settings.costs)
-        paced = asked.paced(costs) and ran is not None
+        costs = asked.costs(self._state.settings.costs)
+        paced = asked.paced(costs) and run is not None
         effect = Effect() if asked.fault is None else effect_of(asked.fault)
-        if ran is not None and effect.cuts:
-            entry.cut = _cut(acts, ran.sequences[0])
-        if ran is not None and ran.tickets:
-            watch.when_gone(ran.drop)
-            await ran.tickets[0].more(0)
+        if run is not None and effect.cuts:
+            entry.cut = _cut(acts, run.sequences[0])
+        if run is not None and run.tickets:
+            watch.when_gone(run.drop)
+            await run.tickets[0].more(0)
         for place, act in enumerate(acts):
             match act:
                 case Send(data):
@@ -225,9 +251,9 @@ class Answering(Generating):
                 entry.left(place)
                 return False
         entry.outcome = "fault"
-        if ran is not None and asked.fault is not None and effect.refusal is not None:
-            self.fail_by(asked.fault)
-            self.metrics.failed(effect.refusal.counted_as)
+        if run is not None and asked.fault is not None and effect.refusal is not None:
+            self._count_pass(asked.fault)
+            self._state.metrics.failed(effect.refusal.counted_as)
         return True
 
 

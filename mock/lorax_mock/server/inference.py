@@ -1,0 +1,220 @@
+"""What a request gets: its sequences, and their way through the shard.
+
+What is said is decided at once; when it is said is the shard's business (`batching`), or a script's.
+LoRAX's counterpart is `Infer` (router/src/infer.rs).
+"""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+
+from lorax_mock.errors import LoraxRefusal, generation
+from lorax_mock.hashing import digest
+from lorax_mock.http.axum import ClientLeft, Exchange
+from lorax_mock.model.adapters import identity_of
+from lorax_mock.model.engine import divided, generate, request_key, server_seed
+from lorax_mock.model.personas import Persona
+from lorax_mock.router.validation import Valid, validate
+from lorax_mock.scripting.admission import Asked
+from lorax_mock.server.clock import Watch, aside, pause
+from lorax_mock.server.meeting import Meeting, read_meeting
+from lorax_mock.server.state import State
+from lorax_mock.server.ticket import Ticket, Work
+from lorax_mock.shard.timing import Timing, timing_of
+from lorax_mock.wire.native import Generated, GenerateParameters, GenerateRequest
+
+__all__ = ["Inference", "Run"]
+
+
+@dataclass(slots=True)
+class Run:
+    """The sequences of a request, and when they come: by the shard (`tickets`), or as a script says (`times`)."""
+
+    sequences: list[Generated]
+    tickets: list[Ticket]
+    times: list[Timing]
+
+    @property
+    def timing(self) -> Timing:
+        """Of the first sequence, which is done."""
+        if self.times:
+            return self.times[0]
+        done = self.tickets[0].done
+        assert done is not None  # noqa: S101 - its last token was sent
+        return timing_of(done)
+
+    @property
+    def entered(self) -> bool:
+        """Whether the shard knows them, and they wait for nobody else."""
+        return all(ticket.entered for ticket in self.tickets)
+
+    def drop(self) -> None:
+        """The client has left."""
+        for ticket in self.tickets:
+            ticket.drop()
+
+
+class Inference:
+    """Makes the sequences of requests and sends them through the shard."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def start(self, asked: Asked, count: int = 1) -> Run:
+        """The request's run, whose sequences are made and on their way to the shard; raises LoraxRefusal."""
+        request = asked.request
+        parameters = request.parameters
+        valid = await aside(
+            len(request.inputs),
+            lambda: validate(request, self._state.settings.limits, self._state.tokenizer),
+        )
+        self._validated(valid)
+        identity, persona = await self._adapter(asked, parameters)
+        key = self._key(valid, identity, persona)
+        if not valid.samples:
+            seeds = [0] * count
+        elif parameters.seed is not None:
+            seeds = [parameters.seed]
+        else:
+            first = self._state.occurrences.add(asked.entry.session, key, count)
+            seeds = [server_seed(key, valid, first + place) for place in range(count)]
+        reply = asked.action.reply
+        self._check_pass()
+        try:
+            sequences = [
+                generate(valid, persona, self._state.tokenizer, key, seed=seed, reply=reply)
+                for seed in seeds
+            ]
+            self._state.catalogue.check_pass(parameters)
+        except LoraxRefusal as refusal:
+            await self._fail_in_its_pass(asked, key, identity, valid, refusal)
+            raise
+        if asked.has_pace:
+            costs = asked.costs(self._state.settings.costs)
+            times = [
+                Timing(0.0, 0.0, costs.first, costs.first + costs.step * (len(one.tokens) - 1))
+                for one in sequences
+            ]
+            return Run(sequences, [], times)
+        schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
+        meeting = _meeting(asked, key)
+        # Only those who asked to meet: others meet by chance, and chance must not choose an answer.
+        warm = meeting is not None and parameters.temperature not in (None, 0.0, 1.0)
+        zero = meeting is not None and parameters.temperature == 0.0
+        zero = zero and valid.schema is None and reply is None
+        works = [
+            Work(
+                identity,
+                len(valid.prompt),
+                max(valid.max_new_tokens, len(one.tokens)),
+                len(one.tokens),
+                schema,
+                session=asked.entry.session,
+                warm=warm,
+                retell=partial(self._divided, one, valid) if zero else None,
+            )
+            for one in sequences
+        ]
+        return Run(sequences, self._state.batcher.submit(works, meeting), [])
+
+    def _divided(self, answer: Generated, valid: Valid, start: int) -> Generated:
+        return divided(answer, start, valid, self._state.tokenizer)
+
+    async def _adapter(self, asked: Asked, parameters: GenerateParameters) -> tuple[str, Persona]:
+        """Who answers; raises LoraxRefusal when a download or load has failed, after its time."""
+        identity = identity_of(parameters)
+        idle = self._state.batcher.shard.sent_away(identity)
+        token = asked.exchange.download_token(parameters.api_token)
+        try:
+            return self._state.catalogue.open(parameters, token, idle=idle)
+        except LoraxRefusal as refusal:
+            await self._state.batcher.fail(identity, loading=refusal.counted_as == "load_adapter")
+            raise
+
+    def _key(self, valid: Valid, identity: str, persona: Persona) -> bytes:
+        """What the answer depends on; an adapter whose weights have no layer changes nothing."""
+        voice = "" if persona is self._state.catalogue.base else identity
+        return request_key(valid, voice, self._state.settings.seed)
+
+    async def _fail_in_its_pass(
+        self, asked: Asked, key: bytes, identity: str, valid: Valid, refusal: LoraxRefusal
+    ) -> None:
+        """Raises what the shard raises when the request's turn has come; returns if it has none there."""
+        if asked.has_pace:
+            self._state.metrics.batch_failed("prefill")
+            return
+        work = Work(
+            *(identity, len(valid.prompt), valid.max_new_tokens, 1),
+            error=refusal,
+            session=asked.entry.session,
+        )
+        await self._state.batcher.submit([work], _meeting(asked, key))[0].whole()
+
+    def _validated(self, valid: Valid) -> None:
+        counted = self._state.settings.limits.fast_tokenizer
+        self._state.metrics.validated(valid.input_length if counted else None, valid.max_new_tokens)
+
+    def _check_pass(self) -> None:
+        """Raises LoraxRefusal where no forward pass can succeed, after it has failed."""
+        refusal = self._state.health.refusal()
+        if refusal is None and self._state.settings.kind != "generate":
+            refusal = generation("Server error: This model does not support text generation")
+        if refusal is not None:
+            self._state.metrics.batch_failed("prefill")
+            raise refusal
+
+    async def start_up(self) -> None:
+        """The startup probe's own request, past the journal; raises LoraxRefusal (router/src/server.rs:488)."""
+        with self._state.permits.hold(1):
+            if self._state.settings.kind != "generate":
+                self._embed_at_start()
+                return
+            request = GenerateRequest("Who?", GenerateParameters(max_new_tokens=1))
+            valid = validate(request, self._state.settings.limits, self._state.tokenizer)
+            self._validated(valid)
+            idle = self._state.batcher.shard.sent_away("")
+            identity, persona = self._state.catalogue.open(request.parameters, None, idle=idle)
+            key = self._key(valid, identity, persona)
+            self._check_pass()
+            sequence = generate(valid, persona, self._state.tokenizer, key, seed=0, reply=None)
+            await self._state.batcher.submit([Work(identity, len(valid.prompt), 1, 1)])[0].whole()
+        if not sequence.text:
+            raise LoraxRefusal(500, "failed healthcheck", "Empty generation", "")
+
+    def _embed_at_start(self) -> None:
+        methods = ("classify", "embed") if self._state.settings.kind == "classify" else ("embed",)
+        for method in methods:
+            unwell = self._state.health.refusal()
+            if unwell is not None:
+                self._state.metrics.batch_failed(method)
+                raise unwell
+            self._state.metrics.batch(method)
+
+    async def finished(self, run: Run, exchange: Exchange) -> list[Timing]:
+        """When all sequences are done, how long they took; raises ClientLeft."""
+        if not run.tickets:
+            await pause(max(one.total for one in run.times) / 1000, exchange)
+            return run.times
+        # Without a pace an answer is there before its client can think of leaving.
+        watch = Watch(exchange) if self._state.settings.costs.paced or not run.entered else None
+        if watch is not None:
+            watch.when_gone(run.drop)
+        ended = [await ticket.whole() for ticket in run.tickets]
+        if watch is not None:
+            watch.close()
+        for place, ticket in enumerate(run.tickets):
+            run.sequences[place] = ticket.retold or run.sequences[place]
+        times = [timing_of(one) for one in ended if one is not None]
+        if len(times) < len(ended):
+            raise ClientLeft
+        return times
+
+
+def _meeting(asked: Asked, key: bytes) -> Meeting | None:
+    """Whom a request says it waits for; raises LoraxRefusal (400)."""
+    return read_meeting(
+        asked.exchange.header(b"x-lorax-mock-together"),
+        asked.exchange.header(b"x-lorax-mock-at"),
+        session=asked.entry.session,
+        key=key,
+    )
