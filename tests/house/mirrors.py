@@ -14,7 +14,6 @@ __all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
 
 TESTED_ELSEWHERE: Mapping[str, str] = {
     "mock/lorax_mock/shard/residency.py": "test_scheduler and test_workload try it through the shard",
-    "mock/lorax_mock/server/ticket.py": "test_batching follows each on its way",
     "mock/lorax_mock/shard/jobs.py": "values; test_scheduler makes and reads all of them",
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
     "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",

@@ -9,7 +9,6 @@ from lorax_mock.http.axum import ClientLeft, Exchange
 from lorax_mock.wire.replies import KEEP_ALIVE
 
 __all__ = [
-    "Bell",
     "Silence",
     "Watch",
     "aside",
@@ -30,26 +29,6 @@ _LOOK_SECONDS: Final = 0.005
 
 _LONG: Final = 20_000
 """Characters; a thread costs less than the loop would stand still for them."""
-
-
-class Bell:
-    """Wakes the one who waits for it."""
-
-    __slots__ = ("_waiter",)
-
-    def __init__(self) -> None:
-        self._waiter: asyncio.Future[None] | None = None
-
-    def ring(self) -> None:
-        """Wake whoever waits; nobody may."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    async def wait(self) -> None:
-        """Until the next ring."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
 
 
 class Watch:

@@ -1,10 +1,10 @@
 """A sequence on its way through the shard: what it asks of it, and what its request hears of it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorax_mock.errors import LoraxRefusal
-from lorax_mock.server.clock import Bell
 from lorax_mock.shard.jobs import Done
 from lorax_mock.wire.native import Generated
 
@@ -36,7 +36,7 @@ class Work:
 class Ticket:
     """A sequence on its way through the shard."""
 
-    __slots__ = ("_bell", "_leave", "done", "error", "gone", "retold", "there", "work")
+    __slots__ = ("_leave", "_news", "done", "error", "gone", "retold", "there", "work")
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -51,7 +51,7 @@ class Ticket:
         self.retold: Generated | None = None
         """The answer as its neighbours have changed it."""
 
-        self._bell = Bell()
+        self._news = asyncio.Event()
         self._leave: Callable[[], None] | None = None
 
     def admitted(self, leave: Callable[[], None]) -> None:
@@ -73,18 +73,18 @@ class Ticket:
     def advance(self, steps: int) -> None:
         """So many more tokens are there."""
         self.there += steps
-        self._bell.ring()
+        self._news.set()
 
     def end(self, done: Done) -> None:
         """All of it is there."""
         self.done = done
-        self._bell.ring()
+        self._news.set()
 
     def fail(self, error: Exception) -> None:
         """It will never be."""
         self.error = error
         self._leave = None
-        self._bell.ring()
+        self._news.set()
 
     def drop(self) -> None:
         """The client has left."""
@@ -93,14 +93,14 @@ class Ticket:
         self.gone = True
         if self._leave is not None and self.done is None:
             self._leave()
-        self._bell.ring()
+        self._news.set()
 
     async def more(self, have: int) -> int:
         """Tokens that are there, once they are more than these, or the client has left, or it is done."""
         while self.there <= have and not self.gone and self.done is None:
             if self.error is not None:
                 raise self.error
-            await self._bell.wait()
+            await self._next()
         return self.there
 
     async def whole(self) -> Done | None:
@@ -108,5 +108,10 @@ class Ticket:
         while self.done is None and not self.gone:
             if self.error is not None:
                 raise self.error
-            await self._bell.wait()
+            await self._next()
         return self.done
+
+    async def _next(self) -> None:
+        """Come back when there is news; nothing may be awaited between a look at the ticket and this."""
+        self._news.clear()
+        await self._news.wait()

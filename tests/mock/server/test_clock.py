@@ -11,7 +11,6 @@ import pytest
 
 from lorax_mock.http.axum import ClientLeft, Exchange
 from lorax_mock.server.clock import (
-    Bell,
     Silence,
     Watch,
     aside,
@@ -20,7 +19,6 @@ from lorax_mock.server.clock import (
     later,
     pause,
     rest,
-    start,
     today,
     until,
 )
@@ -99,18 +97,6 @@ async def test_the_clock_is_the_loops() -> None:
     """Seconds that never go back."""
     before = asyncio.get_running_loop().time()
     assert before <= clock() <= asyncio.get_running_loop().time()
-
-
-async def test_a_bell_wakes_who_waits() -> None:
-    """A ring that nobody waits for is lost; two are one."""
-    bell = Bell()
-    bell.ring()
-    woken = start(bell.wait())
-    await breathe()
-    assert not woken.done()
-    bell.ring()
-    bell.ring()
-    await woken
 
 
 async def test_silence_is_broken_until_the_stream_ends() -> None:
