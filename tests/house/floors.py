@@ -59,7 +59,7 @@ _PROXY: Floors = (
 )
 
 _MOCK: Floors = (
-    ("roots", ("errors", "hashing", "lora")),
+    ("roots", ("errors", "hashing", "lora", "nearest")),
     ("settings", ("settings",)),
     ("serde", ("serde",)),
     ("wire", ("wire",)),
@@ -118,7 +118,7 @@ _PURE: Mapping[str, frozenset[str]] = {
     "lorax_proxy": frozenset({"errors", "wire", "core"}),
     "lorax_mock": frozenset(
         {
-            *("errors", "hashing", "lora", "settings", "serde", "wire"),
+            *("errors", "hashing", "lora", "nearest", "settings", "serde", "wire"),
             *("outlines", "prompt", "shard", "router", "scripting", "model"),
         }
     ),

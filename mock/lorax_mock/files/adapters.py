@@ -10,12 +10,12 @@
 - {id: org/small, rank: 8}
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from lorax_mock.lora import SOURCES, WEIGHTS, Adapter
 from lorax_mock.model.personas import VOICES
+from lorax_mock.nearest import nearest_hint
 from lorax_mock.serde.documents import DocumentError, read_document
 from lorax_mock.settings import SettingsError
 
@@ -55,9 +55,7 @@ def _adapter(row: Any, where: str) -> Adapter:
         raise SettingsError(f"{where}: a mapping with an 'id' is wanted, not {row!r}")
     for key, value in row.items():
         if key not in _KEYS:
-            near = get_close_matches(str(key), _KEYS, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KEYS)}"
-            raise SettingsError(f"{where}: unknown key {key!r}; {hint}")
+            raise SettingsError(f"{where}: unknown key {key!r}; {nearest_hint(str(key), _KEYS)}")
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
             wanted = " or ".join(kind.__name__ for kind in _KEYS[key])
             raise SettingsError(f"{where}: {key!r} should be {wanted}, not {value!r}")

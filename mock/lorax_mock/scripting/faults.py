@@ -14,12 +14,12 @@ without its final event it is empty.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from typing import Final, assert_never
 
 from lorax_mock.errors import LoraxRefusal, generation, incomplete, overloaded
 from lorax_mock.hashing import Draws
+from lorax_mock.nearest import nearest_hint
 from lorax_mock.wire.replies import KEEP_ALIVE, encode_error, sse
 
 __all__ = [
@@ -126,9 +126,7 @@ def parse_fault(text: str) -> Fault:
     kind = _NAMES.get(match[1]) if match else None
     if match is None or kind is None:
         name = re.split(r"[@:]", text.strip())[0]
-        near = get_close_matches(name, _NAMES, 1, 0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(_NAMES)}"
-        raise FaultError(f"unknown fault {text!r}{hint}")
+        raise FaultError(f"unknown fault {text!r}; {nearest_hint(name, _NAMES)}")
     form = kind.value
     if form.has_place != (match[2] is not None):
         wanted = f"{kind}@K" if form.has_place else str(kind)

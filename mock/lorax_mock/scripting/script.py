@@ -21,11 +21,11 @@ A wrong script is refused with the line, the key and the nearest valid one. JSON
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
+from lorax_mock.nearest import nearest_hint
 from lorax_mock.scripting.faults import Fault, FaultError, parse_fault
 from lorax_mock.serde.documents import Document, DocumentError, read_document
 from lorax_mock.wire.native import FinishReason, GenerateRequest
@@ -177,8 +177,7 @@ def _check(mapping: Document, keys: dict[str, tuple[type, ...]], what: str) -> N
     for key, value in mapping.items():
         line = mapping.lines[key]
         if key not in keys:
-            near = get_close_matches(key, keys, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(keys)}"
+            hint = nearest_hint(key, keys)
             raise ScriptError(f"line {line}: unknown key {key!r} in a {what}; {hint}")
         if not isinstance(value, keys[key]) or (isinstance(value, bool) and bool not in keys[key]):
             wanted = " or ".join(kind.__name__ for kind in keys[key])

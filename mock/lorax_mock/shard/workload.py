@@ -7,9 +7,9 @@
 `max_new_tokens`), `max_new_tokens` what is reserved (default: `tokens`); `count` repeats an arrival.
 """
 
-from difflib import get_close_matches
 from typing import Any, Final
 
+from lorax_mock.nearest import nearest_hint
 from lorax_mock.serde.documents import DocumentError, read_document
 from lorax_mock.settings import Settings
 from lorax_mock.shard.jobs import Done, Job
@@ -48,8 +48,7 @@ def _rows(arrival: Any, number: int) -> list[tuple[float, str, int, int, int]]:
         raise WorkloadError(f"arrival {number}: a mapping is wanted, not {arrival!r}")
     for key in arrival:
         if key not in _KEYS:
-            near = get_close_matches(str(key), _KEYS, 1, 0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(_KEYS)}"
+            hint = nearest_hint(str(key), _KEYS)
             raise WorkloadError(f"arrival {number}: unknown key {key!r}; {hint}")
 
     def figure(key: str, otherwise: float, least: float) -> float:
