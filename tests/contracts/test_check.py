@@ -168,7 +168,18 @@ def test_two_runs_of_one_seed_ask_the_same() -> None:
 KEYS = (
     *("id", "object", "choices", "index", "message", "content", "delta", "usage", "data", "model"),
     *("created", "finish_reason", "logprobs", "tool_calls", "function", "arguments", "embedding"),
-    *("error", "name", "type", "role", "prompt_tokens", "top_logprobs", "token", "bytes", "text"),
+    *(
+        "error",
+        "name",
+        "type",
+        "role",
+        "prompt_tokens",
+        "top_logprobs",
+        "token",
+        "bytes",
+        "text",
+        "logprob",
+    ),
 )
 ODD: tuple[Any, ...] = (
     *(None, True, 0, -1, 1e300, 10**400, float("nan"), "", "x", "é", "\ud83d", "\x1b[31m", "null"),
@@ -186,6 +197,7 @@ def _put(document: Any, key: str, value: Any) -> Any:
 @settings(max_examples=25)
 @example("embedding", "é").via("no base64, and no ASCII")
 @example("embedding", [10**400]).via("no float holds it")
+@example("prompt_tokens", 10**400).via("no float holds it")
 @example("id", "\ud83d").via("a model whose name no path can hold")
 @given(st.sampled_from(KEYS), st.sampled_from(ODD))
 def test_whatever_a_server_says_the_checker_answers(key: str, value: Any) -> None:

@@ -143,7 +143,7 @@ def _logprobs(exchange: Exchange, made: Generated, report: Report) -> None:
             report.add("LORAX-GEN-010", f"return_k_alternatives was {most}", at=at, seen=token)
         others = objects(listed)
         stated: list[Any] = [item.get("logprob") for item in others]
-        values = [float(one) for one in stated if isinstance(one, int | float)]
+        values = [one for one in stated if type(one) in {int, float}]
         if isinstance(most, int) and len(others) > most:
             report.add("LORAX-GEN-010", f"more than {most} alternatives", at=at, seen=others)
         if any(not_a_logprob(one) for one in values):

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -20,7 +21,8 @@ def not_a_logprob(value: Any) -> bool:
     """Whether a number cannot be the logarithm of a probability."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return True
-    return not math.isfinite(value) or value > _SLACK
+    # JSON has integers that no float holds.
+    return not -sys.float_info.max <= value <= _SLACK
 
 
 def _bytes(entry: Mapping[str, Any]) -> bytes:

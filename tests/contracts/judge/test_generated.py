@@ -92,6 +92,22 @@ CASES: tuple[Case, ...] = (
         ),
     ),
     (
+        "LORAX-GEN-009",
+        "beyond what a float holds",
+        lambda: samples.edit(
+            native_samples.generate(),
+            lambda d: d["details"]["tokens"][0].update(logprob=-(10**400)),
+        ),
+    ),
+    (
+        "LORAX-GEN-010",
+        "an alternative beyond what a float holds",
+        lambda: samples.edit(
+            native_samples.generate(),
+            lambda d: d["details"]["tokens"][0]["alternative_tokens"][1].update(logprob=-(10**400)),
+        ),
+    ),
+    (
         "LORAX-GEN-010",
         "missing",
         lambda: samples.edit(

@@ -41,6 +41,14 @@ CASES: tuple[Case, ...] = (
     ),
     (
         "OAI-LOGP-003",
+        "beyond what a float holds",
+        lambda: samples.edit(
+            samples.logprobs_chat(),
+            lambda d: d["choices"][0]["logprobs"]["content"][0].update(logprob=-(10**400)),
+        ),
+    ),
+    (
+        "OAI-LOGP-003",
         "an alternative above zero",
         lambda: samples.edit(
             samples.logprobs_chat(),
