@@ -8,13 +8,14 @@ cannot say, is the order of a schema's `properties` and is judged by `misordered
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from lorax_contracts import loader
+from lorax_contracts.fitting import Fits, fitting
 
 __all__ = ["Misfit", "misordered", "pointer", "validate", "validate_against"]
 
@@ -43,9 +44,31 @@ def pointer(path: "Mapping[Any, Any] | list[Any] | tuple[Any, ...]") -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """A schema as both its readers have it: one says whether, the other why not."""
+
+    fits: Fits | None
+    validator: Draft202012Validator
+
+    def misfits(self, value: Any) -> list[Misfit]:
+        if self.fits is not None and self.fits(value):
+            return []
+        return _misfits(self.validator, value)
+
+
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(loader.schema(name))
+def _packaged(name: str) -> _Schema:
+    schema = loader.schema(name)
+    return _Schema(fitting(schema), Draft202012Validator(schema))
+
+
+# One run's requests bring a few, with nearly every one of many replies.
+@lru_cache(maxsize=64)
+def _brought(text: str) -> _Schema:
+    schema = json.loads(text)
+    Draft202012Validator.check_schema(schema)
+    return _Schema(fitting(schema), Draft202012Validator(schema))
 
 
 def _failed(errors: list[ValidationError], branch: Any) -> list[ValidationError]:
@@ -133,7 +156,7 @@ def validate(name: str, value: Any) -> list[Misfit]:
     Raises:
         UnknownName: no schema is called so.
     """
-    return _misfits(_validator(name), value)
+    return _packaged(name).misfits(value)
 
 
 def validate_against(schema: Any, value: Any) -> list[Misfit]:
@@ -142,8 +165,7 @@ def validate_against(schema: Any, value: Any) -> list[Misfit]:
     Raises:
         jsonschema.SchemaError: it is no JSON Schema.
     """
-    Draft202012Validator.check_schema(schema)
-    return _misfits(Draft202012Validator(schema), value)
+    return _brought(json.dumps(schema)).misfits(value)
 
 
 def misordered(name: str, value: Any) -> list[str]:

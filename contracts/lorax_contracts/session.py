@@ -141,8 +141,11 @@ class Session:
         Batching makes even greedy answers of real servers differ now and then: what does not show
         again, on the same requests asked anew, is not the server's promise broken but its nature.
         """
+        found = relation(*exchanges, **how)
+        if not found:
+            return
         broken = {one.law for exchange in exchanges for one in judge(exchange, kind=self.wire)}
-        first = told(relation(*exchanges, **how), broken)
+        first = told(found, broken)
         if first:
             again = {one.law for one in relation(*map(self._repeat, exchanges), **how)}
             self.add(one for one in first if one.law in again)
