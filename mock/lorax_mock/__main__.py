@@ -4,15 +4,20 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from lorax_mock.server.app import MockApp
+
+__all__ = ["main", "serve"]
 
 _DEFAULT = Settings()
 
@@ -43,139 +48,106 @@ def _root(
     """A deterministic LoRAX without a GPU."""
 
 
-@_cli.command()
+_Host = Annotated[str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")]
+_Port = Annotated[
+    int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535, help="0 takes a free port.")
+]
+
+
+class _Serve(TyperCommand):
+    """A command each of whose options is also a variable: `LORAX_MOCK_` and its name.
+
+    Typer's own `auto_envvar_prefix` would leave the variable out of the message about a wrong value. The other
+    commands name theirs: a `--pace` of `replay` means something else.
+    """
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        for parameter in self.params:
+            parameter.envvar = f"LORAX_MOCK_{parameter.name}".upper()
+
+
+@_cli.command(cls=_Serve)
 def serve(
     *,
-    host: Annotated[
-        str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535, help="0 takes a free port."),
-    ] = 8080,
-    seed: Annotated[
-        int, typer.Option(envvar="LORAX_MOCK_SEED", help="Another seed, other texts.")
-    ] = 0,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8080,
+    seed: Annotated[int, typer.Option(help="Another seed, other texts.")] = _DEFAULT.seed,
     script: Annotated[
-        Path | None,
-        typer.Option(envvar="LORAX_MOCK_SCRIPT", help="YAML or JSON rules: what to say when."),
+        Path | None, typer.Option(help="YAML or JSON rules: what to say when.")
     ] = None,
     model_id: Annotated[
-        str, typer.Option(envvar="LORAX_MOCK_MODEL_ID", help="Hub id or folder of the base model.")
+        str, typer.Option(help="Hub id or folder of the base model.")
     ] = _DEFAULT.model_id,
     tokenizer: Annotated[
-        Path | None,
-        typer.Option(envvar="LORAX_MOCK_TOKENIZER", help="A tokenizer.json, for real counts."),
+        Path | None, typer.Option(help="A tokenizer.json, for real counts.")
     ] = None,
     tokenizer_config_path: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="LORAX_MOCK_TOKENIZER_CONFIG_PATH",
-            help="A tokenizer_config.json, for its chat template.",
-        ),
+        Path | None, typer.Option(help="A tokenizer_config.json, for its chat template.")
     ] = None,
     no_fast_tokenizer: Annotated[
         bool,
         typer.Option(
             "--no-fast-tokenizer",
-            envvar="LORAX_MOCK_NO_FAST_TOKENIZER",
             help="A model without tokenizer.json: no /tokenize, nothing counted beforehand.",
         ),
     ] = False,
     kind: Annotated[
-        Literal["generate", "embed", "classify"],
-        typer.Option(envvar="LORAX_MOCK_KIND", help="What the model is for."),
+        Literal["generate", "embed", "classify"], typer.Option(help="What the model is for.")
     ] = "generate",
     max_input_length: Annotated[
-        int, typer.Option(envvar="LORAX_MOCK_MAX_INPUT_LENGTH", min=1, help="Tokens of a prompt.")
+        int, typer.Option(min=1, help="Tokens of a prompt.")
     ] = _DEFAULT.limits.max_input_length,
     max_total_tokens: Annotated[
-        int,
-        typer.Option(envvar="LORAX_MOCK_MAX_TOTAL_TOKENS", min=2, help="Prompt and answer."),
+        int, typer.Option(min=2, help="Prompt and answer.")
     ] = _DEFAULT.limits.max_total_tokens,
     max_best_of: Annotated[
-        int, typer.Option(envvar="LORAX_MOCK_MAX_BEST_OF", min=1, help="Sequences a request.")
+        int, typer.Option(min=1, help="Sequences a request.")
     ] = _DEFAULT.limits.max_best_of,
     max_stop_sequences: Annotated[
-        int, typer.Option(envvar="LORAX_MOCK_MAX_STOP_SEQUENCES", min=0, help="Stop strings.")
+        int, typer.Option(min=0, help="Stop strings.")
     ] = _DEFAULT.limits.max_stop_sequences,
     max_concurrent_requests: Annotated[
-        int,
-        typer.Option(
-            envvar="LORAX_MOCK_MAX_CONCURRENT_REQUESTS", min=1, help="Beyond it: 429 at once."
-        ),
+        int, typer.Option(min=1, help="Beyond it: 429 at once.")
     ] = _DEFAULT.limits.max_concurrent_requests,
     eager_prefill: Annotated[
-        bool,
-        typer.Option(
-            envvar="LORAX_MOCK_EAGER_PREFILL", help="Prefill newcomers before anybody decodes on."
-        ),
+        bool, typer.Option(help="Prefill newcomers before anybody decodes on.")
     ] = _DEFAULT.limits.eager_prefill,
-    adapters: Annotated[
-        Path | None,
-        typer.Option(envvar="LORAX_MOCK_ADAPTERS", help="YAML or JSON list of adapters."),
-    ] = None,
+    adapters: Annotated[Path | None, typer.Option(help="YAML or JSON list of adapters.")] = None,
     unknown_adapters: Annotated[
-        bool,
-        typer.Option(
-            "--unknown-adapters",
-            envvar="LORAX_MOCK_UNKNOWN_ADAPTERS",
-            help="Load ids that are not listed, too.",
-        ),
+        bool, typer.Option("--unknown-adapters", help="Load ids that are not listed, too.")
     ] = False,
     adapter_id: Annotated[
-        str | None,
-        typer.Option(envvar="LORAX_MOCK_ADAPTER_ID", help="A static adapter, for the base model."),
+        str | None, typer.Option(help="A static adapter, for the base model.")
     ] = None,
     preloaded_adapter_ids: Annotated[
         list[str] | None,
-        typer.Option(
-            envvar="LORAX_MOCK_PRELOADED_ADAPTER_IDS",
-            help="Adapters that are always there, and the only ones.",
-        ),
+        typer.Option(help="Adapters that are always there, and the only ones."),
     ] = None,
     pace: Annotated[
-        Literal["off", "real"],
-        typer.Option(envvar="LORAX_MOCK_PACE", help="Whether answers take real time."),
+        Literal["off", "real"], typer.Option(help="Whether answers take real time.")
     ] = "off",
-    step_ms: Annotated[
-        float, typer.Option(envvar="LORAX_MOCK_STEP_MS", help="A token.")
-    ] = _DEFAULT.costs.step,
+    step_ms: Annotated[float, typer.Option(help="A token.")] = _DEFAULT.costs.step,
     prefill_token_ms: Annotated[
-        float, typer.Option(envvar="LORAX_MOCK_PREFILL_TOKEN_MS", help="A prompt token.")
+        float, typer.Option(help="A prompt token.")
     ] = _DEFAULT.costs.prefill_token,
     adapter_download_ms: Annotated[
-        float,
-        typer.Option(envvar="LORAX_MOCK_ADAPTER_DOWNLOAD_MS", help="An adapter's first use ever."),
+        float, typer.Option(help="An adapter's first use ever.")
     ] = _DEFAULT.costs.adapter_download,
     adapter_load_ms: Annotated[
-        float, typer.Option(envvar="LORAX_MOCK_ADAPTER_LOAD_MS", help="An adapter, onto the GPU.")
+        float, typer.Option(help="An adapter, onto the GPU.")
     ] = _DEFAULT.costs.adapter_load,
     schema_compile_ms: Annotated[
-        float,
-        typer.Option(envvar="LORAX_MOCK_SCHEMA_COMPILE_MS", help="A JSON schema's first use."),
+        float, typer.Option(help="A JSON schema's first use.")
     ] = _DEFAULT.costs.schema_compile,
     announce: Annotated[
-        Literal["human", "json"],
-        typer.Option(envvar="LORAX_MOCK_ANNOUNCE", help="How to say that the port is open."),
+        Literal["human", "json"], typer.Option(help="How to say that the port is open.")
     ] = "human",
     exit_with_parent: Annotated[
-        bool,
-        typer.Option(
-            "--exit-with-parent", envvar="LORAX_MOCK_EXIT_WITH_PARENT", help="End when stdin ends."
-        ),
+        bool, typer.Option("--exit-with-parent", help="End when stdin ends.")
     ] = False,
 ) -> None:
     """Serve LoRAX's routes until Ctrl-C."""
-    # Imported here so that `--help` and wrong options answer at once.
-    from lorax_mock.files.adapters import read_adapters  # noqa: PLC0415 - see above
-    from lorax_mock.files.tokenizer import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
-    from lorax_mock.files.tokenizer_config import ConfigError, read_config  # noqa: PLC0415 - see above
-    from lorax_mock.http.serving import BindError, bind  # noqa: PLC0415 - see above
-    from lorax_mock.http.serving import serve as run  # noqa: PLC0415 - see above
-    from lorax_mock.scripting.script import ScriptError  # noqa: PLC0415 - see above
-    from lorax_mock.server.app import create_app  # noqa: PLC0415 - see above
-
     settings = Settings(
         model_id=model_id,
         model_folder=model_id.startswith(("/", "./", "../")) or Path(model_id).is_dir(),
@@ -207,44 +179,55 @@ def serve(
         adapter_id=adapter_id or None,
         preloaded_adapter_ids=tuple(preloaded_adapter_ids or ()),
     )
-    if tokenizer_config_path is None and tokenizer is not None:
+    app = _app(settings, script, adapters, tokenizer, tokenizer_config_path)
+
+    def line(url: str) -> str:
+        if announce == "human":
+            return f"lorax-mock serves {settings.model_id} on {url} (Ctrl-C ends it)"
+        known = app.state.settings
+        told = {
+            "url": url,
+            "model_id": known.model_id,
+            "adapters": known.loadable if known.has_adapters else [],
+            "pid": os.getpid(),
+        }
+        return json.dumps(told)
+
+    _run(app, host, port, line, with_parent=exit_with_parent)
+
+
+def _app(
+    settings: Settings,
+    script: Path | None,
+    adapters: Path | None,
+    tokenizer: Path | None,
+    tokenizer_config: Path | None,
+) -> "MockApp":
+    """The application of those settings and the files that they are told in; ends the program if one is wrong."""
+    # Imported here so that `--help` and wrong options answer at once.
+    from lorax_mock.files.adapters import read_adapters  # noqa: PLC0415 - see above
+    from lorax_mock.files.tokenizer import TokenizerError, read_tokenizer  # noqa: PLC0415 - see above
+    from lorax_mock.files.tokenizer_config import ConfigError, read_config  # noqa: PLC0415 - see above
+    from lorax_mock.scripting.script import ScriptError  # noqa: PLC0415 - see above
+    from lorax_mock.server.app import create_app  # noqa: PLC0415 - see above
+
+    if tokenizer_config is None and tokenizer is not None:
         beside = tokenizer.with_name("tokenizer_config.json")
-        tokenizer_config_path = beside if beside.exists() else None
+        tokenizer_config = beside if beside.exists() else None
     try:
         if adapters is not None:
             settings = dataclasses.replace(settings, adapters=read_adapters(adapters))
-        if tokenizer_config_path is not None:
-            config = read_config(tokenizer_config_path)
+        if tokenizer_config is not None:
+            config = read_config(tokenizer_config)
             settings = dataclasses.replace(
                 settings,
                 chat_template=config.chat_template,
                 template_tokens=(config.bos_token, config.eos_token),
             )
-        words = None
-        if tokenizer is not None:
-            words = read_tokenizer(tokenizer)
-        app = create_app(check(settings), script, words)
-        listener = bind(host, port)
-    except (SettingsError, ScriptError, ConfigError, TokenizerError, BindError) as error:
+        words = None if tokenizer is None else read_tokenizer(tokenizer)
+        return create_app(check(settings), script, words)
+    except (SettingsError, ScriptError, ConfigError, TokenizerError) as error:
         _fail(str(error))
-    shown_host = f"[{host}]" if ":" in host else host
-    url = f"http://{shown_host}:{listener.getsockname()[1]}"
-
-    def ready() -> None:
-        if announce == "json":
-            line = json.dumps(
-                {
-                    "url": url,
-                    "model_id": settings.model_id,
-                    "adapters": settings.loadable if settings.has_adapters else [],
-                    "pid": os.getpid(),
-                }
-            )
-        else:
-            line = f"lorax-mock serves {settings.model_id} on {url} (Ctrl-C ends it)"
-        print(line, flush=True)  # noqa: T201 - the command's output
-
-    run(app, listener, ready, with_parent=exit_with_parent)
 
 
 @_cli.command()
@@ -269,12 +252,12 @@ def simulate(
     ] = _DEFAULT.limits.max_active_adapters,
 ) -> None:
     """Replay timed arrivals on the virtual clock and print the schedule; nothing is served."""
-    from lorax_mock.shard.schedule import as_json, as_svg, as_text  # noqa: PLC0415 - see serve
-    from lorax_mock.shard.workload import (  # noqa: PLC0415 - see serve
+    from lorax_mock.shard.schedule import as_json, as_svg, as_text  # noqa: PLC0415 - see _app
+    from lorax_mock.shard.workload import (  # noqa: PLC0415 - see _app
         WorkloadError,
         read_workload,
     )
-    from lorax_mock.shard.workload import simulate as run  # noqa: PLC0415 - see serve
+    from lorax_mock.shard.workload import simulate as run  # noqa: PLC0415 - see _app
 
     settings = Settings(
         limits=Limits(max_active_adapters=max_active_adapters),
@@ -309,13 +292,11 @@ def record(
     upstream: Annotated[
         str, typer.Option(envvar="LORAX_MOCK_UPSTREAM", help="Address of the real LoRAX.")
     ],
-    host: Annotated[str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8080,
 ) -> None:
     """Stand before a real LoRAX and write down every exchange, secrets removed."""
-    from lorax_mock.recording.recorder import RecordApp  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.recorder import RecordApp  # noqa: PLC0415 - see _app
 
     if not upstream.startswith(("http://", "https://")):
         _fail(f"--upstream {upstream!r} is no address; it starts with http:// or https://")
@@ -323,7 +304,12 @@ def record(
         cassette.touch()
     except OSError as error:
         _fail(f"{cassette}: {error.strerror}")
-    _serve_plain(RecordApp(upstream, cassette), host, port, f"records {upstream} to {cassette}")
+    _run(
+        RecordApp(upstream, cassette),
+        host,
+        port,
+        lambda url: f"lorax-mock records {upstream} to {cassette} on {url} (Ctrl-C ends it)",
+    )
 
 
 @_cli.command()
@@ -333,18 +319,16 @@ def replay(
     pace: Annotated[
         Literal["off", "recorded"], typer.Option(help="At once, or as slowly as it was.")
     ] = "off",
-    host: Annotated[str, typer.Option(envvar="LORAX_MOCK_HOST", help="Address to listen on.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(envvar="LORAX_MOCK_PORT", min=0, max=65535)] = 8080,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8080,
 ) -> None:
     """Serve recorded exchanges byte for byte."""
-    from lorax_mock.recording.cassette import (  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.cassette import (  # noqa: PLC0415 - see _app
         Cassette,
         CassetteError,
         read_cassette,
     )
-    from lorax_mock.recording.recorder import ReplayApp  # noqa: PLC0415 - see serve
+    from lorax_mock.recording.recorder import ReplayApp  # noqa: PLC0415 - see _app
 
     try:
         exchanges = read_cassette(cassette.read_text("utf-8"))
@@ -352,24 +336,33 @@ def replay(
         _fail(f"{cassette}: {error}")
     except OSError as error:
         _fail(f"{cassette}: {error.strerror}")
-    app = ReplayApp(Cassette(exchanges), paced=pace == "recorded")
-    _serve_plain(app, host, port, f"replays {len(exchanges)} exchanges of {cassette}")
+    what = f"replays {len(exchanges)} exchanges of {cassette}"
+    _run(
+        ReplayApp(Cassette(exchanges), paced=pace == "recorded"),
+        host,
+        port,
+        lambda url: f"lorax-mock {what} on {url} (Ctrl-C ends it)",
+    )
 
 
-def _serve_plain(app: object, host: str, port: int, what: str) -> None:
-    from lorax_mock.http.serving import BindError, bind  # noqa: PLC0415 - see serve
-    from lorax_mock.http.serving import serve as run  # noqa: PLC0415 - see serve
+def _run(
+    app: object, host: str, port: int, line: Callable[[str], str], *, with_parent: bool = False
+) -> None:
+    """Listen, print the line that the address makes, and serve until a signal."""
+    from lorax_mock.http.serving import BindError, bind, serve  # noqa: PLC0415 - see _app
 
     try:
         listener = bind(host, port)
     except BindError as error:
         _fail(str(error))
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-
-    def ready() -> None:
-        print(f"lorax-mock {what} on {url} (Ctrl-C ends it)", flush=True)  # noqa: T201 - the command's output
-
-    run(app, listener, ready)
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    serve(
+        app,
+        listener,
+        lambda: print(line(url), flush=True),  # noqa: T201 - the command's output
+        with_parent=with_parent,
+    )
 
 
 def _fail(line: str) -> NoReturn:

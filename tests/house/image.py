@@ -1,5 +1,6 @@
 """The Dockerfile, read: does it do what `make run` does, on files that are there, as nobody special."""
 
+import inspect
 import json
 import re
 import tomllib
@@ -7,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorax_mock.__main__ import serve
 from lorax_proxy.config import Settings
 
 __all__ = ["Instruction", "faults", "instructions"]
@@ -17,7 +19,7 @@ _INSTALLS = (
 )
 """The two steps that make the environment, as flags: in the Makefile and in the Dockerfile."""
 
-_MOCK_VARIABLE = re.compile(r'envvar="(LORAX_MOCK_\w+)"')
+_MOCK_OPTIONS = inspect.signature(serve).parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +116,12 @@ def _last_stage(steps: Sequence[Instruction], root: Path) -> Iterator[str]:
     user = named["USER"].rest if "USER" in named else "root"
     if not re.fullmatch(r"[1-9]\d*(:[1-9]\d*)?", user):
         yield f"USER {user}: not a number above 0, which is all that a cluster can check"
-    ports = {str(Settings.model_fields["port"].default), _mock_port(root)}
+    ports = {str(Settings.model_fields["port"].default), str(_MOCK_OPTIONS["port"].default)}
     exposed = {*named["EXPOSE"].arguments()} if "EXPOSE" in named else set[str]()
     if exposed != ports:
         yield f"EXPOSE {' '.join(sorted(exposed))}: the defaults are {' '.join(sorted(ports))}"
     known = {f"LORAX_PROXY_{name.upper()}" for name in Settings.model_fields}
-    known |= set(_MOCK_VARIABLE.findall(_mock_command(root)))
+    known |= {f"LORAX_MOCK_{name.upper()}" for name in _MOCK_OPTIONS}
     for step in last:
         if step.name == "ENV":
             for variable in re.findall(r"\b(LORAX_\w+)=", step.rest):
@@ -136,12 +138,3 @@ def _last_stage(steps: Sequence[Instruction], root: Path) -> Iterator[str]:
         yield "HEALTHCHECK: in exec form"
     if "STOPSIGNAL" not in named or named["STOPSIGNAL"].rest != "SIGTERM":
         yield "STOPSIGNAL: SIGTERM is what both programs stop for"
-
-
-def _mock_command(root: Path) -> str:
-    return (root / "mock/lorax_mock/__main__.py").read_text("utf-8")
-
-
-def _mock_port(root: Path) -> str:
-    found = re.search(r"port: Annotated\[.*?\] = (\d+)", _mock_command(root), re.DOTALL)
-    return found[1] if found else "unknown"

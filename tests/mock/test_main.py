@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,26 @@ def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> 
     running = start_mock(environment={"LORAX_MOCK_MODEL_ID": "org/other", "LORAX_MOCK_SEED": "5"})
     assert running.announced["model_id"] == "org/other"
     assert running.http.get("/info").json()["model_id"] == "org/other"
+
+
+def test_every_option_of_serve_is_documented_with_its_variable() -> None:
+    """The help names each option's variable, and docs/mock.md has a row for each option and for no other."""
+    told = _run("serve", "--help", COLUMNS="300").stdout
+    options = set(re.findall(r"^│ (--[a-z-]+)", told, re.MULTILINE)) - {"--help"}
+    assert len(options) > 20
+    variables = {f"LORAX_MOCK_{option[2:].replace('-', '_').upper()}" for option in options}
+    assert set(re.findall(r"\[env var: (\w+)\]", told)) == variables
+    docs = (Path(__file__).parents[2] / "docs/mock.md").read_text("utf-8")
+    table = docs.partition("## Starting it\n")[2].partition("\n\nEvery option")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(--[a-z-]+)", "".join(first_cells))) == options
+
+
+def test_a_wrong_variable_is_named_with_its_option() -> None:
+    """Whoever set it elsewhere does not look for an option that was not given."""
+    ended = _run("serve", LORAX_MOCK_KIND="poet")
+    assert ended.returncode == 2
+    assert "'--kind' (env var: 'LORAX_MOCK_KIND')" in ended.stderr
 
 
 def test_a_model_may_be_a_folder(start_mock: Callable[..., Running], tmp_path: Path) -> None:
