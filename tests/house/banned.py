@@ -28,7 +28,7 @@ _ENVIRONMENT: Home = ("proxy/lorax_proxy/config.py",)
 _FILES: Home = (
     "proxy/lorax_proxy/template_files.py",
     "mock/lorax_mock/__main__.py",
-    "mock/lorax_mock/files/script.py",
+    "mock/lorax_mock/files/script_file.py",
     "mock/lorax_mock/recording/recorder.py",
     "contracts/lorax_contracts/loader.py",
     "contracts/lorax_contracts/__main__.py",
@@ -42,7 +42,7 @@ _PROCESSES: Home = (
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
 _PATIENT: Home = ("contracts/lorax_contracts/client.py",)
 """It waits as long as a server's Retry-After asks it to."""
-_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/files/script.py")
+_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/files/script_file.py")
 _NOWHERE: Home = ()
 
 HOMES: Mapping[str, tuple[Home, str]] = {

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from lorax_mock.errors import FrameworkRefusal
-from lorax_mock.serde.types import Fault, Kind, read
+from lorax_mock.serde.types import Deserializer, SerdeError, read
 
 __all__ = [
     "BROKEN_BODY",
@@ -122,7 +122,7 @@ class Exchange:
             raise FrameworkRefusal(415, "Expected request with `Content-Type: application/json`")
         return await self.raw_body(limit)
 
-    async def json(self, kind: Kind, limit: int) -> Any:
+    async def json(self, kind: Deserializer, limit: int) -> Any:
         """The body of a JSON request as `kind`; raises FrameworkRefusal, or ClientLeft."""
         return parse(await self.body(limit), kind)
 
@@ -243,15 +243,15 @@ Routes = dict[str, dict[str, Handler]]
 """Path, then method, to handler; the methods in the order of the router's `allow` header."""
 
 
-def parse(body: bytes, kind: Kind) -> Any:
+def parse(body: bytes, kind: Deserializer) -> Any:
     """The body as `kind`; raises FrameworkRefusal with serde's words."""
     try:
         return read(body, kind)
-    except Fault as fault:
-        if fault.syntax:
+    except SerdeError as error:
+        if error.syntax:
             raise FrameworkRefusal(
-                400, f"Failed to parse the request body as JSON: {fault}"
+                400, f"Failed to parse the request body as JSON: {error}"
             ) from None
         raise FrameworkRefusal(
-            422, f"Failed to deserialize the JSON body into the target type: {fault}"
+            422, f"Failed to deserialize the JSON body into the target type: {error}"
         ) from None

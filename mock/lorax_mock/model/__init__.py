@@ -1,5 +1,5 @@
 """The made-up model: which tokens answer a request, how likely each was, and who speaks.
 
 `engine` makes the whole answer as a function of the request and the seed; `personas` say it, `distribution` has its
-probabilities, `adapters` says which adapter answers or why none does, and `encoders` embeds and classifies.
+probabilities, `adapter_catalogue` says which adapter answers or why none does, and `encoders` embeds and classifies.
 """

@@ -19,7 +19,7 @@ from typing import Final
 from lorax_mock.serde.floats import f32
 from lorax_mock.wire.native import GenerateParameters
 
-__all__ = ["Chances", "Overflowed", "chances_for", "overflows"]
+__all__ = ["Distribution", "Overflowed", "distribution_for", "overflows"]
 
 _FLOOR: Final = 0.34
 """Above one third, rank 0 stays above rank 1, which has half of the remainder."""
@@ -47,7 +47,9 @@ class _Step:
     ranks: int
 
 
-def chances_for(parameters: GenerateParameters, *, samples: bool, forced: bool) -> "Chances":
+def distribution_for(
+    parameters: GenerateParameters, *, samples: bool, forced: bool
+) -> "Distribution":
     """The distributions that a request's sampling parameters leave; shared, because they are values."""
     if not samples:
         return _shared(samples=False, forced=forced)
@@ -76,7 +78,7 @@ def overflows(parameters: GenerateParameters, *, samples: bool, forced: bool) ->
     return temperature <= _SMALLEST or (forced and temperature > _LARGEST)
 
 
-class Chances:
+class Distribution:
     """The distributions of a request; `nucleus` is the mass that top-p or typical-p keeps."""
 
     def __init__(
@@ -142,7 +144,7 @@ class Chances:
         return value
 
 
-class Overflowed(Chances):
+class Overflowed(Distribution):
     """No probability is a number: no logprob prints as one, and all alternatives are equal."""
 
     def __init__(self) -> None:
@@ -157,5 +159,5 @@ class Overflowed(Chances):
         return None
 
 
-_shared = lru_cache(maxsize=256)(Chances)
+_shared = lru_cache(maxsize=256)(Distribution)
 """A table of 256 steps costs as much as a short answer."""

@@ -19,7 +19,7 @@ from itertools import repeat
 
 from lorax_mock.errors import generation
 from lorax_mock.hashing import Draws, digest
-from lorax_mock.model.distribution import Chances, Overflowed, chances_for, overflows
+from lorax_mock.model.distribution import Distribution, Overflowed, distribution_for, overflows
 from lorax_mock.model.personas import Persona
 from lorax_mock.outlines.sample import compose
 from lorax_mock.prompt.decoding import whole_text
@@ -108,9 +108,9 @@ def generate(
         spelled = reply.tokens
         _check_top_k(valid, tokenizer)
         source = _scripted(reply, tokenizer, source)
-    chances = chances_for(parameters, samples=valid.samples, forced=forced)
+    distribution = distribution_for(parameters, samples=valid.samples, forced=forced)
     if reply is None and overflows(parameters, samples=valid.samples, forced=forced):
-        chances = Overflowed()
+        distribution = Overflowed()
         source = _first_of_the_infinite(valid, source)
     confidence = Draws(key, "confidence").byte
     luck = Draws(key, "luck").byte if valid.samples else _no_luck
@@ -129,7 +129,7 @@ def generate(
         text = spelled[len(tokens)] if own else decoder.feed(token)
         texts.append(text)
         certainty = confidence()
-        rank = chances.rank(certainty, luck())
+        rank = distribution.rank(certainty, luck())
         listed = None
         if alternatives is not None:
             # The shard decodes each as if it followed the chosen token, the chosen one as well.
@@ -137,12 +137,16 @@ def generate(
             listed = tuple(
                 Alternative(one, shown if one == token else decoder.peek(one), logprob)
                 for one, logprob in _likeliest(
-                    tokenizer.size(), chances, token, certainty, rank=rank, count=alternatives
+                    tokenizer.size(), distribution, token, certainty, rank=rank, count=alternatives
                 )
             )
         tokens.append(
             Token(
-                token, text, chances.logprob(certainty, rank), tokenizer.is_special(token), listed
+                token,
+                text,
+                distribution.logprob(certainty, rank),
+                tokenizer.is_special(token),
+                listed,
             )
         )
         finish = ending.reason(len(tokens), token, lambda: "".join(texts))
@@ -153,7 +157,7 @@ def generate(
         finish = FinishReason.LENGTH if reply is None else reply.finish or FinishReason.EOS
     prefill: tuple[PrefillToken, ...] = ()
     if parameters.decoder_input_details:
-        prefill = _prefill(valid.prompt, tokenizer, key, chances)
+        prefill = _prefill(valid.prompt, tokenizer, key, distribution)
     if spelled:
         whole = "".join(token.text for token in tokens if not token.special)
     else:
@@ -178,7 +182,7 @@ def divided(answer: Generated, start: int, valid: Valid, tokenizer: Tokenizer) -
     tokens = list(answer.tokens[:start])
     for token in tokens:
         decoder.feed(token.id)
-    count, size, chances = (
+    count, size, distribution = (
         valid.request.parameters.return_k_alternatives,
         tokenizer.size(),
         Overflowed(),
@@ -187,7 +191,7 @@ def divided(answer: Generated, start: int, valid: Valid, tokenizer: Tokenizer) -
         text = decoder.feed(0)
         listed = None
         if count is not None:
-            ranked = _likeliest(size, chances, 0, 0, rank=0, count=count)
+            ranked = _likeliest(size, distribution, 0, 0, rank=0, count=count)
             listed = tuple(Alternative(one, decoder.peek(one), None) for one, _ in ranked)
         tokens.append(Token(0, text, None, tokenizer.is_special(0), listed))
     text = _whole(valid, tokenizer, tokens)
@@ -265,7 +269,7 @@ def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
 
 
 def _likeliest(
-    size: int, chances: Chances, chosen: int, confidence: int, *, rank: int, count: int
+    size: int, distribution: Distribution, chosen: int, confidence: int, *, rank: int, count: int
 ) -> list[tuple[int, float | None]]:
     """The top `count` with their logprobs, best first; the chosen token is at its rank among them.
 
@@ -276,7 +280,7 @@ def _likeliest(
     listed: list[tuple[int, float | None]] = []
     other = (chosen * 31 + confidence) % size
     for place in range(count):
-        logprob = chances.logprob(confidence, place)
+        logprob = distribution.logprob(confidence, place)
         if logprob is None:
             break
         if place == rank:
@@ -297,14 +301,14 @@ def _likeliest(
 
 
 def _prefill(
-    prompt: tuple[int, ...], tokenizer: Tokenizer, key: bytes, chances: Chances
+    prompt: tuple[int, ...], tokenizer: Tokenizer, key: bytes, distribution: Distribution
 ) -> tuple[PrefillToken, ...]:
     draws = Draws(key, "prefill")
     return tuple(
         PrefillToken(
             token,
             tokenizer.decode([token]),
-            None if place == 0 else chances.logprob(draws.byte(), 0),
+            None if place == 0 else distribution.logprob(draws.byte(), 0),
         )
         for place, token in enumerate(prompt)
     )

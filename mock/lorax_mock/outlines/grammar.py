@@ -14,12 +14,12 @@ from lorax_mock.outlines.patterns import Sampler
 
 __all__ = [
     "ArrayOf",
-    "Choice",
     "Concatenation",
     "Literal",
     "MapOf",
     "Node",
     "Number",
+    "OneOf",
     "Open",
     "Pattern",
     "Record",
@@ -74,7 +74,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class OneOf:
     """One of several."""
 
     options: "tuple[Node, ...]"
@@ -121,9 +121,7 @@ class ArrayOf:
     high: int | None
 
 
-Node = (
-    Literal | Text | Pattern | Number | Choice | Concatenation | Repeat | Record | MapOf | ArrayOf
-)
+Node = Literal | Text | Pattern | Number | OneOf | Concatenation | Repeat | Record | MapOf | ArrayOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ Spelled = Node | Open
 
 def closed(spelled: Spelled) -> Node:
     """Parentheses around it."""
-    return Choice(spelled.options) if isinstance(spelled, Open) else spelled
+    return OneOf(spelled.options) if isinstance(spelled, Open) else spelled
 
 
 def any_of(spelled: Iterable[Spelled]) -> Node:
@@ -146,7 +144,7 @@ def any_of(spelled: Iterable[Spelled]) -> Node:
     options: list[Node] = []
     for one in spelled:
         options += one.options if isinstance(one, Open) else (one,)
-    return Choice(tuple(options)) if options else Literal("")
+    return OneOf(tuple(options)) if options else Literal("")
 
 
 def join(*parts: Spelled) -> Spelled:
@@ -214,7 +212,7 @@ def map_of_open(value: Open, low: int, high: int | None) -> Node:
     return Concatenation((Literal("{"), Repeat(inside, 0, 1) if low == 0 else inside, Literal("}")))
 
 
-_IMPOSSIBLE: Final = Choice(())
+_IMPOSSIBLE: Final = OneOf(())
 
 
 def pruned(node: Node) -> Node | None:
@@ -232,10 +230,10 @@ def _kept(node: Node) -> tuple[Node, bool]:
             return node, True
         case Pattern(sampler):
             return (node, True) if sampler.possible() else (_IMPOSSIBLE, False)
-        case Choice(options):
+        case OneOf(options):
             pairs = [_kept(option) for option in options]
             left = tuple(one for one, _ in pairs if one != _IMPOSSIBLE)
-            return Choice(left), any(says for _, says in pairs)
+            return OneOf(left), any(says for _, says in pairs)
         case Concatenation(parts):
             pairs = [_kept(part) for part in parts]
             if any(one == _IMPOSSIBLE for one, _ in pairs):

@@ -8,12 +8,12 @@ from typing import Final
 
 from lorax_mock.hashing import Draws
 from lorax_mock.outlines.regex import (
-    Choice,
+    Alternation,
     Class,
     Expression,
     Look,
     PatternError,
-    Repeat,
+    Quantified,
     Sequence,
     inner,
     parse,
@@ -90,7 +90,7 @@ class Sampler:
 def alternatives(pattern: str) -> tuple[Sampler, ...]:
     """A pattern as the alternatives that it has outside all parentheses; raises PatternError."""
     node = parse(pattern)
-    return tuple(map(Sampler, node.options if isinstance(node, Choice) else (node,)))
+    return tuple(map(Sampler, node.options if isinstance(node, Alternation) else (node,)))
 
 
 def _looks(node: Expression) -> bool:
@@ -102,13 +102,13 @@ def _check(node: Expression) -> None:
         _check(part)
     if isinstance(node, Look) and node.behind:
         raise PatternError("lookbacks are not implemented", late=True)
-    if isinstance(node, Repeat) and node.high is not None and node.high < node.low:
+    if isinstance(node, Quantified) and node.high is not None and node.high < node.low:
         raise PatternError(f"Can't multiply an FSM by {node.high - node.low}", late=True)
 
 
 def _size(node: Expression) -> int:
     size = 1 + sum(map(_size, inner(node)))
-    return size * max(node.low, 1) if isinstance(node, Repeat) else size
+    return size * max(node.low, 1) if isinstance(node, Quantified) else size
 
 
 def _possible(node: Expression) -> bool:
@@ -117,9 +117,9 @@ def _possible(node: Expression) -> bool:
             return node.negated or bool(node.ranges)
         case Sequence(parts):
             return all(map(_possible, parts))
-        case Choice(options):
+        case Alternation(options):
             return any(map(_possible, options))
-        case Repeat(part, low):
+        case Quantified(part, low):
             return low == 0 or _possible(part)
         case Look():
             return True
@@ -134,9 +134,9 @@ def _ends(node: Expression, text: str, starts: frozenset[int]) -> frozenset[int]
             for part in parts:
                 starts = _ends(part, text, starts)
             return starts
-        case Choice(options):
+        case Alternation(options):
             return frozenset().union(*(_ends(option, text, starts) for option in options))
-        case Repeat(part, low, high):
+        case Quantified(part, low, high):
             return _repeated_ends(part, text, starts, low, high)
         case Look(part, behind, negated):
             held = frozenset(
@@ -173,9 +173,9 @@ def _draw(node: Expression, draws: Draws, out: list[str]) -> None:
         case Sequence(parts):
             for part in parts:
                 _draw(part, draws, out)
-        case Choice(options):
+        case Alternation(options):
             _draw(options[draws.byte() % len(options)], draws, out)
-        case Repeat(part, low, high):
+        case Quantified(part, low, high):
             most = low + _EXTRA_REPEATS if high is None else min(high, low + _EXTRA_REPEATS)
             for _ in range(low + draws.byte() % (most - low + 1)):
                 _draw(part, draws, out)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
-    "Choice",
+    "Alternation",
     "Class",
     "Expression",
     "Look",
     "PatternError",
-    "Repeat",
+    "Quantified",
     "Sequence",
     "inner",
     "parse",
@@ -57,14 +57,14 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternation:
     """One of several."""
 
     options: "tuple[Expression, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class Quantified:
     """A part several times, without end when `high` is None."""
 
     part: "Expression"
@@ -81,7 +81,7 @@ class Look:
     negated: bool
 
 
-Expression = Class | Sequence | Choice | Repeat | Look
+Expression = Class | Sequence | Alternation | Quantified | Look
 
 _DIGIT: Final = ((0x30, 0x39),)
 _WORD: Final = (*_DIGIT, (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
@@ -151,7 +151,7 @@ class _Parser:
         options = [self._sequence()]
         while self._taken("|"):
             options.append(self._sequence())
-        return options[0] if len(options) == 1 else Choice(tuple(options))
+        return options[0] if len(options) == 1 else Alternation(tuple(options))
 
     def _sequence(self) -> Expression:
         parts: list[Expression] = []
@@ -269,7 +269,7 @@ class _Parser:
                 return part
         self._at += 1
         self._taken("?")  # lazy ones match the same texts
-        return Repeat(part, low, high)
+        return Quantified(part, low, high)
 
     def _escape(self, *, inner: bool) -> Class:
         if self._taken("x"):
@@ -365,7 +365,7 @@ def inner(node: Expression) -> "tuple[Expression, ...]":
     match node:
         case Class():
             return ()
-        case Sequence(parts) | Choice(parts):
+        case Sequence(parts) | Alternation(parts):
             return parts
-        case Repeat(part) | Look(part):
+        case Quantified(part) | Look(part):
             return (part,)

@@ -17,12 +17,12 @@ from lorax_mock.errors import generation
 from lorax_mock.hashing import Draws
 from lorax_mock.outlines.grammar import (
     ArrayOf,
-    Choice,
     Concatenation,
     Literal,
     MapOf,
     Node,
     Number,
+    OneOf,
     Pattern,
     Record,
     Repeat,
@@ -103,7 +103,7 @@ class _Writer:
                 return sampler.sample(self._draws, *readable)
             case Number():
                 return self._number(node)
-            case Choice(options):
+            case OneOf(options):
                 return self.write(options[self._draws.below(len(options))])
             case Concatenation(parts):
                 return "".join(map(self.write, parts))

@@ -27,11 +27,11 @@ from typing import Any, Final
 
 from lorax_mock.outlines.grammar import (
     ArrayOf,
-    Choice,
     Literal,
     MapOf,
     Node,
     Number,
+    OneOf,
     Open,
     Pattern,
     Record,
@@ -241,7 +241,7 @@ class _Compiler:
             case "integer":
                 return self._integer(instance)
             case "boolean":
-                return Choice((Literal("true"), Literal("false")))
+                return OneOf((Literal("true"), Literal("false")))
             case "null":
                 return Literal("null")
             case "array":

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.serde.floats import spell_f64
-from lorax_mock.serde.reader import Fault, Reader, quoted
+from lorax_mock.serde.reader import Reader, SerdeError, quoted
 from lorax_mock.serde.types import json_value, read
 from lorax_mock.wire.openai import Tool
 from lorax_mock.wire.replies import encode_text
@@ -114,8 +114,8 @@ def message_of(text: str) -> bytes:
     """The message object for a constrained answer; raises LoraxRefusal when it holds no call."""
     try:
         answer = read(text.encode(), _whole)
-    except Fault as fault:
-        reason = f"{fault.text}{fault.where}"
+    except SerdeError as error:
+        reason = f"{error.text}{error.where}"
         raise tool_error(f"Failed to parse generated text: {reason} {quoted(text)}") from None
     if not isinstance(answer, dict) or "function" not in answer:
         raise tool_error("No function found in generated text")

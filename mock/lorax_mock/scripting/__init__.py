@@ -1,5 +1,5 @@
 """What LoRAX does not have: people and tests say what shall happen, and read what did.
 
 A `script` has rules, the `rulebook` finds the one that acts, `faults` are what may go wrong on the way to the client,
-`admission` is a request with what all this makes of it, and the `journal` keeps it.
+`scripted_request` is a request with what all this makes of it, and the `journal` keeps it.
 """

@@ -7,7 +7,7 @@ are counted apart from everybody else's, so tests that share a mock do not share
 from dataclasses import dataclass, field
 
 from lorax_mock.errors import LoraxRefusal
-from lorax_mock.scripting.script import Action, Facts, Script
+from lorax_mock.scripting.script import Action, RequestFacts, Script
 
 __all__ = ["Chosen", "Rulebook"]
 
@@ -59,7 +59,7 @@ class Rulebook:
             self._sessions.clear()
             self._calls.clear()
 
-    def choose(self, facts: Facts, session: str = "") -> Chosen:
+    def choose(self, facts: RequestFacts, session: str = "") -> Chosen:
         """The action for a request; raises LoraxRefusal when a strict script has none."""
         for scope, script in self._scripts(session):
             for place, rule in enumerate(script.rules):
@@ -79,7 +79,7 @@ class Rulebook:
         own = self._sessions.get(session)
         return [("", self._base)] if own is None else [(session, own), ("", self._base)]
 
-    def _unmatched(self, facts: Facts, session: str) -> LoraxRefusal:
+    def _unmatched(self, facts: RequestFacts, session: str) -> LoraxRefusal:
         rules = [rule for _, script in self._scripts(session) for rule in script.rules]
         missed = sorted(((rule.misses(facts), rule.name) for rule in rules), key=_how_far)
         text = "lorax-mock is strict and no rule matches this request"

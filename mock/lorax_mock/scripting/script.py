@@ -30,7 +30,7 @@ from lorax_mock.scripting.faults import Fault, FaultError, parse_fault
 from lorax_mock.serde.documents import Document, DocumentError, read_document
 from lorax_mock.wire.native import FinishReason, GenerateRequest
 
-__all__ = ["Action", "Facts", "Reply", "Rule", "Script", "ScriptError", "read_script"]
+__all__ = ["Action", "Reply", "RequestFacts", "Rule", "Script", "ScriptError", "read_script"]
 
 
 class ScriptError(Exception):
@@ -58,7 +58,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RequestFacts:
     """What conditions look at."""
 
     path: str
@@ -79,7 +79,7 @@ class Rule:
     repeats: bool
     """Whether the one action is for every call."""
 
-    def misses(self, facts: Facts) -> list[str]:
+    def misses(self, facts: RequestFacts) -> list[str]:
         """The conditions that do not hold, in words."""
         return [
             f"{key} wants {wanted!r} and the request has {seen!r}"
@@ -101,7 +101,7 @@ def _is_one_of(wanted: Any, seen: Any) -> tuple[bool, Any]:
     return seen in wanted if isinstance(wanted, list) else seen == wanted, seen
 
 
-def _parameters(wanted: dict[str, Any], facts: Facts) -> tuple[bool, Any]:
+def _parameters(wanted: dict[str, Any], facts: RequestFacts) -> tuple[bool, Any]:
     given = msgspec.to_builtins(facts.request.parameters)
     seen = {name: given.get(name) for name in wanted}
     return seen == wanted, seen

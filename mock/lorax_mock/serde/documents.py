@@ -8,7 +8,7 @@ YAML, with such pairs joined. Half a pair is refused, in either: it can be neith
 
 from typing import Any
 
-from lorax_mock.serde.reader import Fault, Reader
+from lorax_mock.serde.reader import Reader, SerdeError
 
 __all__ = ["Document", "DocumentError", "read_document"]
 
@@ -39,7 +39,7 @@ def read_document(text: str) -> Any:
     if text.lstrip()[:1] in ("{", "["):
         try:
             return _Json(text).whole()
-        except (Fault, UnicodeEncodeError):
+        except (SerdeError, UnicodeEncodeError):
             pass  # flow style of YAML, or nothing at all: YAML's reader tells
     # Imported here: most mocks read no YAML, and start-up is counted in milliseconds.
     import yaml  # noqa: PLC0415 - see above
@@ -65,7 +65,7 @@ class _Json:
         self._counted = 0
 
     def whole(self) -> Any:
-        """The value, which nothing may follow; raises Fault."""
+        """The value, which nothing may follow; raises SerdeError."""
         value = self._value()
         if self._reader.peek() != -1:
             raise self._reader.ahead("trailing characters")

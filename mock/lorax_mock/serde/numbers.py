@@ -1,4 +1,4 @@
-"""Numbers in JSON text, with the values and the faults that serde_json gives them.
+"""Numbers in JSON text, with the values and the errors that serde_json gives them.
 
 Not those of an exact reader (serde_json 1.0.132, src/de.rs, without its feature `float_roundtrip`): digits
 are gathered into 64 bits, what does not fit any more only moves the point, and one multiplication or

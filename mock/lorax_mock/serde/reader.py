@@ -1,6 +1,6 @@
-"""JSON text as serde_json reads it: positions, numbers, strings, and the faults it finds.
+"""JSON text as serde_json reads it: positions, numbers, strings, and the errors it finds.
 
-Faults found by looking ahead count the byte looked at, faults found by consuming count the bytes
+Errors found by looking ahead count the byte looked at, errors found by consuming count the bytes
 consumed (serde_json 1.0.132, src/de.rs and src/read.rs). Strings are recognised by a
 regular expression; only one that it turns down is walked byte by byte, to find out where and why.
 """
@@ -14,7 +14,7 @@ import msgspec
 from lorax_mock.serde.floats import spell_f64
 from lorax_mock.serde.numbers import BrokenNumber, read_number, skip_number
 
-__all__ = ["ESCAPES", "STRING", "Fault", "Reader", "number_seen", "quoted"]
+__all__ = ["ESCAPES", "STRING", "Reader", "SerdeError", "number_seen", "quoted"]
 
 _SPACE = re.compile(rb"[ \n\t\r]*")
 STRING = re.compile(rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"', re.DOTALL)
@@ -32,7 +32,7 @@ ESCAPES: Final[Mapping[int, bytes]] = {
 }
 
 
-class Fault(Exception):
+class SerdeError(Exception):
     """Why a body was not accepted; `str()` is the detail that axum appends."""
 
     def __init__(self, text: str, *, syntax: bool, at: int | None = None) -> None:
@@ -76,13 +76,13 @@ class Reader:
             self.at = match.end()
         return self.data[self.at] if self.at < len(self.data) else -1
 
-    def here(self, text: str) -> Fault:
-        """A syntax fault at the bytes consumed."""
-        return Fault(text, syntax=True, at=self.at)
+    def here(self, text: str) -> SerdeError:
+        """A syntax error at the bytes consumed."""
+        return SerdeError(text, syntax=True, at=self.at)
 
-    def ahead(self, text: str) -> Fault:
-        """A syntax fault at the byte looked at."""
-        return Fault(text, syntax=True, at=min(len(self.data), self.at + 1))
+    def ahead(self, text: str) -> SerdeError:
+        """A syntax error at the byte looked at."""
+        return SerdeError(text, syntax=True, at=min(len(self.data), self.at + 1))
 
     def enter(self) -> None:
         """One bracket deeper; serde_json refuses the 128th."""
@@ -181,7 +181,7 @@ class Reader:
         try:
             value, self.at = read_number(self.data, self.at)
         except BrokenNumber as broken:
-            raise Fault(broken.text, syntax=True, at=broken.at) from None
+            raise SerdeError(broken.text, syntax=True, at=broken.at) from None
         return value
 
     def skip_number(self) -> None:
@@ -189,9 +189,9 @@ class Reader:
         try:
             self.at = skip_number(self.data, self.at)
         except BrokenNumber as broken:
-            raise Fault(broken.text, syntax=True, at=broken.at) from None
+            raise SerdeError(broken.text, syntax=True, at=broken.at) from None
 
-    def unexpected(self, expected: str) -> Fault:
+    def unexpected(self, expected: str) -> SerdeError:
         """`invalid type` for whatever comes next, which scalars consume and brackets do not."""
         byte = self.peek()
         if byte == 0x6E:
@@ -216,7 +216,7 @@ class Reader:
             seen = number_seen(self.number())
         else:
             return self.ahead("expected value")
-        return Fault(f"invalid type: {seen}, expected {expected}", syntax=False, at=self.at)
+        return SerdeError(f"invalid type: {seen}, expected {expected}", syntax=False, at=self.at)
 
     def colon(self) -> None:
         """The colon after a key."""
@@ -232,8 +232,8 @@ class Reader:
         """An object's next key; None when the object is over."""
         try:
             return self.text() if self._another_key(first=first) else None
-        except Fault as fault:
-            fault.path.append(None)
+        except SerdeError as error:
+            error.path.append(None)
             raise
 
     def _another_key(self, *, first: bool) -> bool:

@@ -10,7 +10,7 @@ __all__ = ["skip"]
 
 
 def skip(reader: Reader) -> None:
-    """Move past one value; raises Fault."""
+    """Move past one value; raises SerdeError."""
     closers: list[int] = []
     while True:
         byte = reader.peek()

@@ -2,15 +2,15 @@
 
 Rules that other JSON readers break, and that this one keeps:
 
-* Types are checked while the bytes are read, so the first fault in the body decides: a wrong type
-  before a missing brace is a *data* fault (422), after it a *syntax* fault (400).
-* A fault carries line and column (in bytes) of the reader's position, and the path of the value
+* Types are checked while the bytes are read, so the first error in the body decides: a wrong type
+  before a missing brace is a *data* error (422), after it a *syntax* error (400).
+* An error carries line and column (in bytes) of the reader's position, and the path of the value
   that was being read; at the top level there is no path.
-* Unknown keys are skipped but must be JSON; a known key twice is a fault; `null` suits options
+* Unknown keys are skipped but must be JSON; a known key twice is an error; `null` suits options
   alone; an array is read as a struct's fields in their order.
 * Reading stops after the first value: what follows it is never looked at.
 
-A fault without a position gets one from the innermost structure around it, after that structure
+An error without a position gets one from the innermost structure around it, after that structure
 has looked for its closing bracket: serde_json evaluates `end_map` before it reports.
 """
 
@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lorax_mock.serde.floats import f32
-from lorax_mock.serde.reader import Fault, Reader, number_seen
+from lorax_mock.serde.reader import Reader, SerdeError, number_seen
 from lorax_mock.serde.skipping import skip
 
 __all__ = [
     "REQUIRED",
-    "Fault",
+    "Deserializer",
     "Field",
-    "Kind",
     "Reader",
+    "SerdeError",
     "boolean",
     "integer",
     "json_value",
@@ -43,13 +43,14 @@ __all__ = [
     "untagged",
 ]
 
-Kind = Callable[[Reader], Any]
+Deserializer = Callable[[Reader], Any]
+"""Reads a value as serde reads it into one Rust type; raises SerdeError."""
 
 
-def _place(reader: Reader, fault: Fault) -> Fault:
-    if fault.at is None:
-        fault.at = reader.at
-    return fault
+def _place(reader: Reader, error: SerdeError) -> SerdeError:
+    if error.at is None:
+        error.at = reader.at
+    return error
 
 
 def _need(reader: Reader) -> int:
@@ -80,7 +81,7 @@ def boolean(reader: Reader) -> bool:
     raise reader.unexpected("a boolean")
 
 
-def integer(name: str, low: int, high: int) -> Kind:
+def integer(name: str, low: int, high: int) -> Deserializer:
     """Rust's integer type `name` with the bounds given, both included."""
 
     def read_integer(reader: Reader) -> int:
@@ -90,10 +91,10 @@ def integer(name: str, low: int, high: int) -> Kind:
         value = reader.number()
         if isinstance(value, float):
             text = f"invalid type: {number_seen(value)}, expected {name}"
-            raise Fault(text, syntax=False, at=reader.at)
+            raise SerdeError(text, syntax=False, at=reader.at)
         if not low <= value <= high:
             text = f"invalid value: integer `{value}`, expected {name}"
-            raise Fault(text, syntax=False, at=reader.at)
+            raise SerdeError(text, syntax=False, at=reader.at)
         return value
 
     return read_integer
@@ -106,7 +107,7 @@ def single(reader: Reader) -> float:
     return f32(float(reader.number()))
 
 
-def option(inner: Kind) -> Kind:
+def option(inner: Deserializer) -> Deserializer:
     """Rust's `Option`: null, or the inner type."""
 
     def read_option(reader: Reader) -> Any:
@@ -119,7 +120,7 @@ def option(inner: Kind) -> Kind:
     return read_option
 
 
-def sequence(inner: Kind) -> Kind:
+def sequence(inner: Deserializer) -> Deserializer:
     """Rust's `Vec`."""
 
     def read_sequence(reader: Reader) -> tuple[Any, ...]:
@@ -131,11 +132,11 @@ def sequence(inner: Kind) -> Kind:
             while reader.another_element(first=not out):
                 try:
                     out.append(inner(reader))
-                except Fault as fault:
-                    fault.path.append(len(out))
+                except SerdeError as error:
+                    error.path.append(len(out))
                     raise
-        except Fault as fault:
-            _leave(reader, fault, reader.end_list)
+        except SerdeError as error:
+            _leave(reader, error, reader.end_list)
             raise
         reader.end_list()
         return tuple(out)
@@ -143,14 +144,14 @@ def sequence(inner: Kind) -> Kind:
     return read_sequence
 
 
-def _leave(reader: Reader, fault: Fault, end: Callable[[], None]) -> None:
-    """serde_json looks for the closing bracket first, then reports the fault it already had."""
-    with contextlib.suppress(Fault):
+def _leave(reader: Reader, error: SerdeError, end: Callable[[], None]) -> None:
+    """serde_json looks for the closing bracket first, then reports the error it already had."""
+    with contextlib.suppress(SerdeError):
         end()
-    _place(reader, fault)
+    _place(reader, error)
 
 
-def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Kind:
+def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Deserializer:
     """An enum of names; `variants` maps every accepted spelling, `shown` is what a refusal lists."""
 
     def read_enum(reader: Reader) -> Any:
@@ -166,8 +167,8 @@ def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Kind:
                     raise reader.unexpected("unit")
                 reader.at += 1
                 reader.literal(b"ull")
-            except Fault as fault:
-                fault.path.append(spelled)
+            except SerdeError as error:
+                error.path.append(spelled)
                 raise
             closing = reader.peek()
             if closing != 0x7D:
@@ -185,7 +186,9 @@ def unit_enum(variants: Mapping[str, Any], shown: Sequence[str]) -> Kind:
         if name not in variants:
             listed = ", ".join(f"`{variant}`" for variant in shown)
             one_of = f"one of {listed}" if len(shown) > 2 else " or ".join(listed.split(", "))
-            raise Fault(f"unknown variant `{name}`, expected {one_of}", syntax=False, at=reader.at)
+            raise SerdeError(
+                f"unknown variant `{name}`, expected {one_of}", syntax=False, at=reader.at
+            )
         return name, variants[name]
 
     return read_enum
@@ -218,17 +221,17 @@ def json_value(reader: Reader) -> Any:
             reader.colon()
             try:
                 out[key] = json_value(reader)
-            except Fault as fault:
-                fault.path.append(key)
+            except SerdeError as error:
+                error.path.append(key)
                 raise
-    except Fault as fault:
-        _leave(reader, fault, reader.end_map)
+    except SerdeError as error:
+        _leave(reader, error, reader.end_map)
         raise
     reader.end_map()
     return out
 
 
-def mapping(inner: Kind) -> Kind:
+def mapping(inner: Deserializer) -> Deserializer:
     """Rust's `HashMap<String, _>`; the last of equal keys wins."""
 
     def read_mapping(reader: Reader) -> dict[str, Any]:
@@ -241,11 +244,11 @@ def mapping(inner: Kind) -> Kind:
                 reader.colon()
                 try:
                     out[key] = inner(reader)
-                except Fault as fault:
-                    fault.path.append(key)
+                except SerdeError as error:
+                    error.path.append(key)
                     raise
-        except Fault as fault:
-            _leave(reader, fault, reader.end_map)
+        except SerdeError as error:
+            _leave(reader, error, reader.end_map)
             raise
         reader.end_map()
         return out
@@ -253,10 +256,10 @@ def mapping(inner: Kind) -> Kind:
     return read_mapping
 
 
-def untagged(name: str, pick: Callable[[Any], Any]) -> Kind:
+def untagged(name: str, pick: Callable[[Any], Any]) -> Deserializer:
     """An untagged enum: the value is read whole, then `pick` finds a variant or raises ValueError.
 
-    The fault has no position of its own: it gets that of the structure around it.
+    The error has no position of its own: it gets that of the structure around it.
     """
 
     def read_untagged(reader: Reader) -> Any:
@@ -265,13 +268,13 @@ def untagged(name: str, pick: Callable[[Any], Any]) -> Kind:
             return pick(value)
         except ValueError:
             text = f"data did not match any variant of untagged enum {name}"
-            raise Fault(text, syntax=False) from None
+            raise SerdeError(text, syntax=False) from None
 
     return read_untagged
 
 
 REQUIRED: Final = object()
-"""A field without a default: its absence is a fault."""
+"""A field without a default: its absence is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,14 +286,14 @@ class Field:
     """
 
     name: str
-    read: Kind
+    read: Deserializer
     default: Any = REQUIRED
     positional: bool = True
 
 
 def struct(
     name: str, fields: Sequence[Field], build: Callable[..., Any], expecting: str = ""
-) -> Kind:
+) -> Deserializer:
     """A derived `Deserialize`: an object by keys, or an array by position."""
     index = {field.name: (number, field.read) for number, field in enumerate(fields)}
     blank = [field.default for field in fields]
@@ -303,8 +306,8 @@ def struct(
             reader.enter()
             try:
                 values = by_key(reader)
-            except Fault as fault:
-                _leave(reader, fault, reader.end_map)
+            except SerdeError as error:
+                _leave(reader, error, reader.end_map)
                 raise
             reader.end_map()
             return build(*values)
@@ -312,8 +315,8 @@ def struct(
             reader.enter()
             try:
                 values = by_position(reader)
-            except Fault as fault:
-                _leave(reader, fault, reader.end_list)
+            except SerdeError as error:
+                _leave(reader, error, reader.end_list)
                 raise
             reader.end_list()
             return build(*values)
@@ -330,23 +333,23 @@ def struct(
                 reader.colon()
                 try:
                     skip(reader)
-                except Fault as fault:
-                    fault.path.append(key)
+                except SerdeError as error:
+                    error.path.append(key)
                     raise
                 continue
             number, read_value = known
             if seen >> number & 1:
-                raise Fault(f"duplicate field `{key}`", syntax=False)
+                raise SerdeError(f"duplicate field `{key}`", syntax=False)
             seen |= 1 << number
             reader.colon()
             try:
                 values[number] = read_value(reader)
-            except Fault as fault:
-                fault.path.append(key)
+            except SerdeError as error:
+                error.path.append(key)
                 raise
         for field, value in zip(fields, values, strict=True):
             if value is REQUIRED:
-                raise Fault(f"missing field `{field.name}`", syntax=False)
+                raise SerdeError(f"missing field `{field.name}`", syntax=False)
         return values
 
     def by_position(reader: Reader) -> list[Any]:
@@ -357,11 +360,11 @@ def struct(
             if more:
                 try:
                     values.append(field.read(reader))
-                except Fault as fault:
-                    fault.path.append(number)
+                except SerdeError as error:
+                    error.path.append(number)
                     raise
             elif field.default is REQUIRED or not field.positional:
-                raise Fault(f"invalid length {number}, expected {size}", syntax=False)
+                raise SerdeError(f"invalid length {number}, expected {size}", syntax=False)
             else:
                 values.append(field.default)
         return values
@@ -369,14 +372,14 @@ def struct(
     return read_struct
 
 
-def read(body: bytes, kind: Kind) -> Any:
-    """The first value of `body` as `kind`; raises Fault, whose text holds path, line and column."""
+def read(body: bytes, kind: Deserializer) -> Any:
+    """The first value of `body` as `kind`; raises SerdeError, whose text holds path, line and column."""
     reader = Reader(body)
     try:
         return kind(reader)
-    except Fault as fault:
-        at = reader.at if fault.at is None else fault.at
+    except SerdeError as error:
+        at = reader.at if error.at is None else error.at
         start = body.rfind(b"\n", 0, at) + 1
         line = body.count(b"\n", 0, start) + 1
-        fault.where = f" at line {line} column {at - start}"
+        error.where = f" at line {line} column {at - start}"
         raise

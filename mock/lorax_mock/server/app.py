@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lorax_mock.errors import FrameworkRefusal, LoraxRefusal, Refusal, no_fast_tokenizer
-from lorax_mock.files.script import ScriptFile
+from lorax_mock.files.script_file import ScriptFile
 from lorax_mock.http.axum import (
     JSON,
     TEXT,

@@ -1,6 +1,6 @@
 """What a request gets: its sequences, and their way through the shard.
 
-What is said is decided at once; when it is said is the shard's business (`batching`), or a script's.
+What is said is decided at once; when it is said is the shard's business (`batcher`), or a script's.
 LoRAX's counterpart is `Infer` (router/src/infer.rs).
 """
 
@@ -11,11 +11,11 @@ from functools import partial
 from lorax_mock.errors import LoraxRefusal, generation
 from lorax_mock.hashing import digest
 from lorax_mock.http.axum import ClientLeft, Exchange
-from lorax_mock.model.adapters import identity_of
+from lorax_mock.model.adapter_catalogue import identity_of
 from lorax_mock.model.engine import divided, generate, request_key, server_seed
 from lorax_mock.model.personas import Persona
 from lorax_mock.router.validation import Valid, validate
-from lorax_mock.scripting.admission import Asked
+from lorax_mock.scripting.scripted_request import ScriptedRequest
 from lorax_mock.server.clock import Watch, aside, pause
 from lorax_mock.server.meeting import Meeting, read_meeting
 from lorax_mock.server.state import State
@@ -60,25 +60,25 @@ class Inference:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    async def start(self, asked: Asked, count: int = 1) -> Run:
+    async def start(self, scripted: ScriptedRequest, count: int = 1) -> Run:
         """The request's run, whose sequences are made and on their way to the shard; raises LoraxRefusal."""
-        request = asked.request
+        request = scripted.request
         parameters = request.parameters
         valid = await aside(
             len(request.inputs),
             lambda: validate(request, self._state.settings.limits, self._state.tokenizer),
         )
         self._validated(valid)
-        identity, persona = await self._adapter(asked, parameters)
+        identity, persona = await self._adapter(scripted, parameters)
         key = self._key(valid, identity, persona)
         if not valid.samples:
             seeds = [0] * count
         elif parameters.seed is not None:
             seeds = [parameters.seed]
         else:
-            first = self._state.occurrences.add(asked.entry.session, key, count)
+            first = self._state.occurrences.add(scripted.entry.session, key, count)
             seeds = [server_seed(key, valid, first + place) for place in range(count)]
-        reply = asked.action.reply
+        reply = scripted.action.reply
         self._check_pass()
         try:
             sequences = [
@@ -87,17 +87,17 @@ class Inference:
             ]
             self._state.catalogue.check_pass(parameters)
         except LoraxRefusal as refusal:
-            await self._fail_in_its_pass(asked, key, identity, valid, refusal)
+            await self._fail_in_its_pass(scripted, key, identity, valid, refusal)
             raise
-        if asked.has_pace:
-            costs = asked.costs(self._state.settings.costs)
+        if scripted.has_pace:
+            costs = scripted.costs(self._state.settings.costs)
             times = [
                 Timing(0.0, 0.0, costs.first, costs.first + costs.step * (len(one.tokens) - 1))
                 for one in sequences
             ]
             return Run(sequences, [], times)
         schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
-        meeting = _meeting(asked, key)
+        meeting = _meeting(scripted, key)
         # Only those who asked to meet: others meet by chance, and chance must not choose an answer.
         warm = meeting is not None and parameters.temperature not in (None, 0.0, 1.0)
         zero = meeting is not None and parameters.temperature == 0.0
@@ -109,7 +109,7 @@ class Inference:
                 max(valid.max_new_tokens, len(one.tokens)),
                 len(one.tokens),
                 schema,
-                session=asked.entry.session,
+                session=scripted.entry.session,
                 warm=warm,
                 retell=partial(self._divided, one, valid) if zero else None,
             )
@@ -120,11 +120,13 @@ class Inference:
     def _divided(self, answer: Generated, valid: Valid, start: int) -> Generated:
         return divided(answer, start, valid, self._state.tokenizer)
 
-    async def _adapter(self, asked: Asked, parameters: GenerateParameters) -> tuple[str, Persona]:
+    async def _adapter(
+        self, scripted: ScriptedRequest, parameters: GenerateParameters
+    ) -> tuple[str, Persona]:
         """Who answers; raises LoraxRefusal when a download or load has failed, after its time."""
         identity = identity_of(parameters)
         idle = self._state.batcher.shard.sent_away(identity)
-        token = asked.exchange.download_token(parameters.api_token)
+        token = scripted.exchange.download_token(parameters.api_token)
         try:
             return self._state.catalogue.open(parameters, token, idle=idle)
         except LoraxRefusal as refusal:
@@ -137,18 +139,23 @@ class Inference:
         return request_key(valid, voice, self._state.settings.seed)
 
     async def _fail_in_its_pass(
-        self, asked: Asked, key: bytes, identity: str, valid: Valid, refusal: LoraxRefusal
+        self,
+        scripted: ScriptedRequest,
+        key: bytes,
+        identity: str,
+        valid: Valid,
+        refusal: LoraxRefusal,
     ) -> None:
         """Raises what the shard raises when the request's turn has come; returns if it has none there."""
-        if asked.has_pace:
+        if scripted.has_pace:
             self._state.metrics.batch_failed("prefill")
             return
         work = Work(
             *(identity, len(valid.prompt), valid.max_new_tokens, 1),
             error=refusal,
-            session=asked.entry.session,
+            session=scripted.entry.session,
         )
-        await self._state.batcher.submit([work], _meeting(asked, key))[0].whole()
+        await self._state.batcher.submit([work], _meeting(scripted, key))[0].whole()
 
     def _validated(self, valid: Valid) -> None:
         counted = self._state.settings.limits.fast_tokenizer
@@ -210,11 +217,11 @@ class Inference:
         return times
 
 
-def _meeting(asked: Asked, key: bytes) -> Meeting | None:
+def _meeting(scripted: ScriptedRequest, key: bytes) -> Meeting | None:
     """Whom a request says it waits for; raises LoraxRefusal (400)."""
     return read_meeting(
-        asked.exchange.header(b"x-lorax-mock-together"),
-        asked.exchange.header(b"x-lorax-mock-at"),
-        session=asked.entry.session,
+        scripted.exchange.header(b"x-lorax-mock-together"),
+        scripted.exchange.header(b"x-lorax-mock-at"),
+        session=scripted.entry.session,
         key=key,
     )

@@ -13,8 +13,8 @@ from lorax_mock.http.axum import JSON, ClientLeft, Exchange, Header
 from lorax_mock.model.engine import pick_best
 from lorax_mock.router.headers import of_stream, of_whole
 from lorax_mock.router.validation import check_before_permit
-from lorax_mock.scripting.admission import Asked, ask
 from lorax_mock.scripting.faults import Act, Close, Effect, Fault, Send, Stall, effect_of
+from lorax_mock.scripting.scripted_request import ScriptedRequest, begin
 from lorax_mock.server.clock import Silence, Watch, breathe, clock
 from lorax_mock.server.inference import Inference, Run
 from lorax_mock.server.state import State
@@ -42,13 +42,15 @@ class Responder:
         self._state = state
         self._inference = inference
 
-    def _begin(self, exchange: Exchange, request: GenerateRequest, *, stream: bool) -> Asked:
+    def _begin(
+        self, exchange: Exchange, request: GenerateRequest, *, stream: bool
+    ) -> ScriptedRequest:
         """The request in the journal, with what the script says of it; raises LoraxRefusal."""
         state = self._state
         state.metrics.asked()
         if state.script_file is not None:
             state.script_file.refresh(state.rulebook, state.journal)
-        return ask(
+        return begin(
             exchange,
             request,
             stream=stream,
@@ -63,20 +65,20 @@ class Responder:
         if refusal is not None and refusal.counted_as == "generation":
             self._state.metrics.batch_failed("decode" if fault.place else "prefill")
 
-    async def _fails_first(self, asked: Asked, *, stream: bool) -> bool:
+    async def _fails_first(self, scripted: ScriptedRequest, *, stream: bool) -> bool:
         """Faults that come instead of an answer; raises Refusal, or says that all is said."""
-        fault, exchange = asked.fault, asked.exchange
+        fault, exchange = scripted.fault, scripted.exchange
         if fault is None:
             return False
         effect = effect_of(fault)
         if effect.hangs_up:
-            asked.entry.outcome = "fault"
+            scripted.entry.outcome = "fault"
             exchange.abort(reset=True)
             return True
         if effect.page is not None:
-            asked.entry.outcome, asked.entry.status = "fault", effect.page
+            scripted.entry.outcome, scripted.entry.status = "fault", effect.page
             page = f"<html><body><h1>{effect.page}</h1></body></html>\r\n".encode()
-            await exchange.reply(asked.entry.status, page, [(b"content-type", b"text/html")])
+            await exchange.reply(scripted.entry.status, page, [(b"content-type", b"text/html")])
             return True
         refusal = effect.refusal
         if refusal is not None and not (stream and fault.place is not None):
@@ -86,15 +88,15 @@ class Responder:
 
     async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
         """Generate, then reply whole; raises Refusal before anything was sent."""
-        asked = self._begin(exchange, request, stream=False)
-        entry = asked.entry
+        scripted = self._begin(exchange, request, stream=False)
+        entry = scripted.entry
         count = max(request.parameters.best_of or 1, 1)
         try:
             check_before_permit(request.parameters, self._state.settings.limits, stream=False)
             with self._state.permits.hold(count):
-                if await self._fails_first(asked, stream=False):
+                if await self._fails_first(scripted, stream=False):
                     return
-                run = await self._inference.start(asked, count)
+                run = await self._inference.start(scripted, count)
                 times = await self._inference.finished(run, exchange)
                 best, others = pick_best(run.sequences)
                 timing = times[next(n for n, one in enumerate(run.sequences) if one is best)]
@@ -109,60 +111,62 @@ class Responder:
             entry.left(0)
             raise
         entry.answered(best)
-        if asked.fault is None:
+        if scripted.fault is None:
             await exchange.reply(200, body, [JSON, *headers])
             return
-        effect = effect_of(asked.fault)
+        effect = effect_of(scripted.fault)
         acts = effect.acts([body])
         length = (b"content-length", b"%d" % _promised(acts, body))
         await exchange.start(200, _retyped([JSON, *headers, length], effect))
-        if await self._perform(asked, acts, Watch(exchange)):
+        if await self._perform(scripted, acts, Watch(exchange)):
             await exchange.end()
 
     async def stream(
         self, exchange: Exchange, request: GenerateRequest, encode: EncodeEvent, done: bytes = b""
     ) -> None:
         """Headers first, then events; `done` follows a stream that ended well."""
-        asked = self._begin(exchange, request, stream=True)
+        scripted = self._begin(exchange, request, stream=True)
         try:
             headers = of_stream(request, self._state.settings)
         except FatalRequest as refusal:
-            asked.entry.refused(refusal)
+            scripted.entry.refused(refusal)
             raise
-        effect = Effect() if asked.fault is None else effect_of(asked.fault)
+        effect = Effect() if scripted.fault is None else effect_of(scripted.fault)
         if effect.hangs_up or effect.page is not None:
-            await self._fails_first(asked, stream=True)
+            await self._fails_first(scripted, stream=True)
             return
         await exchange.start(200, _retyped([*_EVENT_STREAM, *headers], effect))
         try:
             check_before_permit(request.parameters, self._state.settings.limits, stream=True)
             with self._state.permits.hold(1):
-                await self._fails_first(asked, stream=True)
-                run = await self._inference.start(asked)
-                whole = await self._send_events(asked, run, encode, done)
+                await self._fails_first(scripted, stream=True)
+                run = await self._inference.start(scripted)
+                whole = await self._send_events(scripted, run, encode, done)
         except Refusal as refusal:
-            asked.entry.refused(refusal)
+            scripted.entry.refused(refusal)
             await exchange.chunk(sse(self._state.spoken(refusal)[1]))
             whole = True
         if whole:
             await exchange.end()
 
-    async def _send_events(self, asked: Asked, run: Run, encode: EncodeEvent, done: bytes) -> bool:
+    async def _send_events(
+        self, scripted: ScriptedRequest, run: Run, encode: EncodeEvent, done: bytes
+    ) -> bool:
         """Send what there is to send; False when the connection is not to be used any more."""
-        exchange, entry, sequence = asked.exchange, asked.entry, run.sequences[0]
+        exchange, entry, sequence = scripted.exchange, scripted.entry, run.sequences[0]
         watch = Watch(exchange)
         last = len(sequence.tokens) - 1
-        if asked.fault is not None:
+        if scripted.fault is not None:
             events = [
                 encode(token, sequence if place == last else None)
                 for place, token in enumerate(sequence.tokens)
             ]
-            acts = effect_of(asked.fault).acts([*events, done] if done else events)
-            return await self._perform(asked, acts, watch, run)
+            acts = effect_of(scripted.fault).acts([*events, done] if done else events)
+            return await self._perform(scripted, acts, watch, run)
         if run.tickets:
             sent = await self._send_as_they_come(exchange, watch, run, encode)
         else:
-            sent = await self._send_at_its_pace(asked, watch, sequence, encode)
+            sent = await self._send_at_its_pace(scripted, watch, sequence, encode)
         sequence = run.sequences[0]
         if sent < len(sequence.tokens):
             entry.left(sent)
@@ -203,29 +207,29 @@ class Responder:
         return place
 
     async def _send_at_its_pace(
-        self, asked: Asked, watch: Watch, sequence: Generated, encode: EncodeEvent
+        self, scripted: ScriptedRequest, watch: Watch, sequence: Generated, encode: EncodeEvent
     ) -> int:
         """Events as the script times them; how many were sent before the client left."""
-        costs = asked.costs(self._state.settings.costs)
+        costs = scripted.costs(self._state.settings.costs)
         last = len(sequence.tokens) - 1
         for place, token in enumerate(sequence.tokens):
             await watch.wait((costs.step if place else costs.first) / 1000)
             if watch.gone:
                 return place
-            await asked.exchange.chunk(encode(token, sequence if place == last else None))
+            await scripted.exchange.chunk(encode(token, sequence if place == last else None))
         return last + 1
 
     async def _perform(
-        self, asked: Asked, acts: list[Act], watch: Watch, run: Run | None = None
+        self, scripted: ScriptedRequest, acts: list[Act], watch: Watch, run: Run | None = None
     ) -> bool:
         """Do what a fault makes of an answer; False when the connection is not to be used any more.
 
         A stream (`run`) starts when its first token is there and then goes on at its pace, act by act.
         """
-        exchange, entry = asked.exchange, asked.entry
-        costs = asked.costs(self._state.settings.costs)
-        paced = asked.paced(costs) and run is not None
-        effect = Effect() if asked.fault is None else effect_of(asked.fault)
+        exchange, entry = scripted.exchange, scripted.entry
+        costs = scripted.costs(self._state.settings.costs)
+        paced = scripted.paced(costs) and run is not None
+        effect = Effect() if scripted.fault is None else effect_of(scripted.fault)
         if run is not None and effect.cuts:
             entry.cut = _cut(acts, run.sequences[0])
         if run is not None and run.tickets:
@@ -251,8 +255,8 @@ class Responder:
                 entry.left(place)
                 return False
         entry.outcome = "fault"
-        if run is not None and asked.fault is not None and effect.refusal is not None:
-            self._count_pass(asked.fault)
+        if run is not None and scripted.fault is not None and effect.refusal is not None:
+            self._count_pass(scripted.fault)
             self._state.metrics.failed(effect.refusal.counted_as)
         return True
 

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, overloaded
-from lorax_mock.files.script import ScriptFile
-from lorax_mock.model.adapters import Catalogue
+from lorax_mock.files.script_file import ScriptFile
+from lorax_mock.model.adapter_catalogue import AdapterCatalogue
 from lorax_mock.prompt.tokenizer import Tokenizer
 from lorax_mock.router.health import Health
 from lorax_mock.router.metrics import Metrics
 from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
-from lorax_mock.server.batching import Batcher
+from lorax_mock.server.batcher import Batcher
 from lorax_mock.settings import Settings
 from lorax_mock.wire.replies import encode_error
 
@@ -68,7 +68,7 @@ class State:
     def __init__(self, settings: Settings, tokenizer: Tokenizer) -> None:
         self.settings = settings
         self.tokenizer = tokenizer
-        self.catalogue = Catalogue(settings)
+        self.catalogue = AdapterCatalogue(settings)
         self.journal = Journal()
         self.health = Health()
         self.metrics = Metrics(settings.limits, self.health)
@@ -100,4 +100,4 @@ class State:
             return
         self.health.inference, self.health.shard = False, "well"
         if self.batcher.renew():
-            self.catalogue = Catalogue(self.settings)
+            self.catalogue = AdapterCatalogue(self.settings)

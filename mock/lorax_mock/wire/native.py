@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from lorax_mock.serde.types import (
+    Deserializer,
     Field,
-    Kind,
     boolean,
     integer,
     json_value,
@@ -138,7 +138,7 @@ class TokenizeRequest(msgspec.Struct, frozen=True):
     add_special_tokens: bool | None = None
 
 
-def _optional(name: str, kind: Kind) -> Field:
+def _optional(name: str, kind: Deserializer) -> Field:
     return Field(name, option(kind), None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_mock.model.distribution import Chances, chances_for
+from lorax_mock.model.distribution import Distribution, distribution_for
 from lorax_mock.wire.native import GenerateParameters
 
 _BYTES = st.integers(0, 255)
@@ -26,28 +26,28 @@ def test_ranks_descend_and_sum_to_at_most_one(
     confidence: int, luck: int, temperature: float, top_k: int | None, nucleus: float | None
 ) -> None:
     """Under every temperature and mask, and the chosen rank is never a masked one."""
-    chances = Chances(samples=True, temperature=temperature, top_k=top_k, nucleus=nucleus)
-    logprobs = [chances.logprob(confidence, rank) for rank in range(40)]
+    distribution = Distribution(samples=True, temperature=temperature, top_k=top_k, nucleus=nucleus)
+    logprobs = [distribution.logprob(confidence, rank) for rank in range(40)]
     allowed = [logprob for logprob in logprobs if logprob is not None]
     assert logprobs[: len(allowed)] == allowed
     assert allowed == sorted(allowed, reverse=True)
     assert sum(map(math.exp, allowed)) <= 1.000001
-    assert chances.logprob(confidence, chances.rank(confidence, luck)) is not None
+    assert distribution.logprob(confidence, distribution.rank(confidence, luck)) is not None
     assert top_k is None or len(allowed) <= top_k
 
 
 def test_greedy_takes_the_likeliest() -> None:
     """Whatever the luck; sampling sometimes does not."""
-    greedy = chances_for(GenerateParameters(top_p=0.5), samples=False, forced=False)
+    greedy = distribution_for(GenerateParameters(top_p=0.5), samples=False, forced=False)
     assert {greedy.rank(0, luck) for luck in range(256)} == {0}
-    sampled = chances_for(GenerateParameters(do_sample=True), samples=True, forced=False)
+    sampled = distribution_for(GenerateParameters(do_sample=True), samples=True, forced=False)
     assert {sampled.rank(0, luck) for luck in range(256)} == {0, 1, 2, 3}
 
 
 def test_a_low_temperature_is_more_confident() -> None:
     """And a high one less."""
     cold, warm, hot = (
-        Chances(samples=True, temperature=temperature).logprob(100, 0)
+        Distribution(samples=True, temperature=temperature).logprob(100, 0)
         for temperature in (0.2, 1.0, 3.0)
     )
     assert cold is not None
@@ -58,14 +58,14 @@ def test_a_low_temperature_is_more_confident() -> None:
 
 def test_a_grammar_leaves_one_choice() -> None:
     """Everything else is masked."""
-    forced = chances_for(GenerateParameters(), samples=False, forced=True)
+    forced = distribution_for(GenerateParameters(), samples=False, forced=True)
     assert forced.logprob(3, 0) == 0.0
     assert forced.logprob(3, 1) is None
 
 
 def test_a_confident_model_mostly_says_the_likeliest() -> None:
     """Of 256 tokens 216 are of rank 0, then 24, 10 and 6; a mask gives its ranks to the last left."""
-    free, two = (Chances(samples=True, top_k=top_k) for top_k in (None, 2))
+    free, two = (Distribution(samples=True, top_k=top_k) for top_k in (None, 2))
     assert free.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
     assert Counter(free.rank(0, luck) for luck in range(256)) == {0: 216, 1: 24, 2: 10, 3: 6}
     assert Counter(two.rank(0, luck) for luck in range(256)) == {0: 216, 1: 40}
@@ -90,12 +90,12 @@ def test_a_confident_model_mostly_says_the_likeliest() -> None:
 )
 def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest: float) -> None:
     """From 0.34 to 0.99, sharpened or flattened in bounds; each next rank has half of what is left."""
-    chances = Chances(samples=True, temperature=temperature)
+    distribution = Distribution(samples=True, temperature=temperature)
     expected = [math.log(likeliest)]
     expected += [math.log((1 - likeliest) / 2**rank) for rank in range(1, 5)]
-    given_out = [chances.logprob(byte, rank) for rank in range(5)]
+    given_out = [distribution.logprob(byte, rank) for rank in range(5)]
     assert given_out == pytest.approx(expected, abs=1e-6)
-    assert given_out == [chances.logprob(byte, rank) for rank in range(5)]
+    assert given_out == [distribution.logprob(byte, rank) for rank in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -123,39 +123,41 @@ def test_masks_leave_ranks_that_share_everything(
 ) -> None:
     """The fewest that hold the mass; what the others held is shared out, and theirs is null."""
     asked = msgspec.convert(parameters | {"do_sample": True}, GenerateParameters)
-    chances = chances_for(asked, samples=True, forced=False)
-    logprobs = [chances.logprob(0, rank) for rank in range(70)]
+    distribution = distribution_for(asked, samples=True, forced=False)
+    logprobs = [distribution.logprob(0, rank) for rank in range(70)]
     allowed = [logprob for logprob in logprobs if logprob is not None]
     assert len(allowed) == (70 if ranks is None else ranks)
     assert sum(map(math.exp, allowed)) == pytest.approx(1.0, abs=1e-6)
     if ranks is None:
         assert allowed[0] == pytest.approx(math.log(0.34), abs=1e-6)
-        assert chances.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
+        assert distribution.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
 
 
 def test_a_nucleus_that_is_just_held_needs_no_more() -> None:
     """As the shard's mask keeps no token behind the one that reaches the mass."""
     likeliest = 1.0 - (1.0 - 0.34)  # as it is computed
-    assert Chances(samples=True, nucleus=likeliest).logprob(0, 1) is None
-    assert Chances(samples=True, nucleus=likeliest + 1e-9).logprob(0, 1) is not None
+    assert Distribution(samples=True, nucleus=likeliest).logprob(0, 1) is None
+    assert Distribution(samples=True, nucleus=likeliest + 1e-9).logprob(0, 1) is not None
 
 
 def test_a_temperature_counts_only_when_sampling() -> None:
     """Greedy answers show the model's own distribution, without masks."""
     asked = msgspec.convert({"temperature": 0.3, "top_k": 1}, GenerateParameters)
-    greedy, sampled = (chances_for(asked, samples=each, forced=False) for each in (False, True))
+    greedy, sampled = (
+        distribution_for(asked, samples=each, forced=False) for each in (False, True)
+    )
     assert greedy.logprob(0, 0) == pytest.approx(math.log(0.34), abs=1e-6)
     assert greedy.logprob(0, 1) is not None
     assert (sampled.logprob(0, 0), sampled.logprob(0, 1)) == (0.0, None)
     warm = msgspec.convert({"temperature": 0.5}, GenerateParameters)
-    assert chances_for(warm, samples=True, forced=False).logprob(0, 0) == pytest.approx(
+    assert distribution_for(warm, samples=True, forced=False).logprob(0, 0) == pytest.approx(
         math.log(1 - 0.66**2), abs=1e-6
     )
 
 
 def test_a_grammar_leaves_nothing_to_luck() -> None:
     """Sampled or not, with one rank each draw is that."""
-    forced = chances_for(GenerateParameters(do_sample=True), samples=True, forced=True)
+    forced = distribution_for(GenerateParameters(do_sample=True), samples=True, forced=True)
     assert {forced.rank(7, luck) for luck in range(256)} == {0}
     assert [forced.logprob(7, rank) for rank in range(3)] == [0.0, None, None]
 
@@ -163,6 +165,6 @@ def test_a_grammar_leaves_nothing_to_luck() -> None:
 def test_tables_are_shared() -> None:
     """They cost as much as a short answer, and are values."""
     one, other = (
-        chances_for(GenerateParameters(top_k=3), samples=True, forced=False) for _ in range(2)
+        distribution_for(GenerateParameters(top_k=3), samples=True, forced=False) for _ in range(2)
     )
     assert one is other

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from lorax_mock.errors import LoraxRefusal
-from lorax_mock.model.adapters import Catalogue
+from lorax_mock.model.adapter_catalogue import AdapterCatalogue
 from lorax_mock.model.engine import generate, pick_best, request_key, server_seed
 from lorax_mock.model.personas import VOICES, Persona
 from lorax_mock.prompt.tokenizer import builtin
@@ -29,7 +29,7 @@ from tests.mock.strategies import requests
 def _run(request: GenerateRequest, seed: int = 0) -> Generated:
     settings = Settings(seed=seed)
     valid = validate(request, Limits(), builtin())
-    identity, persona = Catalogue(settings).open(request.parameters, None)
+    identity, persona = AdapterCatalogue(settings).open(request.parameters, None)
     key = request_key(valid, identity, settings.seed)
     asked = request.parameters.seed
     chosen = server_seed(key, valid, 0) if asked is None else asked

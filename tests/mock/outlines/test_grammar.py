@@ -2,10 +2,10 @@
 
 from lorax_mock.outlines.grammar import (
     ArrayOf,
-    Choice,
     Concatenation,
     Literal,
     MapOf,
+    OneOf,
     Open,
     Pattern,
     Record,
@@ -37,8 +37,8 @@ def test_an_open_alternation_takes_its_neighbours_in() -> None:
 
 def test_parentheses_end_it() -> None:
     """As a group, or as branches of a larger one; nothing in parentheses is the empty text."""
-    assert join(_A, closed(Open((_B, _C)))) == Concatenation((_A, Choice((_B, _C))))
-    assert any_of([_A, Open((_B, _C))]) == Choice((_A, _B, _C))
+    assert join(_A, closed(Open((_B, _C)))) == Concatenation((_A, OneOf((_B, _C))))
+    assert any_of([_A, Open((_B, _C))]) == OneOf((_A, _B, _C))
     assert any_of([]) == Literal("")
 
 
@@ -58,12 +58,12 @@ def test_lists_and_records_of_open_alternations() -> None:
     assert isinstance(free, Concatenation)
     mapped = map_of_open(Open((_A, _B)), 1, 2)
     assert isinstance(mapped, Concatenation)
-    assert isinstance(mapped.parts[1], Choice)
+    assert isinstance(mapped.parts[1], OneOf)
 
 
 def test_what_no_text_matches_is_pruned() -> None:
     """From choices, from what is optional; what remains may be nothing."""
-    assert pruned(Choice((_NEVER, _A))) == Choice((_A,))
+    assert pruned(OneOf((_NEVER, _A))) == OneOf((_A,))
     assert pruned(Record(((False, _NEVER), (True, _A)))) == Record(((True, _A),))
     assert pruned(ArrayOf(_NEVER, 0, None)) == Literal("[]")
     assert pruned(MapOf(_NEVER, 0, None)) == Literal("{}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorax_mock.outlines.regex import Class, Look, PatternError, Repeat, Sequence, parse
+from lorax_mock.outlines.regex import Class, Look, PatternError, Quantified, Sequence, parse
 
 
 def _letter(char: str) -> Class:
@@ -12,10 +12,10 @@ def _letter(char: str) -> Class:
 @pytest.mark.parametrize(
     ("pattern", "part"),
     [
-        ("a??", Repeat(_letter("a"), 0, 1)),
-        ("a{2}{3}", Repeat(Repeat(_letter("a"), 2, 2), 3, 3)),
-        ("a{,2}", Repeat(_letter("a"), 0, 2)),
-        ("a{}", Repeat(_letter("a"), 0, 0)),
+        ("a??", Quantified(_letter("a"), 0, 1)),
+        ("a{2}{3}", Quantified(Quantified(_letter("a"), 2, 2), 3, 3)),
+        ("a{,2}", Quantified(_letter("a"), 0, 2)),
+        ("a{}", Quantified(_letter("a"), 0, 0)),
         ("\\07", _letter("\x07")),
         ("\\101", _letter("A")),
         ("[\\1]", Class(((1, 1),))),
@@ -26,7 +26,7 @@ def _letter(char: str) -> Class:
         ("(?<!a)", Look(Sequence((_letter("a"),)), behind=True, negated=True)),
     ],
 )
-def test_what_others_read_otherwise(pattern: str, part: Class | Repeat | Look) -> None:
+def test_what_others_read_otherwise(pattern: str, part: Class | Quantified | Look) -> None:
     """Lazy marks, braces, octal numbers, brackets."""
     assert parse(pattern) == Sequence((part,))
 
@@ -34,7 +34,7 @@ def test_what_others_read_otherwise(pattern: str, part: Class | Repeat | Look) -
 def test_a_brace_behind_a_repeated_group_is_text() -> None:
     """Only single characters are repeated twice."""
     assert parse("(a){2}{3}") == Sequence(
-        (Repeat(Sequence((_letter("a"),)), 2, 2), *map(_letter, "{3}"))
+        (Quantified(Sequence((_letter("a"),)), 2, 2), *map(_letter, "{3}"))
     )
 
 

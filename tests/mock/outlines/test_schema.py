@@ -3,10 +3,10 @@
 import pytest
 
 from lorax_mock.outlines.grammar import (
-    Choice,
     Concatenation,
     Literal,
     Node,
+    OneOf,
     Record,
     Repeat,
     Text,
@@ -27,7 +27,7 @@ def test_the_first_keyword_decides() -> None:
 
 def test_a_list_of_types_leaves_objects_out() -> None:
     """Their shape is not given."""
-    assert compile_schema({"type": ["object", "string", "null"]}) == Choice(
+    assert compile_schema({"type": ["object", "string", "null"]}) == OneOf(
         (Text(), Literal("null"))
     )
 
@@ -35,15 +35,15 @@ def test_a_list_of_types_leaves_objects_out() -> None:
 def test_references_may_point_into_lists_and_escaped_names() -> None:
     """JSON pointers, wherever they lead inside the schema."""
     schema = {"anyOf": [{"$ref": "#/x~1y/1"}], "x/y": [{}, {"const": "here"}]}
-    assert compile_schema(schema) == Choice((Literal('"here"'),))
+    assert compile_schema(schema) == OneOf((Literal('"here"'),))
 
 
 def test_an_alternation_without_parentheses_takes_its_neighbours_in() -> None:
     """The empty schema of a required property: its brackets belong to its outer branches alone."""
     compiled = compile_schema({"properties": {"a": {}}, "required": ["a"]})
-    assert isinstance(compiled, Choice)
+    assert isinstance(compiled, OneOf)
     first, null, *_ = compiled.options
-    truth = Choice((Literal("true"), Literal("false")))
+    truth = OneOf((Literal("true"), Literal("false")))
     start = Concatenation((Literal('"a"'), Literal(": "), truth))
     assert first == Concatenation((Literal("{"), start))
     assert null == Literal("null")

@@ -4,10 +4,10 @@ import pytest
 
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.scripting.rulebook import Chosen, Rulebook
-from lorax_mock.scripting.script import Facts, read_script
+from lorax_mock.scripting.script import RequestFacts, read_script
 from lorax_mock.wire.native import GenerateRequest
 
-_FACTS = Facts("/generate", "base", stream=False, request=GenerateRequest("hello"))
+_FACTS = RequestFacts("/generate", "base", stream=False, request=GenerateRequest("hello"))
 
 
 def _faults(book: Rulebook, count: int, session: str = "") -> list[str]:

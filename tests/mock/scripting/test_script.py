@@ -3,7 +3,14 @@
 import pytest
 
 from lorax_mock.scripting.faults import Fault, FaultKind
-from lorax_mock.scripting.script import Action, Facts, Reply, Script, ScriptError, read_script
+from lorax_mock.scripting.script import (
+    Action,
+    Reply,
+    RequestFacts,
+    Script,
+    ScriptError,
+    read_script,
+)
 from lorax_mock.wire.native import FinishReason, GenerateParameters, GenerateRequest
 
 _TEXT = """
@@ -44,10 +51,10 @@ def test_json_is_yaml_and_nothing_is_no_rules() -> None:
     assert read_script("") == Script()
 
 
-def _facts(prompt: str = "hello there", **parameters: float) -> Facts:
+def _facts(prompt: str = "hello there", **parameters: float) -> RequestFacts:
     asked = GenerateParameters(temperature=parameters.get("temperature"))
     request = GenerateRequest(prompt, asked)
-    return Facts("/generate", "acme/pirate", stream=False, request=request)
+    return RequestFacts("/generate", "acme/pirate", stream=False, request=request)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_mock.serde.reader import Fault, Reader, number_seen
+from lorax_mock.serde.reader import Reader, SerdeError, number_seen
 
 
 def test_numbers_come_with_their_place() -> None:
@@ -17,21 +17,21 @@ def test_numbers_come_with_their_place() -> None:
     reader.skip_number()
     assert reader.at == 3
     reader.at = 4
-    with pytest.raises(Fault, match="invalid number") as caught:
+    with pytest.raises(SerdeError, match="invalid number") as caught:
         reader.number()
     assert (caught.value.syntax, caught.value.at) == (True, 6)
-    with pytest.raises(Fault, match="invalid number"):
+    with pytest.raises(SerdeError, match="invalid number"):
         reader.skip_number()
 
 
 def test_the_path_of_a_fault_is_serde_path_to_errors() -> None:
     """Dots between keys, brackets for places, a question mark for a key that could not be read."""
-    fault = Fault("bad", syntax=True)
-    assert str(fault) == "bad"
-    fault.path += [None]
-    assert str(fault) == "bad"
-    fault.path += [1, "a", "", 0]
-    assert str(fault) == "[0]..a[1].?: bad"
+    error = SerdeError("bad", syntax=True)
+    assert str(error) == "bad"
+    error.path += [None]
+    assert str(error) == "bad"
+    error.path += [1, "a", "", 0]
+    assert str(error) == "[0]..a[1].?: bad"
 
 
 @pytest.mark.law
@@ -59,8 +59,8 @@ def test_the_careful_walk_reads_what_the_fast_one_reads(text: str) -> None:
 )
 def test_unexpected_values_are_shown_as_rust_shows_them(body: bytes, seen: str) -> None:
     """Strings with their escapes, brackets by kind."""
-    fault = Reader(body).unexpected("u32")
-    assert fault.text == f"invalid type: {seen}, expected u32"
+    error = Reader(body).unexpected("u32")
+    assert error.text == f"invalid type: {seen}, expected u32"
 
 
 def test_numbers_are_named_by_kind() -> None:

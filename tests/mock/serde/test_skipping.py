@@ -2,7 +2,7 @@
 
 import pytest
 
-from lorax_mock.serde.reader import Fault, Reader
+from lorax_mock.serde.reader import Reader, SerdeError
 from lorax_mock.serde.skipping import skip
 
 
@@ -36,13 +36,13 @@ def test_any_value_is_passed_exactly(body: bytes) -> None:
 )
 def test_what_is_not_json_is_still_found(body: bytes, text: str) -> None:
     """Unknown keys are ignored, their syntax is not."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(SerdeError) as caught:
         skip(Reader(body))
     assert caught.value.text == text
 
 
 def test_a_control_character_in_a_skipped_text_is_not_counted() -> None:
     """In a text that is wanted it would be."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(SerdeError) as caught:
         skip(Reader(b'"a\n"'))
     assert caught.value.at == 2

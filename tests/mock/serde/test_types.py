@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_mock.serde.types import Fault, read
+from lorax_mock.serde.types import SerdeError, read
 from lorax_mock.wire.native import (
     CLASSIFY_BATCH_REQUEST,
     CLASSIFY_REQUEST,
@@ -105,7 +105,7 @@ _REFUSED = [
 @pytest.mark.parametrize(("body", "syntax", "text"), _REFUSED, ids=[row[0] for row in _REFUSED])
 def test_a_bad_body_is_refused_in_serdes_words(body: str, *, syntax: bool, text: str) -> None:
     """Kind, path, message, line and column of the first fault."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(SerdeError) as caught:
         read(body.encode(), GENERATE_REQUEST)
     assert (caught.value.syntax, str(caught.value)) == (syntax, text)
 
@@ -137,7 +137,7 @@ def test_serde_itself_answered_so(struct: str) -> None:
     """What serde 1.0.215, serde_json 1.0.132 and serde_path_to_error 0.1.16 said of LoRAX's structs."""
     differs: list[tuple[str, str, str]] = []
     for body, status, text in _ANSWERED[struct]:
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(SerdeError) as caught:
             read(body.encode(), _STRUCTS[struct])
         said = f"{400 if caught.value.syntax else 422} {caught.value}"
         if said != f"{status} {text}":
@@ -152,7 +152,7 @@ def test_every_struct_was_asked() -> None:
 
 def test_invalid_utf8_is_a_syntax_fault() -> None:
     """Bytes that are no text are found where their string ends."""
-    with pytest.raises(Fault, match="inputs: invalid unicode code point at line 1 column 13"):
+    with pytest.raises(SerdeError, match="inputs: invalid unicode code point at line 1 column 13"):
         read(b'{"inputs":"\xff"}', GENERATE_REQUEST)
 
 
@@ -160,7 +160,7 @@ def test_a_schema_nests_127_deep_and_no_deeper() -> None:
     """serde_json counts every bracket around a value; unknown keys are not counted."""
     frame = b'{"inputs":"a","parameters":{"response_format":{"type":"text","schema":%b}}}'
     read(frame % (b"[" * 124 + b"]" * 124), GENERATE_REQUEST)
-    with pytest.raises(Fault, match="recursion limit exceeded"):
+    with pytest.raises(SerdeError, match="recursion limit exceeded"):
         read(frame % (b"[" * 125 + b"]" * 125), GENERATE_REQUEST)
     ignored = b'{"inputs":"a","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     assert read(ignored, GENERATE_REQUEST).inputs == "a"
@@ -213,8 +213,8 @@ def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
     shown = " at line "
     try:
         read(body, GENERATE_REQUEST)
-    except Fault as fault:
-        shown = str(fault)
+    except SerdeError as error:
+        shown = str(error)
     assert " at line " in shown
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorax_mock.serde.types import Fault, Kind, read
+from lorax_mock.serde.types import Deserializer, SerdeError, read
 from lorax_mock.wire.native import (
     CLASSIFY_BATCH_REQUEST,
     CLASSIFY_REQUEST,
@@ -54,7 +54,7 @@ def test_every_parameter_is_read_into_its_field() -> None:
         (b'{"inputs":["a"]}', CLASSIFY_BATCH_REQUEST, ("a",)),
     ],
 )
-def test_encoder_requests(body: bytes, kind: Kind, value: Any) -> None:
+def test_encoder_requests(body: bytes, kind: Deserializer, value: Any) -> None:
     """Texts and adapter parameters; the rest has no effect."""
     assert read(body, kind) == value
 
@@ -71,6 +71,6 @@ def test_encoder_requests(body: bytes, kind: Kind, value: Any) -> None:
 )
 def test_token_arrays_are_no_embedding_input(body: bytes, text: str) -> None:
     """An untagged enum has no better words."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(SerdeError) as caught:
         read(body, COMPAT_EMBED_REQUEST)
     assert text in str(caught.value)

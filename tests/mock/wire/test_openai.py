@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorax_mock.serde.types import Fault, read
+from lorax_mock.serde.types import SerdeError, read
 from lorax_mock.wire.native import DEFAULT_SCHEMA, GenerateParameters
 from lorax_mock.wire.openai import (
     CHAT_REQUEST,
@@ -164,7 +164,7 @@ def test_tool_choices_that_parse(choice: str, read_as: str | None) -> None:
 )
 def test_what_openai_clients_send_and_lorax_does_not_read(rest: str, text: str) -> None:
     """Plain text from the framework, status 422."""
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(SerdeError) as caught:
         _chat(rest)
     assert not caught.value.syntax
     assert str(caught.value).startswith(text)
@@ -173,13 +173,13 @@ def test_what_openai_clients_send_and_lorax_does_not_read(rest: str, text: str) 
 def test_unknown_content_parts_match_no_variant() -> None:
     """Audio, for one; the fault stands at the message."""
     body = b'{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}'
-    with pytest.raises(Fault, match="untagged enum MessageContent"):
+    with pytest.raises(SerdeError, match="untagged enum MessageContent"):
         read(body, CHAT_REQUEST)
 
 
 def test_a_list_of_prompts_is_refused() -> None:
     """As are token arrays."""
-    with pytest.raises(Fault, match="prompt: invalid type: sequence, expected a string"):
+    with pytest.raises(SerdeError, match="prompt: invalid type: sequence, expected a string"):
         read(b'{"model":"m","prompt":["a"]}', COMPLETION_REQUEST)
 
 

@@ -9,15 +9,15 @@ from lorax_mock.router.validation import adapter_ids
 from lorax_mock.scripting.faults import Fault, FaultError, effect_of, parse_fault
 from lorax_mock.scripting.journal import Entry, Journal
 from lorax_mock.scripting.rulebook import Rulebook
-from lorax_mock.scripting.script import Action, Facts
+from lorax_mock.scripting.script import Action, RequestFacts
 from lorax_mock.settings import Costs
 from lorax_mock.wire.native import GenerateRequest
 
-__all__ = ["Asked", "ask"]
+__all__ = ["ScriptedRequest", "begin"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScriptedRequest:
     """A request and its circumstances."""
 
     exchange: Exchange
@@ -44,7 +44,7 @@ class Asked:
         return self.action.first_ms is not None or self.action.step_ms is not None
 
 
-def ask(
+def begin(
     exchange: Exchange,
     request: GenerateRequest,
     *,
@@ -52,27 +52,29 @@ def ask(
     journal: Journal,
     rulebook: Rulebook,
     now: float,
-) -> Asked:
+) -> ScriptedRequest:
     """Journal entry, action and fault of a request.
 
     Raises LoraxRefusal for a strict script without a rule for it, and for a fault that does not exist.
     """
     session = (exchange.header(b"x-lorax-mock-session") or b"").decode("latin-1")
     entry = journal.begin(exchange.path, request, session=session, at=now)
-    asked = Asked(exchange, request, entry, Action(), None)
+    scripted = ScriptedRequest(exchange, request, entry, Action(), None)
     try:
         if not rulebook.empty:
             adapter = ",".join(adapter_ids(request.parameters)) or "base"
-            chosen = rulebook.choose(Facts(exchange.path, adapter, stream, request), session)
+            chosen = rulebook.choose(RequestFacts(exchange.path, adapter, stream, request), session)
             entry.rule = chosen.rule
-            asked = dataclasses.replace(asked, action=chosen.action, fault=chosen.action.fault)
+            scripted = dataclasses.replace(
+                scripted, action=chosen.action, fault=chosen.action.fault
+            )
         wanted = exchange.header(b"x-lorax-mock-fault")
         if wanted is not None:
-            asked = dataclasses.replace(asked, fault=_wanted(wanted.decode("latin-1")))
+            scripted = dataclasses.replace(scripted, fault=_wanted(wanted.decode("latin-1")))
     except LoraxRefusal as refusal:
         entry.refused(refusal)
         raise
-    fault = asked.fault
+    fault = scripted.fault
     if fault is not None:
         entry.fault = str(fault)
         exchange.extra.append((b"x-lorax-mock-fault", entry.fault.encode()))
@@ -80,7 +82,7 @@ def ask(
         if after is not None:
             entry.retry_after = float(after)
             exchange.extra.append((b"retry-after", after.encode()))
-    return asked
+    return scripted
 
 
 def _wanted(text: str) -> Fault:

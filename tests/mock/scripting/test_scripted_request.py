@@ -7,15 +7,15 @@ import pytest
 
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.http.axum import Exchange
-from lorax_mock.scripting.admission import Asked, ask
 from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.scripting.script import read_script
+from lorax_mock.scripting.scripted_request import ScriptedRequest, begin
 from lorax_mock.settings import Costs
 from lorax_mock.wire.native import GenerateRequest
 
 
-def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> Asked:
+def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> ScriptedRequest:
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError
 
@@ -26,7 +26,7 @@ def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> As
     scope = {"method": "POST", "path": "/generate", "headers": named}
     book = Rulebook()
     book.load(read_script(script))
-    return ask(
+    return begin(
         Exchange(scope, receive, send),
         GenerateRequest("hello"),
         stream=False,
@@ -38,17 +38,17 @@ def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> As
 
 def test_the_script_decides_and_the_entry_says_so() -> None:
     """Rule, fault and session."""
-    asked = _ask("rules: [{name: r, fault: crlf}]", session="s")
-    assert (asked.entry.rule, asked.entry.fault, asked.entry.session) == ("r", "crlf", "s")
-    assert asked.exchange.extra == [(b"x-lorax-mock-fault", b"crlf")]
+    scripted = _ask("rules: [{name: r, fault: crlf}]", session="s")
+    assert (scripted.entry.rule, scripted.entry.fault, scripted.entry.session) == ("r", "crlf", "s")
+    assert scripted.exchange.extra == [(b"x-lorax-mock-fault", b"crlf")]
 
 
 def test_a_header_asks_for_a_fault_by_id() -> None:
     """It beats the script's; an unknown one is refused."""
-    asked = _ask("rules: [{fault: crlf}]", fault="overload:3")
-    assert str(asked.fault) == "overload:3"
-    assert (b"retry-after", b"3") in asked.exchange.extra
-    assert asked.entry.retry_after == 3
+    scripted = _ask("rules: [{fault: crlf}]", fault="overload:3")
+    assert str(scripted.fault) == "overload:3"
+    assert (b"retry-after", b"3") in scripted.exchange.extra
+    assert scripted.entry.retry_after == 3
     journal = Journal()
     with pytest.raises(LoraxRefusal, match="did you mean 'overload'"):
         _ask(journal=journal, fault="overlode")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lorax_mock.errors import LoraxRefusal
-from lorax_mock.model.adapters import Catalogue
+from lorax_mock.model.adapter_catalogue import AdapterCatalogue
 from lorax_mock.model.personas import VOICES
 from lorax_mock.settings import Adapter, Settings
 from lorax_mock.wire.native import GenerateParameters, MergedAdapters
@@ -14,7 +14,7 @@ _SETTINGS = Settings(adapters=(Adapter("a/one"), Adapter("a/private", token="sec
 
 
 def _cause(
-    catalogue: Catalogue,
+    catalogue: AdapterCatalogue,
     token: str | None = None,
     *,
     adapter_id: str,
@@ -30,19 +30,19 @@ def _cause(
 @pytest.mark.parametrize("name", [None, "", "__base_model__"])
 def test_the_base_model_has_three_names(name: str | None) -> None:
     """And none of them is its own id."""
-    identity, persona = Catalogue(_SETTINGS).open(GenerateParameters(adapter_id=name), None)
+    identity, persona = AdapterCatalogue(_SETTINGS).open(GenerateParameters(adapter_id=name), None)
     assert (identity, persona.name) == ("", _SETTINGS.model_id)
 
 
 def test_the_base_models_own_id_is_no_adapter() -> None:
     """It is looked up as one, and has no adapter config."""
-    cause = _cause(Catalogue(_SETTINGS), adapter_id=_SETTINGS.model_id)
+    cause = _cause(AdapterCatalogue(_SETTINGS), adapter_id=_SETTINGS.model_id)
     assert cause.startswith("No valid adapter config file found: tried None and /data/")
 
 
 def test_sources_are_checked_at_the_first_load_alone() -> None:
     """Once loaded, an adapter is known by its id, whatever source or token comes along."""
-    catalogue = Catalogue(_SETTINGS)
+    catalogue = AdapterCatalogue(_SETTINGS)
     wrong = GenerateParameters(adapter_id="a/one", adapter_source="ftp")
     expected = "Invalid source 'ftp' when downloading adapter 'a/one'"
     assert _cause(catalogue, adapter_id="a/one", adapter_source="ftp") == expected
@@ -52,7 +52,7 @@ def test_sources_are_checked_at_the_first_load_alone() -> None:
 
 def test_a_private_adapter_needs_its_token_once() -> None:
     """Afterwards anybody may use it, as in LoRAX."""
-    catalogue = Catalogue(_SETTINGS)
+    catalogue = AdapterCatalogue(_SETTINGS)
     assert "401 Client Error" in _cause(catalogue, adapter_id="a/private")
     assert "404 Client Error" in _cause(catalogue, "EMPTY", adapter_id="a/private")
     catalogue.open(GenerateParameters(adapter_id="a/private"), "secret")
@@ -132,13 +132,13 @@ def test_each_source_has_its_own_words(
     source: str, adapter_id: str, token: str | None, cause: str
 ) -> None:
     """For ids that it cannot read, and for those it does not have."""
-    said = _cause(Catalogue(_SETTINGS), token, adapter_id=adapter_id, adapter_source=source)
+    said = _cause(AdapterCatalogue(_SETTINGS), token, adapter_id=adapter_id, adapter_source=source)
     assert said == cause
 
 
 def test_a_server_with_an_adapter_in_a_bucket_has_credentials() -> None:
     """It looks, and does not find another."""
-    catalogue = Catalogue(Settings(adapters=(Adapter("bucket/mine", source="s3"),)))
+    catalogue = AdapterCatalogue(Settings(adapters=(Adapter("bucket/mine", source="s3"),)))
     cause = _cause(catalogue, adapter_id="bucket/other", adapter_source="s3")
     assert cause == "No valid adapter config file found: tried None and None"
 
@@ -146,7 +146,7 @@ def test_a_server_with_an_adapter_in_a_bucket_has_credentials() -> None:
 def test_an_adapter_is_where_it_is() -> None:
     """Another source does not have it."""
     mine = (Adapter("/data/mine", source="local"), Adapter("bucket/mine", source="s3"))
-    catalogue = Catalogue(Settings(adapters=mine))
+    catalogue = AdapterCatalogue(Settings(adapters=mine))
     assert "Repository Not Found" in _cause(catalogue, adapter_id="bucket/mine")
     assert _cause(catalogue, adapter_id="/data/mine").startswith("Repo id must be in the form")
     asked = GenerateParameters(adapter_id="/data/mine", adapter_source="local")
@@ -155,7 +155,7 @@ def test_an_adapter_is_where_it_is() -> None:
 
 def test_a_merge_is_an_adapter_of_its_own() -> None:
     """Neither do its members become known with it, nor does it come loaded with them."""
-    catalogue = Catalogue(Settings())
+    catalogue = AdapterCatalogue(Settings())
     ids = ("acme/pirate", "acme/poet")
     half = MergedAdapters(ids, (0.5, 0.5))
     catalogue.open(GenerateParameters(merged_adapters=half), None)
@@ -169,7 +169,7 @@ def test_a_merge_is_an_adapter_of_its_own() -> None:
 
 def test_everything_is_downloaded_and_weighed_before_anything_is_loaded() -> None:
     """So a missing member is told before a broken one, and two may be too large together."""
-    catalogue = Catalogue(
+    catalogue = AdapterCatalogue(
         Settings(
             adapters=(
                 Adapter("a/broken", error="boom"),
@@ -196,7 +196,7 @@ def test_everything_is_downloaded_and_weighed_before_anything_is_loaded() -> Non
 
 def test_merges_are_identified_by_everything() -> None:
     """Ids, weights and method; one id alone is that adapter."""
-    catalogue = Catalogue(Settings())
+    catalogue = AdapterCatalogue(Settings())
     ids = ("acme/pirate", "acme/poet")
     half = GenerateParameters(merged_adapters=MergedAdapters(ids, (0.5, 0.5)))
     third = GenerateParameters(merged_adapters=MergedAdapters(ids, (0.3, 0.7)))
@@ -211,16 +211,16 @@ def test_the_base_model_cannot_be_merged() -> None:
     for ids in (("__base_model__", "acme/poet"), ("__base_model__", "__base_model__")):
         merged = MergedAdapters(ids, (0.5, 0.5))
         with pytest.raises(LoraxRefusal, match="Base model adapter cannot be merged") as caught:
-            Catalogue(Settings()).open(GenerateParameters(merged_adapters=merged), None)
+            AdapterCatalogue(Settings()).open(GenerateParameters(merged_adapters=merged), None)
         assert caught.value.counted_as == "load_adapter"
     alone = GenerateParameters(merged_adapters=MergedAdapters(("__base_model__",), (1.0,)))
-    assert Catalogue(Settings()).open(alone, None)[0] == ""
+    assert AdapterCatalogue(Settings()).open(alone, None)[0] == ""
 
 
 @pytest.mark.parametrize("adapter_id", [None, "a/one"])
 def test_source_and_token_count_whenever_an_adapter_becomes_active(adapter_id: str | None) -> None:
     """At its first request and after it was sent away, the base model's as well; never while it is active."""
-    catalogue = Catalogue(_SETTINGS)
+    catalogue = AdapterCatalogue(_SETTINGS)
     wrong = GenerateParameters(adapter_id=adapter_id, adapter_source="zz")
     right = GenerateParameters(adapter_id=adapter_id)
     name = adapter_id or "__base_model__"
@@ -242,7 +242,7 @@ def test_source_and_token_count_whenever_an_adapter_becomes_active(adapter_id: s
 
 def test_an_adapter_is_looked_for_anew_when_it_is_loaded_again() -> None:
     """Where the request says, with its token; what was found before is no help."""
-    catalogue = Catalogue(_SETTINGS)
+    catalogue = AdapterCatalogue(_SETTINGS)
     mine = GenerateParameters(adapter_id="a/private")
     catalogue.open(mine, "secret")
     catalogue.open(mine, "secret", idle=True)
@@ -292,13 +292,13 @@ def test_faulty_files_fail_where_lorax_finds_them_out(
     """The download looks at the file's beginning, the load at the rest, the merge at ranks and shapes."""
     merged = MergedAdapters(ids, (1.0,) * len(ids))
     with pytest.raises(LoraxRefusal, match=re.escape(words)) as caught:
-        Catalogue(_FAULTY).open(GenerateParameters(merged_adapters=merged), None)
+        AdapterCatalogue(_FAULTY).open(GenerateParameters(merged_adapters=merged), None)
     assert (caught.value.status, caught.value.counted_as) == (424, counted)
 
 
 def test_weights_that_no_layer_is_called_for_are_left_out() -> None:
     """So the base model answers; in a merge the others do."""
-    catalogue = Catalogue(_FAULTY)
+    catalogue = AdapterCatalogue(_FAULTY)
     assert catalogue.open(GenerateParameters(adapter_id="a/misnamed"), None) == (
         "a/misnamed",
         catalogue.base,
@@ -311,7 +311,7 @@ def test_weights_that_no_layer_is_called_for_are_left_out() -> None:
 
 def test_shapes_are_found_out_by_the_first_pass() -> None:
     """In no words at all; what loads and fits passes."""
-    catalogue = Catalogue(_FAULTY)
+    catalogue = AdapterCatalogue(_FAULTY)
     asked = GenerateParameters(adapter_id="a/misshapen")
     catalogue.open(asked, None)
     with pytest.raises(LoraxRefusal) as caught:
@@ -323,13 +323,13 @@ def test_shapes_are_found_out_by_the_first_pass() -> None:
 
 def test_unknown_ids_may_be_let_in() -> None:
     """With a persona that bears their name."""
-    catalogue = Catalogue(Settings(unknown_adapters=True))
+    catalogue = AdapterCatalogue(Settings(unknown_adapters=True))
     assert catalogue.open(GenerateParameters(adapter_id="new/one"), None)[1].name == "new/one"
 
 
 def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
     """From any of the sources, without a token; the rest finds no memory reserved."""
-    catalogue = Catalogue(Settings(preloaded_adapter_ids=("acme/pirate",)))
+    catalogue = AdapterCatalogue(Settings(preloaded_adapter_ids=("acme/pirate",)))
     assert catalogue.loaded == ["acme/pirate"]
     words = "Invalid source 'elsewhere' when downloading adapter 'acme/pirate'"
     assert _cause(catalogue, adapter_id="acme/pirate", adapter_source="elsewhere") == words
@@ -349,7 +349,7 @@ def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
 
 def test_a_static_adapter_is_the_base_model() -> None:
     """In its voice and name; others load as ever."""
-    catalogue = Catalogue(Settings(adapter_id="acme/pirate"))
+    catalogue = AdapterCatalogue(Settings(adapter_id="acme/pirate"))
     identity, persona = catalogue.open(GenerateParameters(), None)
     assert (identity, persona.name) == ("", "acme/pirate")
     assert catalogue.open(GenerateParameters(adapter_id="acme/poet"), None)[0] == "acme/poet"

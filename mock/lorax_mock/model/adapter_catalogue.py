@@ -21,7 +21,7 @@ from lorax_mock.router.validation import BASE_MODEL, adapter_ids
 from lorax_mock.settings import Settings
 from lorax_mock.wire.native import GenerateParameters, MergedAdapters
 
-__all__ = ["Catalogue", "identity_of"]
+__all__ = ["AdapterCatalogue", "identity_of"]
 
 _NAME: Final = re.compile(r"\w(?:[\w.-]*\w)?")
 _LONGEST_NAME: Final = 96
@@ -30,7 +30,7 @@ _RESERVATION: Final = 8_589_934_592
 """Bytes set aside for adapters: a tenth of an 80 GB GPU."""
 
 
-class Catalogue:
+class AdapterCatalogue:
     """The adapters a mock knows, and those it has loaded."""
 
     def __init__(self, settings: Settings) -> None:

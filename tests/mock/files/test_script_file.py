@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lorax_mock.files.script import ScriptFile
+from lorax_mock.files.script_file import ScriptFile
 from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.scripting.script import ScriptError

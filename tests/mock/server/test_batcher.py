@@ -11,7 +11,7 @@ import pytest
 
 from lorax_mock.errors import FatalRequest, LoraxRefusal
 from lorax_mock.router.metrics import Metrics
-from lorax_mock.server.batching import Batcher
+from lorax_mock.server.batcher import Batcher
 from lorax_mock.server.meeting import Meeting
 from lorax_mock.server.ticket import Ticket, Work
 from lorax_mock.settings import Adapter, Costs, Limits, Settings
