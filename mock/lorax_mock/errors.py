@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Refusal(Exception):
-    """Anything but the answer that was asked for."""
+    """Base of every answer other than the one asked for."""
 
 
 class LoraxRefusal(Refusal):
@@ -57,27 +57,27 @@ class FatalRequest(Refusal):
 
 
 def validation(text: str, counted_as: str = "validation") -> LoraxRefusal:
-    """A parameter or prompt that LoRAX's validation turns down."""
+    """422 for a parameter or prompt that LoRAX's validation turns down."""
     return LoraxRefusal(422, "validation", f"Input validation error: {text}", counted_as)
 
 
 def generation(cause: str, counted_as: str = "generation") -> LoraxRefusal:
-    """A failure in the shard; `cause` usually starts with `Server error: `."""
+    """424 for a failure in the shard; `cause` usually starts with `Server error: `."""
     message = f"Request failed during generation: {cause}"
     return LoraxRefusal(424, "generation", message, counted_as)
 
 
 def overloaded() -> LoraxRefusal:
-    """No concurrency permit is left; LoRAX gives no `retry-after`."""
+    """429 when no concurrency permit is left; LoRAX gives no `retry-after`."""
     return LoraxRefusal(429, "overloaded", "Model is overloaded", "overloaded")
 
 
 def incomplete() -> LoraxRefusal:
-    """The shard's channel closed before a final token."""
+    """500 when the shard's channel closed before a final token."""
     return LoraxRefusal(500, "incomplete_generation", "Incomplete generation", "incomplete")
 
 
 def no_fast_tokenizer() -> LoraxRefusal:
-    """`/tokenize` on a model that has only a slow tokenizer."""
+    """404 of `/tokenize` on a model that has only a slow tokenizer."""
     text = "No fast tokenizer or tokenizer.json for this model"
     return LoraxRefusal(404, "no fast tokenizer", text, "")

@@ -1,4 +1,4 @@
-"""Randomness without a generator: every draw is a hash of what it is for.
+"""Draws without a random generator: each is a hash of what it is for.
 
 A draw names its purpose and everything it may depend on, so it is the same in every process, on
 every platform, and whatever else is asked meanwhile. Sub-streams of different purposes never share

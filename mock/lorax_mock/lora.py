@@ -1,4 +1,4 @@
-"""An adapter's files: what the shard makes of them, and in which words it does not.
+"""An adapter's files: whether the shard can load them, and the words in which it refuses.
 
 What LoRAX looks at, and when (server/lorax_server/utils/adapter.py, utils/sources/source.py:84-135):
 

@@ -107,7 +107,7 @@ def lorax_mock_server(lorax_mock_options: list[str]) -> Iterator[MockServer]:
 
 @pytest.fixture
 def lorax_mock(lorax_mock_server: MockServer, request: pytest.FixtureRequest) -> MockServer:
-    """A mock that nobody has used yet, with the script and faults that the test's markers name."""
+    """A mock without earlier requests, with the script and faults that the test's markers name."""
     lorax_mock_server.reset()
     _obey_markers(lorax_mock_server, request)
     return lorax_mock_server

@@ -40,11 +40,11 @@ class FileTokenizer:
         """The same, with special spellings as ordinary text; made when a grammar first wants it."""
 
     def size(self) -> int:
-        """Ordinary ids are 0 up to here."""
+        """The number of ordinary ids, which are 0 up to here."""
         return self._size
 
     def logits(self) -> int:
-        """Every id, the added ones too; a model may have more, which its tokenizer does not tell."""
+        """The number of ids, added ones included; a model may have more, which its tokenizer does not tell."""
         return self._logits
 
     def is_special(self, token: int) -> bool:

@@ -127,11 +127,11 @@ class Exchange:
         return parse(await self.body(limit), kind)
 
     async def hand_over(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        """Let another ASGI application answer: for what LoRAX has no wire for."""
+        """Let another ASGI application answer, where LoRAX has no such route."""
         await app(self.scope, self.receive, self._send)
 
     async def raw_body(self, limit: int) -> bytes:
-        """The body, whatever it is; raises FrameworkRefusal (413, or 400 for half a body), or ClientLeft."""
+        """The body, of any content type; raises FrameworkRefusal (413, or 400 for half a body), or ClientLeft."""
         body: bytes = b""
         while True:
             message = await self.receive()
@@ -151,7 +151,7 @@ class Exchange:
                 return body
 
     async def left(self) -> None:
-        """Comes back when the client has hung up (or has its whole answer)."""
+        """Return when the client has hung up (or has its whole answer)."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -162,7 +162,7 @@ class Exchange:
         headers: Sequence[Header] = (),
         last: Sequence[Header] = (),
     ) -> None:
-        """A whole answer with its length; `last` are header lines that come behind those of CORS.
+        """Send a whole answer with its length; `last` are header lines that come behind those of CORS.
 
         The length is told where the route puts it, before CORS (axum 0.7.7, axum/src/routing/route.rs:191). But
         of an empty body hyper drops that line and writes its own at the end, unless to HEAD (hyper 1.5.0,
@@ -177,7 +177,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
     async def preflight(self, allow: Sequence[Header] = ()) -> None:
-        """The CORS layer's answer to OPTIONS, for any path."""
+        """Send the CORS layer's answer to OPTIONS, which is the same for any path."""
         await self._send(
             {
                 "type": "http.response.start",
@@ -188,7 +188,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
-        """The head of an answer whose body comes in chunks."""
+        """Send the head of an answer whose body comes in chunks."""
         await self._send(
             {
                 "type": "http.response.start",
@@ -198,17 +198,17 @@ class Exchange:
         )
 
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
-        """The head of an answer whose headers are all somebody else's."""
+        """Send the head of an answer whose headers are replayed, CORS included."""
         await self._send(
             {"type": "http.response.start", "status": status, "headers": [*headers, *self.extra]}
         )
 
     async def chunk(self, data: bytes) -> None:
-        """One chunk of the body."""
+        """Send one chunk of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def abort(self, *, reset: bool) -> None:
-        """End the connection in the middle of whatever it was doing: RST, or FIN after what was sent.
+        """End the connection at once: with RST, or with FIN after what was sent.
 
         ASGI has no word for it, so this reaches for the server's transport; in process there is none,
         and `cut` (see `inprocess`) does it.
@@ -234,7 +234,7 @@ class Exchange:
         transport.abort()
 
     async def end(self) -> None:
-        """The end of a chunked body."""
+        """End a chunked body."""
         await self._send({"type": "http.response.body", "body": b""})
 
 

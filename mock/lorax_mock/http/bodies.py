@@ -19,7 +19,7 @@ _TRAILERS: Final = 100
 
 
 class BrokenBody(Exception):
-    """What came is no body of that kind."""
+    """The bytes are no body of that kind."""
 
 
 class Body(Protocol):
@@ -37,7 +37,7 @@ class Sized:
         self._left = length
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Never raises: any bytes will do."""
+        """The bytes of the body in `data`, and what follows it; never raises."""
         if len(data) < self._left:
             self._left -= len(data)
             return data, None
@@ -64,7 +64,7 @@ class Chunks:
         """Trailers that were read; hyper does not use the connection again after any."""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """As Body says; raises BrokenBody."""
+        """The bytes of the body in `data`, and what follows the last chunk; raises BrokenBody."""
         data, self._kept = self._kept + data, b""
         out: list[bytes] = []
         at = 0

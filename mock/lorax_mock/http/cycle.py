@@ -104,12 +104,12 @@ class Cycle:
 
     @property
     def transport(self) -> asyncio.Transport:
-        """For faults, which end the connection by force."""
+        """The connection's transport, by which faults end it."""
         return self._connection.transport
 
     @property
     def closes(self) -> bool:
-        """Whether the connection ends with the answer, though nobody was told.
+        """Whether the connection ends with the answer, without a header that says so.
 
         So it does when the client still waits to be told to send its body: what follows is unknown.
         """
@@ -118,7 +118,7 @@ class Cycle:
     # what the connection tells
 
     def take(self, piece: bytes, *, last: bool) -> None:
-        """More of the request's body."""
+        """Take more of the request's body."""
         if piece and not self.over:
             self._body = self._body + piece if self._body else piece
             if len(self._body) > AHEAD and not last:
@@ -127,16 +127,16 @@ class Cycle:
         self._tell()
 
     def broken(self) -> None:
-        """The request's body can never be whole."""
+        """Note that the request's body can never be whole."""
         self._broken = self._closing = True
         self._tell()
 
     def trailed(self) -> None:
-        """Trailers came; hyper does not use the connection again after any (conn.rs:390)."""
+        """Note that trailers came: hyper does not use the connection again after any (conn.rs:390)."""
         self._closing = True
 
     def leave(self) -> None:
-        """The client is gone."""
+        """Note that the client is gone."""
         self.gone = True
         self._tell()
 
@@ -147,7 +147,7 @@ class Cycle:
     # ASGI
 
     async def receive(self) -> dict[str, Any]:
-        """What is new of the request; in the end, that it is over."""
+        """The next ASGI message: more of the body, or that the client has left."""
         if self._expects and not self._started:
             self._expects = False
             self._connection.write(_CONTINUE)
@@ -167,7 +167,7 @@ class Cycle:
             await self._changed.wait()
 
     async def send(self, message: Any) -> None:
-        """A part of the answer; raises RuntimeError for a body that is not as long as it was told."""
+        """Write a part of the answer; raises RuntimeError for a body that is not as long as its header says."""
         await self._connection.writable()
         if self.gone:
             return
@@ -228,7 +228,7 @@ class Cycle:
         self._connection.ended(self)
 
     def fail(self) -> None:
-        """Say that the application failed, if anything can still be said."""
+        """Answer that the application failed, unless an answer has begun."""
         if self._started or self.gone:
             return
         self.keep_alive = False

@@ -67,7 +67,7 @@ _ALONE: Final = re.compile(_AUTHORITY)
 
 
 class HeadRefused(Exception):
-    """No head: an empty answer of that status, and the connection is over."""
+    """The bytes are no head: an empty answer of that status ends the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

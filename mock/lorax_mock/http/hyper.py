@@ -40,7 +40,7 @@ class Connection(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """As uvicorn calls it (uvicorn/server.py, `create_protocol`)."""
+        """Take what uvicorn passes to a protocol (uvicorn/server.py, `create_protocol`)."""
         if not config.loaded:
             config.load()
         self._app = cast("Callable[[Scope, Receive, Send], Awaitable[None]]", config.loaded_app)
@@ -70,42 +70,42 @@ class Connection(asyncio.Protocol):
     # what uvicorn and the transport call
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has connected."""
+        """Begin, for a client that has connected."""
         # not asserted: uvloop's transports are no subclass of asyncio's
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._ends = (transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
-        """The client is gone."""
+        """End what is open, because the client is gone."""
         self._connections.discard(self)
         self.resume_writing()
         if self._cycle is not None:
             self._cycle.leave()
 
     def eof_received(self) -> bool:
-        """The client has said all; a body that is not whole is told to whoever reads it."""
+        """Note that no more bytes will come; the reader of a body that is not whole is told."""
         return self._body is not None and self._broken()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """Hold the answer back, because the client reads too slowly."""
         self._drained = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Go on with the answer, because the client has caught up."""
         if self._drained is not None:
             self._drained.set()
             self._drained = None
 
     def shutdown(self) -> None:
-        """The server ends: so does this connection, with the answer that it is giving."""
+        """End the connection with the server, after the answer that is being sent."""
         if self._cycle is None:
             self._close()
         else:
             self._cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
-        """The client has sent something."""
+        """Take bytes that the client has sent."""
         if self._refused:
             return
         if self._body is not None:
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
             self._next()
 
     def _broken(self) -> bool:
-        """The body can never be whole; whether somebody is still to hear of it."""
+        """Note that the body can never be whole; returns whether its reader is still to be told."""
         self._body = None
         if self._cycle is None or self._cycle.over:
             return False
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
                 self._close()
 
     def ended(self, cycle: Cycle) -> None:
-        """An answer is written to its last byte."""
+        """Go on to the next request, because an answer is written to its last byte."""
         if cycle.closes or not cycle.keep_alive:
             self._close()
         elif self._body is None:
@@ -233,16 +233,16 @@ class Connection(asyncio.Protocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """For faults, which end it by force."""
+        """The connection's transport, by which faults end it."""
         return self._transport
 
     async def writable(self) -> None:
-        """Comes back when the client has taken most of what was written."""
+        """Return when the client has taken most of what was written."""
         if self._drained is not None:
             await self._drained.wait()
 
     def write(self, data: bytes) -> None:
-        """Send it, if anybody is there."""
+        """Write the bytes, unless the client is gone."""
         self._transport.write(data)
 
     def dated(self) -> bytes:
@@ -250,13 +250,13 @@ class Connection(asyncio.Protocol):
         return b"".join([b"%b: %b\r\n" % header for header in self._state.default_headers])
 
     def hold(self) -> None:
-        """Read nothing more until it is wanted."""
+        """Stop reading from the socket."""
         if not self._held and not self._transport.is_closing():
             self._held = True
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        """Read again."""
+        """Read from the socket again."""
         if self._held and not self._transport.is_closing():
             self._held = False
             self._transport.resume_reading()

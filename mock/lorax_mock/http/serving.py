@@ -99,7 +99,7 @@ def serve(
 
 
 def _end_with_stdin(loop: asyncio.AbstractEventLoop, end: Callable[[], None]) -> None:
-    """A pipe's other end closes when the parent dies, however it dies.
+    """Call `end` when stdin closes, as a pipe does when the parent dies, however it dies.
 
     A thread, because the loop cannot watch every kind of stdin (files and /dev/null).
     """

@@ -106,7 +106,7 @@ class AdapterCatalogue:
     def _admit(
         self, identity: str, ids: tuple[str, ...], source: str, token: str | None, *, again: bool
     ) -> None:
-        """Everything is downloaded and weighed before anything is loaded (adapter.py:196-233)."""
+        """Download and load the adapters, all weighed before any is loaded (adapter.py:196-233); raises LoraxRefusal."""
         refuse = _load if again else _download
         if source.lower() not in SOURCES:
             doing = "loading" if again else "downloading"
@@ -198,7 +198,7 @@ def _path_fault(one: str, _token: str | None) -> str | None:
 
 
 def _bucket_fault(one: str, token: str | None) -> str | None:
-    """As with a server that has no bucket of its own (sources/s3.py:27-53)."""
+    """The words for an id in a bucket, on a server that has no bucket of its own (sources/s3.py:27-53)."""
     fault = _path_fault(one, token)
     if fault is not None:
         return fault

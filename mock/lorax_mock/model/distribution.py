@@ -1,4 +1,4 @@
-"""The made-up model's opinion of its next token: a distribution, not a number.
+"""The probabilities that the made-up model gives to its next token, rank by rank.
 
 Every step has a confidence `p` for the likeliest token; what is left is halved rank by rank, so
 that the ranks descend and never sum to more than one. Temperature sharpens or flattens `p`; top-k,
@@ -50,7 +50,7 @@ class _Step:
 def distribution_for(
     parameters: GenerateParameters, *, samples: bool, forced: bool
 ) -> "Distribution":
-    """The distributions that a request's sampling parameters leave; shared, because they are values."""
+    """The distributions that a request's sampling parameters leave; equal parameters share one object."""
     if not samples:
         return _shared(samples=False, forced=forced)
     limits = [p for p in (parameters.top_p, parameters.typical_p) if p is not None and p < 1]
@@ -145,17 +145,17 @@ class Distribution:
 
 
 class Overflowed(Distribution):
-    """No probability is a number: no logprob prints as one, and all alternatives are equal."""
+    """The distributions of overflowed logits: no logprob is a number, and all alternatives are equal."""
 
     def __init__(self) -> None:
         super().__init__(samples=False)
 
     def rank(self, confidence: int, luck: int) -> int:  # noqa: ARG002 - whatever the bytes are
-        """The first."""
+        """Rank 0, whatever the bytes are."""
         return 0
 
     def logprob(self, confidence: int, rank: int) -> float | None:  # noqa: ARG002 - whatever the bytes are
-        """None."""
+        """None, for every rank."""
         return None
 
 

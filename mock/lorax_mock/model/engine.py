@@ -63,7 +63,7 @@ def _sampling(valid: Valid) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Ending:
-    """When a generation is over."""
+    """The conditions that end a generation."""
 
     budget: int
     eos: frozenset[int]
@@ -72,7 +72,7 @@ class _Ending:
     stops: tuple[str, ...]
 
     def reason(self, count: int, token: int, text: Callable[[], str]) -> FinishReason | None:
-        """Why it ends with this token; None while it does not."""
+        """The reason to end with this token; None while there is none."""
         if count >= self.budget:
             return FinishReason.LENGTH
         if token in self.eos:
@@ -248,7 +248,7 @@ def _check_top_k(valid: Valid, tokenizer: Tokenizer) -> None:
 
 
 def _first_of_the_infinite(valid: Valid, source: Source) -> Source:
-    """What is chosen where logits have overflowed, for ever.
+    """The one token that is chosen, without end, where logits have overflowed.
 
     Probabilities of which one is infinite are all NaN, and the first of equals is token 0. Greedy decoding
     looks at the logits instead: those of the prompt's tokens are infinite, and the first is the lowest id.

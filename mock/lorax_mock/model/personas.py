@@ -1,4 +1,4 @@
-"""Who speaks: the base model, each adapter, each merge, all unmistakable.
+"""Personas: the base model, each adapter and each merge speak so that a text tells which of them it is from.
 
 A persona turns a prompt into an endless row of sentences. The first names the speaker, so that an
 answer from the wrong adapter shows in the text itself, and takes up words of the prompt, so that a
@@ -18,7 +18,7 @@ __all__ = ["VOICES", "Persona", "Voice", "topic_of"]
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """A manner of speaking; `{name}` and `{topic}` are filled in."""
+    """Sentence templates; `{name}` and `{topic}` are filled in."""
 
     openings: tuple[str, ...]
     sentences: tuple[str, ...]

@@ -54,7 +54,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text that matches, quotes and all."""
+    """Text that matches a pattern, quotes included."""
 
     sampler: Sampler
     like: str | None = None
@@ -135,12 +135,12 @@ Spelled = Node | Open
 
 
 def closed(spelled: Spelled) -> Node:
-    """Parentheses around it."""
+    """The node with parentheses around it."""
     return OneOf(spelled.options) if isinstance(spelled, Open) else spelled
 
 
 def any_of(spelled: Iterable[Spelled]) -> Node:
-    """Joined by `|`, within parentheses."""
+    """An alternation of the parts, within parentheses."""
     options: list[Node] = []
     for one in spelled:
         options += one.options if isinstance(one, Open) else (one,)
@@ -148,7 +148,7 @@ def any_of(spelled: Iterable[Spelled]) -> Node:
 
 
 def join(*parts: Spelled) -> Spelled:
-    """One after the other as text: an open alternation's outer options take in their neighbours."""
+    """A concatenation as text: an open alternation's outer options take in their neighbours."""
     finished: list[Node] = []
     row: list[Node] = []
     for part in parts:
@@ -166,7 +166,7 @@ def _row(parts: list[Node]) -> Node:
 
 
 def optional(*parts: Spelled) -> Node:
-    """All of it, in parentheses, or nothing."""
+    """The parts in parentheses, or nothing."""
     return Repeat(closed(join(*parts)), 0, 1)
 
 

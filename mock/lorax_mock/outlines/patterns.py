@@ -37,12 +37,12 @@ NOTHING: Final = "The vocabulary does not allow us to build a sequence that matc
 
 
 def too_large(states: int) -> str:
-    """The words for an automaton that nobody should wait for."""
+    """The words for an automaton that is too large to build."""
     return f"lorax-mock builds no automaton of {states} states; a real LoRAX would try"
 
 
 class Sampler:
-    """A pattern, ready to be drawn from; raises PatternError when it cannot be compiled."""
+    """A compiled pattern that texts are drawn from; raises PatternError when it cannot be compiled."""
 
     __slots__ = ("_looks", "_node")
 

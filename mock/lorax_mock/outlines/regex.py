@@ -100,7 +100,7 @@ _ESCAPES: Final = {
 
 
 class _Parser:
-    """Recursive descent over one pattern; left to right, the first fault decides."""
+    """Recursive descent over one pattern, left to right; the first error decides."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -137,7 +137,7 @@ class _Parser:
             raise PatternError
 
     def _run(self, chars: frozenset[str], least: int, most: int | None = None) -> str | None:
-        """As many of `chars` as there are, or None (and nothing taken) when they are too few."""
+        """As many of `chars` as there are; None (and nothing taken) when they are too few."""
         end = self._at
         while end < len(self._pattern) and self._pattern[end] in chars and end - self._at != most:
             end += 1

@@ -1,4 +1,4 @@
-"""A JSON schema as LoRAX's grammar compiler understands it: one keyword decides, the rest is lost.
+"""The grammar that LoRAX's compiler makes of a JSON schema: one keyword decides, the others are ignored.
 
 LoRAX's image installs outlines 0.1.1 (server/requirements.txt:88, Dockerfile:229). Its own Python spells
 the schema as a regular expression, looking for keywords in a fixed order and taking the first

@@ -40,7 +40,7 @@ _WORD_CACHE_LENGTH: Final = 32
 
 
 class Tokenizer(Protocol):
-    """What the mock needs of a vocabulary."""
+    """The interface of a tokenizer."""
 
     bos: int | None
     """Id that `/generate` puts in front; None when the model has none."""
@@ -80,16 +80,16 @@ class Tokenizer(Protocol):
         ...
 
     def size(self) -> int:
-        """Ordinary ids are 0 up to here."""
+        """The number of ordinary ids, which are 0 up to here."""
         ...
 
     def logits(self) -> int:
-        """How many tokens the model tells apart: its own `vocab_size`, all ids being below."""
+        """The model's `vocab_size`: how many logits it has, all ids being below."""
         ...
 
 
 class _Plain(Window):
-    """The same texts, without decoding for tokens that are whole characters."""
+    """A decoder that gives the texts of `Window`, without decoding tokens that are whole characters."""
 
     __slots__ = ("_plain",)
 
@@ -140,11 +140,11 @@ class BuiltinTokenizer:
         )
 
     def size(self) -> int:
-        """Ordinary ids are 0 up to here."""
+        """The number of ordinary ids, which are 0 up to here."""
         return len(self._bytes)
 
     def logits(self) -> int:
-        """Those of Llama 3.1: most of its ids no text of the built-in vocabulary has."""
+        """The `vocab_size` of Llama 3.1; most of these ids stand for no text of the built-in vocabulary."""
         return _LOGITS
 
     def is_special(self, token: int) -> bool:

@@ -38,7 +38,7 @@ NO_TOOL: Final = Tool(
 
 
 def tool_error(text: str) -> LoraxRefusal:
-    """422, whatever went wrong with tools."""
+    """422 for whatever is wrong with tools."""
     return LoraxRefusal(422, "tool_error", f"Tool error: {text}", "")
 
 

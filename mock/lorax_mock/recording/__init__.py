@@ -1,1 +1,1 @@
-"""The mock before a real LoRAX, and in its place: a `recorder` fills and replays a `cassette`."""
+"""Recording a real LoRAX and replaying it: a `recorder` fills and replays a `cassette`."""

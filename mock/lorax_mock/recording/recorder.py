@@ -1,4 +1,4 @@
-"""Record and replay: the mock before a real LoRAX, and the mock instead of it.
+"""Two ASGI applications: one records a real LoRAX to a cassette, one replays the cassette.
 
 Recording passes everything through and writes each exchange when its answer has ended. Replaying sends the
 recorded bytes in the recorded chunks, at once or at the recorded pace.

@@ -24,7 +24,7 @@ _WORDS: Final[dict[str, str]] = {
 
 
 class Unwell(Exception):
-    """No such state of a shard; the text names those there are."""
+    """The name is no state of a shard; the text lists the states."""
 
 
 class Health:
@@ -37,18 +37,18 @@ class Health:
         self.shard: ShardState = "well"
 
     def passed(self, *, well: bool) -> None:
-        """A forward pass has ended."""
+        """Note whether a forward pass has succeeded."""
         self.inference = well
 
     def check(self) -> bool:
-        """What a health route finds out; it may set the flag."""
+        """Whether a health route answers 200; it may set the flag."""
         if self.inference:
             return self.shard != "gone"
         self.inference = self.shard == "well"
         return self.inference
 
     def refusal(self) -> LoraxRefusal | None:
-        """What a forward pass fails with, if it does."""
+        """The refusal that a forward pass fails with; None if it succeeds."""
         words = _WORDS.get(self.shard)
         return None if words is None else generation(words)
 
@@ -62,5 +62,5 @@ class Health:
 
 
 def unhealthy() -> LoraxRefusal:
-    """What a health route says then."""
+    """The 503 of a health route."""
     return LoraxRefusal(503, "healthcheck", "unhealthy", "")

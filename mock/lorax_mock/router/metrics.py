@@ -108,21 +108,21 @@ class Metrics:
         histogram.add(value, times)
 
     def asked(self) -> None:
-        """A request was understood."""
+        """Count a request that was understood."""
         self._count("lorax_request_count")
 
     def validated(self, input_length: int | None, max_new_tokens: int) -> None:
-        """A request passed the router's checks; a router without a fast tokenizer has counted nothing."""
+        """Count a request that passed the router's checks; without a fast tokenizer its length is None."""
         if input_length is not None:
             self.counted_input(input_length)
         self._observe("lorax_request_max_new_tokens", self._tokens, max_new_tokens)
 
     def counted_input(self, length: int) -> None:
-        """The router has counted a text's tokens and found them few enough (router/src/validation.rs:171)."""
+        """Count a text whose tokens the router found few enough (router/src/validation.rs:171)."""
         self._observe("lorax_request_input_length", self._inputs, length)
 
     def classified(self, outputs: Sequence[int], *, batch: bool) -> None:
-        """A classification was answered, with so many entities a text (router/src/server.rs:1911-2026)."""
+        """Count an answered classification, by its entities for each text (router/src/server.rs:1911-2026)."""
         self.done()
         for name in ("", "_validation", "_queue", "_inference"):
             self._observe(f"lorax_request{name}_duration", self._durations, 0.0)
@@ -138,7 +138,7 @@ class Metrics:
         summary.add(value, times)
 
     def batch(self, method: str, times: int = 1) -> None:
-        """Forward passes that succeeded outside the shard's time: `embed` or `classify`."""
+        """Count a forward pass that succeeded outside the shard's time: `embed` or `classify`."""
         if times:
             self._observe("lorax_batch_next_size", self._sizes, 1, times=times)
             self._passed(method, 0.0, times)
@@ -151,14 +151,14 @@ class Metrics:
         self._observe("lorax_batch_inference_duration", self._durations, seconds, label, times)
 
     def batch_failed(self, method: str) -> None:
-        """A forward pass that did not succeed."""
+        """Count a forward pass that failed."""
         self._health.passed(well=False)
         label = f'method="{method}"'
         self._count("lorax_batch_inference_count", label)
         self._count("lorax_batch_inference_failure", label)
 
     def ran(self, step: Step) -> None:
-        """The shard did something."""
+        """Count what the shard did in a step."""
         for _ in step.dropped:
             self.failed("dropped")
         if not step.steps:
@@ -177,7 +177,7 @@ class Metrics:
         self._sample("lorax_request_skipped_tokens", 0.0, len(step.jobs) * step.steps)
 
     def answered(self, sequence: Generated, timing: Timing) -> None:
-        """A request was answered."""
+        """Count a request that was answered with tokens."""
         self._count("lorax_request_success")
         generated = len(sequence.tokens)
         per_token = timing.inference / generated
@@ -192,11 +192,11 @@ class Metrics:
         self._observe("lorax_request_generated_tokens", self._tokens, generated)
 
     def done(self) -> None:
-        """A request without generated tokens was answered."""
+        """Count a request that was answered without generated tokens."""
         self._count("lorax_request_success")
 
     def failed(self, err: str) -> None:
-        """A request failed, by LoRAX's word for why."""
+        """Count a request that failed, under LoRAX's word for why."""
         self._count("lorax_request_failure", f'err="{err}"')
 
     def _families(self) -> list[tuple[str, str, list[str]]]:

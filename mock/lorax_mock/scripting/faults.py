@@ -38,7 +38,7 @@ __all__ = [
 
 
 class FaultError(Exception):
-    """No such fault; the text names the nearest."""
+    """The id is none of a fault; the text names the nearest kind, or the right form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,14 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Silence; for ever when `seconds` is None."""
+    """A pause without a byte; it lasts for ever when `seconds` is None."""
 
     seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The connection ends here, in the middle of the answer."""
+    """The end of the connection, in the middle of the answer."""
 
     reset: bool
 

@@ -1,4 +1,4 @@
-"""What came and what left, kept for assertions, and what it tells about clients.
+"""The journal of requests and answers, and what it tells about clients.
 
 `manners` are what a client should not have done. That it took a cut stream for a whole answer cannot be seen
 when it happens: the wire is silent then. It shows later, if the text comes back as a finished turn of a
@@ -30,7 +30,7 @@ _CUTS: Final = 100
 
 @dataclass(slots=True)
 class Entry:
-    """One request and its fate."""
+    """One request and its outcome."""
 
     number: int
     path: str
@@ -54,17 +54,17 @@ class Entry:
     notes: list[str] = field(default_factory=list)
 
     def answered(self, sequence: Generated) -> None:
-        """The answer left whole."""
+        """Record that the answer was sent whole."""
         self.outcome = sequence.finish_reason.value
         self.tokens = len(sequence.tokens)
 
     def left(self, tokens: int) -> None:
-        """The client hung up after that many tokens."""
+        """Record that the client hung up after that many tokens."""
         self.outcome = "client_left"
         self.tokens = tokens
 
     def refused(self, refusal: Refusal) -> None:
-        """The answer was a refusal."""
+        """Record a refusal in place of the answer."""
         self.outcome = "refused"
         match refusal:
             case LoraxRefusal(status=status, error_type=error_type):
@@ -105,7 +105,7 @@ class Journal:
     def begin(
         self, path: str, request: GenerateRequest, *, session: str = "", at: float = 0.0
     ) -> Entry:
-        """A request that was understood; its fate is written into the entry later."""
+        """A new entry for a request that was understood; its outcome is recorded later."""
         self._number += 1
         entry = Entry(self._number, path, request, session=session, at=at)
         self.entries.append(entry)
@@ -117,7 +117,7 @@ class Journal:
         return all(entry.outcome != "open" for entry in self.entries)
 
     def note(self, text: str) -> None:
-        """A remark that belongs to no entry."""
+        """Keep a remark that belongs to no entry."""
         self.notes.append(text)
 
     def clear(self, session: str = "") -> None:
@@ -181,7 +181,7 @@ def _finished(text: str, asked: str, prompt: str) -> bool:
 
 
 def doubts(entries: Iterable[Entry]) -> list[str]:
-    """What may have been wrong and cannot be seen from here, in words.
+    """What clients may have done wrong and the wire does not tell, in words.
 
     A stream was cut off, and its session went on without asking for that prompt again.
     """

@@ -1,4 +1,4 @@
-"""Scripts: what to say when, as a value that can be read, printed and replayed.
+"""Scripts: which reply, fault and pace answer which request, as a value that can be read and printed.
 
 A script is a list of rules, tried in order; the first whose conditions all hold acts. A rule has one
 action or a `sequence` of them, one a call; after its last action it no longer matches, and the next rule,
@@ -39,7 +39,7 @@ class ScriptError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to say: a text for the tokenizer, or texts of whole tokens."""
+    """The scripted answer: a text for the tokenizer, or texts of whole tokens."""
 
     text: str | None = None
     tokens: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One call's fate; None leaves that part as it would be."""
+    """What happens to one call; None leaves that part as it would be."""
 
     reply: Reply | None = None
     fault: Fault | None = None
@@ -59,7 +59,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What conditions look at."""
+    """What a rule's conditions are checked against."""
 
     path: str
     adapter: str

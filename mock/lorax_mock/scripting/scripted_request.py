@@ -1,4 +1,4 @@
-"""One request on its way: where it came from, its journal entry, and what a script makes of it."""
+"""A request with its journal entry and with what the script says of it."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["ScriptedRequest", "begin"]
 
 @dataclass(frozen=True, slots=True)
 class ScriptedRequest:
-    """A request and its circumstances."""
+    """A request, its exchange, its journal entry, and its action and fault from the script or its header."""
 
     exchange: Exchange
     request: GenerateRequest
@@ -53,7 +53,7 @@ def begin(
     rulebook: Rulebook,
     now: float,
 ) -> ScriptedRequest:
-    """Journal entry, action and fault of a request.
+    """The request, entered in the journal, with its action and fault.
 
     Raises LoraxRefusal for a strict script without a rule for it, and for a fault that does not exist.
     """

@@ -14,7 +14,7 @@ __all__ = ["Document", "DocumentError", "read_document"]
 
 
 class DocumentError(Exception):
-    """Neither JSON nor YAML, or not to be said; the text tells the line and what is wrong."""
+    """The text is neither JSON nor YAML, or has half a surrogate pair; the message tells line and reason."""
 
 
 class Document(dict[str, Any]):
@@ -26,7 +26,7 @@ class Document(dict[str, Any]):
         self.lines: dict[str, int] = {}
 
     def put(self, key: str, value: Any, line: int) -> None:
-        """One more entry; raises DocumentError for a key that is there."""
+        """Add an entry; raises DocumentError for a key that is there."""
         if key in self:
             raise DocumentError(f"line {line}: {key!r} twice")
         self[key] = value

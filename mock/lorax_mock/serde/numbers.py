@@ -29,7 +29,7 @@ _MINUS: Final = 0x2D
 
 
 class BrokenNumber(Exception):
-    """No number: why, and how many bytes serde_json would count."""
+    """The text is no number: why, and how many bytes serde_json would count."""
 
     def __init__(self, text: str, at: int) -> None:
         super().__init__(text)
@@ -73,7 +73,7 @@ def read_number(data: bytes, at: int) -> tuple[int | float, int]:
 
 
 def skip_number(data: bytes, at: int) -> int:
-    """The place behind a number that nobody wants to know; raises BrokenNumber."""
+    """The place behind a number whose value is not needed; raises BrokenNumber."""
     at += data[at] == _MINUS
     match = _WHOLE.match(data, at)
     if match is None:

@@ -60,7 +60,7 @@ class SerdeError(Exception):
 
 
 class Reader:
-    """A position in a body, and serde_json's small questions about what comes next."""
+    """A position in a body, and serde_json's checks of what comes next."""
 
     __slots__ = ("at", "data", "depth")
 
@@ -85,14 +85,14 @@ class Reader:
         return SerdeError(text, syntax=True, at=min(len(self.data), self.at + 1))
 
     def enter(self) -> None:
-        """One bracket deeper; serde_json refuses the 128th."""
+        """Move past an opening bracket; raises SerdeError for the 128th level."""
         self.depth -= 1
         if self.depth == 0:
             raise self.ahead("recursion limit exceeded")
         self.at += 1
 
     def literal(self, rest: bytes) -> None:
-        """The remaining letters of `null`, `true` or `false`."""
+        """Move past the remaining letters of `null`, `true` or `false`."""
         for letter in rest:
             if self.at >= len(self.data):
                 raise self.here("EOF while parsing a value")
@@ -185,7 +185,7 @@ class Reader:
         return value
 
     def skip_number(self) -> None:
-        """Past a number whose first byte is next."""
+        """Move past a number whose first byte is next."""
         try:
             self.at = skip_number(self.data, self.at)
         except BrokenNumber as broken:
@@ -219,7 +219,7 @@ class Reader:
         return SerdeError(f"invalid type: {seen}, expected {expected}", syntax=False, at=self.at)
 
     def colon(self) -> None:
-        """The colon after a key."""
+        """Move past the colon after a key; raises SerdeError."""
         byte = self.peek()
         if byte == 0x3A:
             self.at += 1
@@ -277,7 +277,7 @@ class Reader:
         return True
 
     def end_map(self) -> None:
-        """The bracket that closes an object."""
+        """Move past the bracket that closes an object; raises SerdeError."""
         self.depth += 1
         byte = self.peek()
         if byte == 0x7D:
@@ -290,7 +290,7 @@ class Reader:
             raise self.ahead("trailing characters")
 
     def end_list(self) -> None:
-        """The bracket that closes an array."""
+        """Move past the bracket that closes an array; raises SerdeError."""
         self.depth += 1
         byte = self.peek()
         if byte == 0x5D:

@@ -1,4 +1,4 @@
-"""Values that nobody asked for: read past, checked only as far as serde_json checks them.
+"""Skipping the values of unknown keys, checked only as far as serde_json checks them.
 
 They must be JSON, but their depth is not limited and their surrogates are not looked at
 (serde_json 1.0.132, `ignore_value` in src/de.rs and `ignore_str` in src/read.rs).

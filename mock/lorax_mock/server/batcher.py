@@ -1,4 +1,4 @@
-"""Served requests on the one shard: who arrives together is prefilled and decoded together.
+"""The driver of the shard: requests that arrive together are prefilled and decoded together.
 
 The shard (`scheduler`) is a machine in virtual time; this drives it while anybody waits or runs, and tells
 each request how many of its tokens are there. What a request says was decided before it came here, so
@@ -60,7 +60,7 @@ class _Group:
 
 
 class Batcher:
-    """The shard's driver."""
+    """Drives the shard while requests wait or run."""
 
     def __init__(
         self, settings: Settings, metrics: Metrics, meet_seconds: float = _MEET_SECONDS
@@ -93,7 +93,7 @@ class Batcher:
         return shard
 
     def renew(self) -> bool:
-        """A shard that nothing has happened to; not while anything happens."""
+        """Replace the shard by a new one, unless requests wait or run; returns whether it did."""
         if self._tickets or self._coming or self._groups:
             return False
         self.shard = self._new_shard()
@@ -103,7 +103,7 @@ class Batcher:
         return True
 
     def submit(self, works: Sequence[Work], meeting: Meeting | None = None) -> list[Ticket]:
-        """Sequences of a request arrive, now or when all have come whom they shall meet."""
+        """Tickets of a request's sequences, which arrive now or when all have come whom they shall meet."""
         tickets = [Ticket(work) for work in works]
         if meeting is None:
             now = self._moment()
@@ -123,7 +123,7 @@ class Batcher:
         return tickets
 
     async def fail(self, adapter: str, *, loading: bool) -> None:
-        """A download, or a load after it, that comes to nothing: it takes its time."""
+        """Let a download, or a load after it, that fails take its time."""
         self._moment()
         self.shard.fail(adapter, loading=loading)
         await self._until(self.shard.now)
@@ -136,7 +136,7 @@ class Batcher:
         self._wake()
 
     def _expect(self, at: float, tickets: Sequence[Ticket]) -> None:
-        """One after the other, the first at that time."""
+        """Schedule arrivals one after the other, the first at that time."""
         for ticket in tickets:
             self._jobs += 1
             heappush(self._coming, (at, self._jobs, ticket))
@@ -145,7 +145,7 @@ class Batcher:
             at += _NEXT
 
     def _arrive_now(self) -> None:
-        """The real clock has come to somebody's time."""
+        """Let those arrive whose time the real clock has come to."""
         real = self._real()
         while self._coming and self._coming[0][0] <= real:
             _, number, ticket = heappop(self._coming)
@@ -167,7 +167,7 @@ class Batcher:
                 )
 
     def _moment(self) -> float:
-        """The clock's now, at which requests arrive; in milliseconds."""
+        """The time at which a request arrives now, in milliseconds."""
         shard = self.shard
         if not self._paced:
             return shard.now
@@ -204,7 +204,7 @@ class Batcher:
             self._task = start(self._run())
 
     async def _run(self) -> None:
-        """Work while there is work."""
+        """Step the shard while it has work."""
         try:
             while await self._work():
                 pass
@@ -215,7 +215,7 @@ class Batcher:
             self._awake = False
 
     async def _work(self) -> bool:
-        """A turn; False when there is nothing left to do."""
+        """Do one turn's steps; returns whether anything is left to do."""
         if not self._paced:
             await breathe()
         shard = self.shard
@@ -241,7 +241,7 @@ class Batcher:
         return 1 if cost <= 0 else max(1, min(_STEPS, -int(-ahead // cost)))
 
     def _idle(self) -> bool:
-        """Nothing can be done now; whether there is something later."""
+        """Handle a shard that can do nothing now; returns whether it can later."""
         if self._coming and not self._paced:
             self.shard.now = max(self.shard.now, self._coming[0][0])
             return True
@@ -262,7 +262,7 @@ class Batcher:
             self._enter(ticket, at, number)
 
     def _tell(self, step: Step) -> None:
-        """Give everybody what the step gave."""
+        """Tell the tickets what a step gave them."""
         self._metrics.ran(step)
         tickets = self._tickets
         for number in step.divided:
@@ -284,7 +284,7 @@ class Batcher:
                 tickets.pop(number).fail(error)
 
     async def _until(self, moment: float) -> None:
-        """Let real time pass until the clock shows that, if it is paced."""
+        """Wait until the real clock shows that moment, if the mock is paced."""
         if self._paced:
             await rest(max(0.0, moment - self._real()) / 1000)
 
@@ -299,7 +299,7 @@ class Batcher:
 
 
 def _error_of(work: Work, *, fatal: bool) -> Exception:
-    """What all hear whom a prefill that raised has ended.
+    """The error of every request that a failed prefill has ended.
 
     While others decode, their errors are sent, their batch is decoded once more, and its tokens belong to
     nobody (router/src/infer.rs:1187, 1490).

@@ -1,4 +1,4 @@
-"""The real clock: pauses, keep-alive comments in silent streams, and the watcher that ends both on a disconnect."""
+"""Real time: pauses, keep-alive comments in silent streams, and a watch for clients that leave."""
 
 import asyncio
 import time
@@ -32,23 +32,23 @@ _LONG: Final = 20_000
 
 
 class Watch:
-    """Knows when the client of an exchange has hung up."""
+    """A watch for the client of an exchange to hang up."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._left = asyncio.ensure_future(exchange.left())
 
     def when_gone(self, tell: Callable[[], None]) -> None:
-        """Call that once nobody listens any more."""
+        """Call `tell` when the client hangs up, or at once if it has."""
         self._left.add_done_callback(lambda _: tell())
 
     @property
     def gone(self) -> bool:
-        """Whether nobody listens any more."""
+        """Whether the client has hung up."""
         return self._left.done()
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass between two events, with a keep-alive after each 15 seconds of silence.
+        """Wait between two events, with a keep-alive comment after each 15 seconds.
 
         Ends early when the client leaves.
         """
@@ -60,7 +60,7 @@ class Watch:
             await self.stall(seconds)
 
     async def stall(self, seconds: float | None) -> None:
-        """The same in silence; None is for ever, or until the client leaves."""
+        """Wait without a comment; None waits until the client leaves."""
         await asyncio.wait({self._left}, timeout=seconds)
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class Watch:
 
 
 class Silence:
-    """axum's keep-alive for a stream whose events somebody else times."""
+    """axum's keep-alive comments for a stream whose events come from the shard."""
 
     def __init__(self, exchange: Exchange, seconds: float = _SILENCE_SECONDS) -> None:
         self._exchange = exchange
@@ -80,11 +80,11 @@ class Silence:
         self._sending: asyncio.Task[None] | None = None
 
     def broken(self) -> None:
-        """Something was sent."""
+        """Note that something was sent."""
         self._last = self._loop.time()
 
     def close(self) -> None:
-        """The stream has ended."""
+        """Send no more comments."""
         self._timer.cancel()
 
     def _look(self) -> None:
@@ -96,7 +96,7 @@ class Silence:
 
 
 async def pause(seconds: float, exchange: Exchange) -> None:
-    """Let time pass before a whole answer; raises ClientLeft when nobody waits for it any more."""
+    """Wait before a whole answer; raises ClientLeft when the client has hung up."""
     watch = Watch(exchange)
     await watch.stall(seconds)
     if watch.gone:
@@ -105,12 +105,12 @@ async def pause(seconds: float, exchange: Exchange) -> None:
 
 
 async def breathe() -> None:
-    """Let other requests have the loop."""
+    """Give the event loop to other tasks once."""
     await asyncio.sleep(0)
 
 
 async def aside(size: int, what: Callable[[], _T]) -> _T:
-    """What it gives; in a thread when so many characters would hold the loop for long.
+    """The result of `what`, which runs in a thread when its `size`, in characters, is large.
 
     Text is tokenized in linear time, about a microsecond a character: that is milliseconds for what a model
     takes, and seconds for the two megabytes that a body may have.
@@ -121,32 +121,32 @@ async def aside(size: int, what: Callable[[], _T]) -> _T:
 
 
 async def rest(seconds: float) -> None:
-    """Let so much time pass."""
+    """Wait for so many seconds."""
     await asyncio.sleep(seconds)
 
 
 def later(seconds: float, what: Callable[[], None]) -> None:
-    """Call it after so much time."""
+    """Call `what` after so many seconds."""
     asyncio.get_running_loop().call_later(seconds, what)
 
 
 def start(what: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-    """Let it run beside everything else; whoever started it keeps the task, a loop does not."""
+    """A task that runs `what`; the caller keeps a reference to it, because a loop does not."""
     return asyncio.get_running_loop().create_task(what)
 
 
 async def until(settled: Callable[[], bool], seconds: float) -> None:
-    """Come back when it is so, or when the time is over."""
+    """Wait until `settled` is true, for so many seconds at most."""
     deadline = clock() + seconds
     while not settled() and clock() < deadline:  # noqa: ASYNC110 - many places settle it, and only a test waits
         await asyncio.sleep(_LOOK_SECONDS)
 
 
 def clock() -> float:
-    """Seconds on the loop's own clock."""
+    """Seconds on the event loop's clock."""
     return asyncio.get_running_loop().time()
 
 
 def today() -> int:
-    """Seconds since 1970, which a LoRAX of real time dates its chats by."""
+    """Seconds since 1970, by which a paced mock dates its chats."""
     return int(time.time())

@@ -1,4 +1,4 @@
-"""What a request gets: its sequences, and their way through the shard.
+"""Making a request's sequences and sending them through the shard.
 
 What is said is decided at once; when it is said is the shard's business (`batcher`), or a script's.
 LoRAX's counterpart is `Infer` (router/src/infer.rs).
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def timing(self) -> Timing:
-        """Of the first sequence, which is done."""
+        """The times of the first sequence, which is done."""
         if self.times:
             return self.times[0]
         done = self.tickets[0].done
@@ -45,11 +45,11 @@ class Run:
 
     @property
     def entered(self) -> bool:
-        """Whether the shard knows them, and they wait for nobody else."""
+        """Whether all sequences are on the shard, so that none waits for a meeting."""
         return all(ticket.entered for ticket in self.tickets)
 
     def drop(self) -> None:
-        """The client has left."""
+        """Tell the shard that the client has left."""
         for ticket in self.tickets:
             ticket.drop()
 
@@ -123,7 +123,7 @@ class Inference:
     async def _adapter(
         self, scripted: ScriptedRequest, parameters: GenerateParameters
     ) -> tuple[str, Persona]:
-        """Who answers; raises LoraxRefusal when a download or load has failed, after its time."""
+        """The adapter's identity and persona; raises LoraxRefusal when a download or load fails, after its time."""
         identity = identity_of(parameters)
         idle = self._state.batcher.shard.sent_away(identity)
         token = scripted.exchange.download_token(parameters.api_token)
@@ -134,7 +134,7 @@ class Inference:
             raise
 
     def _key(self, valid: Valid, identity: str, persona: Persona) -> bytes:
-        """What the answer depends on; an adapter whose weights have no layer changes nothing."""
+        """The hash of what the answer depends on; an adapter whose weights have no layer changes nothing."""
         voice = "" if persona is self._state.catalogue.base else identity
         return request_key(valid, voice, self._state.settings.seed)
 
@@ -146,7 +146,7 @@ class Inference:
         valid: Valid,
         refusal: LoraxRefusal,
     ) -> None:
-        """Raises what the shard raises when the request's turn has come; returns if it has none there."""
+        """Raise the shard's error when the request's turn has come; return if a script's pace keeps it off the shard."""
         if scripted.has_pace:
             self._state.metrics.batch_failed("prefill")
             return
@@ -162,7 +162,7 @@ class Inference:
         self._state.metrics.validated(valid.input_length if counted else None, valid.max_new_tokens)
 
     def _check_pass(self) -> None:
-        """Raises LoraxRefusal where no forward pass can succeed, after it has failed."""
+        """Raise LoraxRefusal where no forward pass can succeed, and count that it failed."""
         refusal = self._state.health.refusal()
         if refusal is None and self._state.settings.kind != "generate":
             refusal = generation("Server error: This model does not support text generation")
@@ -171,7 +171,7 @@ class Inference:
             raise refusal
 
     async def start_up(self) -> None:
-        """The startup probe's own request, past the journal; raises LoraxRefusal (router/src/server.rs:488)."""
+        """Run the startup probe's request, without a journal entry; raises LoraxRefusal (router/src/server.rs:488)."""
         with self._state.permits.hold(1):
             if self._state.settings.kind != "generate":
                 self._embed_at_start()
@@ -198,7 +198,7 @@ class Inference:
             self._state.metrics.batch(method)
 
     async def finished(self, run: Run, exchange: Exchange) -> list[Timing]:
-        """When all sequences are done, how long they took; raises ClientLeft."""
+        """The times of all sequences, once they are done; raises ClientLeft."""
         if not run.tickets:
             await pause(max(one.total for one in run.times) / 1000, exchange)
             return run.times
@@ -218,7 +218,7 @@ class Inference:
 
 
 def _meeting(scripted: ScriptedRequest, key: bytes) -> Meeting | None:
-    """Whom a request says it waits for; raises LoraxRefusal (400)."""
+    """The meeting that a request asks for in its headers; raises LoraxRefusal (400)."""
     return read_meeting(
         scripted.exchange.header(b"x-lorax-mock-together"),
         scripted.exchange.header(b"x-lorax-mock-at"),

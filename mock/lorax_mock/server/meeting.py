@@ -1,4 +1,4 @@
-"""Requests that wait for one another: what `x-lorax-mock-together` and `x-lorax-mock-at` say."""
+"""Meetings of requests that wait for one another, from `x-lorax-mock-together` and `x-lorax-mock-at`."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ _LATEST: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """Whom a request waits for, and when it comes after they have met."""
+    """How many requests of a session wait for one another, and when this one arrives after that."""
 
     session: str
     count: int
@@ -27,7 +27,7 @@ class Meeting:
 def read_meeting(
     together: bytes | None, at: bytes | None, *, session: str, key: bytes
 ) -> Meeting | None:
-    """What the two headers say; None without them. Raises LoraxRefusal (400)."""
+    """The meeting that the two headers ask for; None without them. Raises LoraxRefusal (400)."""
     if together is None and at is None:
         return None
     if together is None or not together.isdigit() or not 0 < int(together) <= _MOST_TOGETHER:
@@ -52,5 +52,5 @@ def _shown(value: bytes | None) -> str:
 
 
 def refused(text: str) -> LoraxRefusal:
-    """A meeting that cannot be, in the mock's own words."""
+    """400 for a meeting that cannot be."""
     return LoraxRefusal(400, "mock_together", f"lorax-mock: {text}", "")

@@ -1,4 +1,4 @@
-"""Sending: whole answers, streams, and what faults make of both.
+"""Sending whole answers and streams, with the faults that were asked for.
 
 * A stream's status line and headers leave before anything is checked (router/src/server.rs:930), so
   refusals become events.
@@ -60,13 +60,13 @@ class Responder:
         )
 
     def _count_pass(self, fault: Fault) -> None:
-        """An error that was asked for is a forward pass that failed."""
+        """Count a failed forward pass for a fault that is an error of the shard."""
         refusal = effect_of(fault).refusal
         if refusal is not None and refusal.counted_as == "generation":
             self._state.metrics.batch_failed("decode" if fault.place else "prefill")
 
     async def _fails_first(self, scripted: ScriptedRequest, *, stream: bool) -> bool:
-        """Faults that come instead of an answer; raises Refusal, or says that all is said."""
+        """Send the fault that replaces an answer; returns whether there was one. Raises Refusal."""
         fault, exchange = scripted.fault, scripted.exchange
         if fault is None:
             return False
@@ -87,7 +87,7 @@ class Responder:
         return False
 
     async def answer(self, exchange: Exchange, request: GenerateRequest, encode: Encode) -> None:
-        """Generate, then reply whole; raises Refusal before anything was sent."""
+        """Send a request's answer whole; raises Refusal before anything was sent."""
         scripted = self._begin(exchange, request, stream=False)
         entry = scripted.entry
         count = max(request.parameters.best_of or 1, 1)
@@ -124,7 +124,7 @@ class Responder:
     async def stream(
         self, exchange: Exchange, request: GenerateRequest, encode: EncodeEvent, done: bytes = b""
     ) -> None:
-        """Headers first, then events; `done` follows a stream that ended well."""
+        """Send a request's answer as a stream: headers, then events, then `done` if it ended well."""
         scripted = self._begin(exchange, request, stream=True)
         try:
             headers = of_stream(request, self._state.settings)
@@ -152,7 +152,7 @@ class Responder:
     async def _send_events(
         self, scripted: ScriptedRequest, run: Run, encode: EncodeEvent, done: bytes
     ) -> bool:
-        """Send what there is to send; False when the connection is not to be used any more."""
+        """Send a stream's events; returns False when the connection is not to be used any more."""
         exchange, entry, sequence = scripted.exchange, scripted.entry, run.sequences[0]
         watch = Watch(exchange)
         last = len(sequence.tokens) - 1
@@ -180,7 +180,7 @@ class Responder:
     async def _send_as_they_come(
         self, exchange: Exchange, watch: Watch, run: Run, encode: EncodeEvent
     ) -> int:
-        """Events of the tokens that the shard gives; how many were sent before the client left."""
+        """Send events as the shard gives tokens; returns how many were sent before the client left."""
         sequence, ticket = run.sequences[0], run.tickets[0]
         tokens = sequence.tokens
         last = len(tokens) - 1
@@ -209,7 +209,7 @@ class Responder:
     async def _send_at_its_pace(
         self, scripted: ScriptedRequest, watch: Watch, sequence: Generated, encode: EncodeEvent
     ) -> int:
-        """Events as the script times them; how many were sent before the client left."""
+        """Send events as the script times them; returns how many were sent before the client left."""
         costs = scripted.costs(self._state.settings.costs)
         last = len(sequence.tokens) - 1
         for place, token in enumerate(sequence.tokens):
@@ -222,7 +222,7 @@ class Responder:
     async def _perform(
         self, scripted: ScriptedRequest, acts: list[Act], watch: Watch, run: Run | None = None
     ) -> bool:
-        """Do what a fault makes of an answer; False when the connection is not to be used any more.
+        """Do a fault's acts; returns False when the connection is not to be used any more.
 
         A stream (`run`) starts when its first token is there and then goes on at its pace, act by act.
         """
@@ -262,7 +262,7 @@ class Responder:
 
 
 def _promised(acts: list[Act], body: bytes) -> int:
-    """The length that a whole answer tells: what is sent, but of one that is cut off the whole of it."""
+    """The content-length of a whole answer: of what is sent, or of the whole body if it is cut off."""
     if any(isinstance(act, Close) for act in acts):
         return len(body)
     return sum(len(act.data) for act in acts if isinstance(act, Send))
@@ -281,7 +281,7 @@ def _cut(acts: list[Act], sequence: Generated) -> str | None:
 
 
 def _retyped(headers: list[Header], effect: Effect) -> list[Header]:
-    """The headers, with another content type if that is the fault."""
+    """The headers, with the fault's content type if it has one."""
     if effect.content_type is None:
         return headers
     kind = (b"content-type", effect.content_type)

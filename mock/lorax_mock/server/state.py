@@ -1,4 +1,4 @@
-"""Everything a mock has and knows, between its requests and during them."""
+"""The state of a mock: its settings and tokenizer, and all that its requests change."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Permits:
 
     @contextmanager
     def hold(self, count: int) -> Generator[None]:
-        """So many permits for the time of an answer; raises LoraxRefusal (429) at once."""
+        """Hold so many permits for the time of an answer; raises LoraxRefusal (429) at once."""
         if self._left < count:
             raise overloaded()
         self._left -= count
@@ -48,7 +48,7 @@ class Occurrences:
         self._counts: dict[tuple[str, bytes], int] = {}
 
     def add(self, session: str, key: bytes, count: int) -> int:
-        """How many sequences of that request the session had before these."""
+        """The number of sequences of that request that the session had before; counts these."""
         if len(self._counts) >= self._limit:
             self._counts.clear()
         before = self._counts.get((session, key), 0)
@@ -92,7 +92,7 @@ class State:
                 raise refusal
 
     def renew(self, session: str) -> None:
-        """As new: a session's rules, calls and entries; or everything, with a shard that has done nothing."""
+        """Forget a session's rules, calls and entries; without a name everything, and renew the shard."""
         self.rulebook.reset(session)
         self.journal.clear(session)
         self.occurrences.forget(session)

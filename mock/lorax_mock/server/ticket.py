@@ -1,4 +1,4 @@
-"""A sequence on its way through the shard: what it asks of it, and what its request hears of it."""
+"""The ticket of a sequence on the shard: what it asks for, and how far it is."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["Ticket", "Work"]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a sequence asks of the shard; see `scheduler.Job`."""
+    """What a sequence asks of the shard; see `shard.jobs.Job`."""
 
     adapter: str
     prompt: int
@@ -34,7 +34,7 @@ class Work:
 
 
 class Ticket:
-    """A sequence on its way through the shard."""
+    """The state of a sequence on the shard, which its request waits on."""
 
     __slots__ = ("_leave", "_news", "done", "error", "gone", "retold", "there", "work")
 
@@ -55,39 +55,39 @@ class Ticket:
         self._leave: Callable[[], None] | None = None
 
     def admitted(self, leave: Callable[[], None]) -> None:
-        """The shard knows it from now on, and by that call hears that it is not wanted any more."""
+        """Note that the shard has the sequence; `leave` takes it off again."""
         self._leave = leave
         if self.gone:
             leave()
 
     @property
     def entered(self) -> bool:
-        """Whether the shard knows it."""
+        """Whether the shard has the sequence."""
         return self._leave is not None
 
     def retell(self) -> None:
-        """What comes from now on is another answer."""
+        """Replace what comes from now on by the answer of `work.retell`."""
         if self.work.retell is not None:
             self.retold = self.work.retell(self.there)
 
     def advance(self, steps: int) -> None:
-        """So many more tokens are there."""
+        """Note that so many more tokens are there."""
         self.there += steps
         self._news.set()
 
     def end(self, done: Done) -> None:
-        """All of it is there."""
+        """Note that the whole sequence is there."""
         self.done = done
         self._news.set()
 
     def fail(self, error: Exception) -> None:
-        """It will never be."""
+        """Note that the shard has failed the sequence."""
         self.error = error
         self._leave = None
         self._news.set()
 
     def drop(self) -> None:
-        """The client has left."""
+        """Note that the client has left, and take the sequence off the shard."""
         if self.gone:
             return
         self.gone = True
@@ -96,7 +96,7 @@ class Ticket:
         self._news.set()
 
     async def more(self, have: int) -> int:
-        """Tokens that are there, once they are more than these, or the client has left, or it is done."""
+        """The number of tokens that are there, once it is above `have`, or the client has left, or all are there."""
         while self.there <= have and not self.gone and self.done is None:
             if self.error is not None:
                 raise self.error
@@ -104,7 +104,7 @@ class Ticket:
         return self.there
 
     async def whole(self) -> Done | None:
-        """The moments of the whole sequence; None when its client left before."""
+        """The times of the whole sequence, once it is there; None when its client left before."""
         while self.done is None and not self.gone:
             if self.error is not None:
                 raise self.error
@@ -112,6 +112,6 @@ class Ticket:
         return self.done
 
     async def _next(self) -> None:
-        """Come back when there is news; nothing may be awaited between a look at the ticket and this."""
+        """Wait for a change; the caller awaits nothing between its look at the ticket and this."""
         self._news.clear()
         await self._news.wait()

@@ -1,4 +1,4 @@
-"""What the shard is given, what it did, and what came of it: the values of `scheduler`."""
+"""The values of `scheduler`: jobs that the shard is given, steps it did, jobs it has done."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ __all__ = ["Done", "Failed", "Job", "Span", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request: when it arrives, for whom, and how many tokens it will take."""
+    """One sequence: when it arrives, for which adapter, and how many tokens it takes."""
 
     id: int
     at: float
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A prefill that raised, and whom that ended."""
+    """A prefill that raised, and the jobs that it ended."""
 
     cause: int
     """The job for which the shard raised, or the first of several."""
@@ -53,7 +53,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job and its moments."""
+    """A finished job, and the times at which its prefill began and its first and last token came."""
 
     job: Job
     started: float

@@ -1,4 +1,4 @@
-"""Which adapters are on the shard, whose turn it is, and what the loader has to do next.
+"""Adapters in use, in line and idle, and what the loader has to do next.
 
 router/src/queue.rs: an adapter is known from its first job on and downloaded once. It is *pending* until it is
 activated, in order; one that is not downloaded, or too big for what is left of the memory, blocks those behind it.
@@ -44,7 +44,7 @@ class Residency:
         return list(self._active)
 
     def enter(self, job: Job) -> None:
-        """A job waits for its adapter."""
+        """Queue a job for its adapter."""
         adapter = self._known.get(job.adapter)
         if adapter is None:
             adapter = self._known[job.adapter] = _Adapter()
@@ -54,7 +54,7 @@ class Residency:
         adapter.queue.append(job)
 
     def give_back(self, jobs: Collection[Job]) -> None:
-        """Jobs that were taken in this order wait again, where they did."""
+        """Put jobs that were taken in this order back where they waited."""
         for job in reversed(list(jobs)):
             self._known[job.adapter].queue.appendleft(job)
 
@@ -63,11 +63,11 @@ class Residency:
         return name in self._known and name not in self._active and name not in self._pending
 
     def forget(self, name: str) -> bool:
-        """An adapter that could not be loaded; whether it was known."""
+        """Forget an adapter that could not be loaded; returns whether it was known."""
         return self._known.pop(name, None) is not None
 
     def done(self, errand: str, name: str) -> None:
-        """The loader has done that."""
+        """Note that the loader has done that."""
         adapter = self._known[name]
         match errand:
             case "download":
@@ -78,7 +78,7 @@ class Residency:
                 adapter.ready = False
 
     def update(self, used: Collection[str], now: float) -> None:
-        """Idle adapters make way, and so does one past its cycle time; pending ones become active."""
+        """Put away idle adapters that others wait for, and one past its cycle time; make pending ones active."""
         idle = [name for name in self._active if name not in used and not self._known[name].queue]
         for name in idle[: len(self._pending)]:
             self._offload(name)
@@ -109,7 +109,7 @@ class Residency:
         self.errands.append(("offload", name))
 
     def next_queue(self, now: float) -> deque[Job] | None:
-        """Whose front job is next: the oldest, of adapters within their cycle time if there are any."""
+        """The queue whose front job is next: the oldest, of adapters within their cycle time if there are any."""
         ready = [
             (
                 now - self._known[name].activated >= self._limits.adapter_cycle_ms,

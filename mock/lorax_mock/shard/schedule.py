@@ -1,4 +1,4 @@
-"""A schedule for programs and for people: as JSON, and as a picture.
+"""The schedule as JSON, as a table and as a picture.
 
 The picture has one lane for the shard and one for each job: grey while it queues, hatched by its prefill,
 coloured by adapter while it decodes. SVG, because it needs no library and every browser shows it.
@@ -26,7 +26,7 @@ _KINDS: Final = {
 
 
 def as_json(spans: Iterable[Span], done: Iterable[Done]) -> dict[str, Any]:
-    """Operations and jobs, in milliseconds."""
+    """Operations and jobs as JSON, in milliseconds."""
     return {
         "spans": [
             {
@@ -67,7 +67,7 @@ def as_text(done: Iterable[Done]) -> str:
 
 
 def as_svg(spans: Iterable[Span], done: Iterable[Done]) -> str:
-    """The picture; hover over a bar to read it."""
+    """An SVG picture; hovering over a bar tells its times."""
     operations, jobs = list(spans), list(done)
     starts = [span.start for span in operations] + [one.job.at for one in jobs]
     ends = [span.end for span in operations] + [one.finished for one in jobs]

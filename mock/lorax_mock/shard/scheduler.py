@@ -64,7 +64,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """What was decided when a running batch's round began."""
+    """The decision about prefilling, made when a running batch's round began."""
 
     least: int
     """Fewer newcomers are not admitted."""
@@ -73,7 +73,7 @@ class _Round:
 
 
 class Shard:
-    """The machine."""
+    """The shard as a machine in virtual time."""
 
     def __init__(
         self,
@@ -122,29 +122,29 @@ class Shard:
 
     @property
     def idle(self) -> bool:
-        """Whether nobody waits or runs."""
+        """Whether no job waits or runs."""
         return not (self._waiting or self._running)
 
     def enter(self, job: Job) -> None:
-        """A job arrives; `at` says when, which is at most now."""
+        """Queue a job that arrives; its `at` is at most now."""
         self._adapters.enter(job)
         self._waiting += 1
         if not self._running:
             self._look = True
 
     def leave(self, number: int) -> None:
-        """The client of a job that is not done has left."""
+        """Note that the client of a job that is not done has left."""
         self._left.add(number)
 
     def feed(self, job: Job) -> list[Done]:
-        """A job arrives; gives back those that were done before. Arrivals come in order of time."""
+        """Let a job arrive, in order of time; returns the jobs that were done before."""
         done = self._until(job.at)
         self.now = max(self.now, job.at)
         self.enter(job)
         return done
 
     def finish(self) -> list[Done]:
-        """Let everything end."""
+        """Let all jobs run to their end; returns those that were not done before."""
         return self._until(math.inf)
 
     def sent_away(self, adapter: str) -> bool:
@@ -152,7 +152,7 @@ class Shard:
         return self._adapters.sent_away(adapter)
 
     def fail(self, adapter: str, *, loading: bool = False) -> None:
-        """A download, or a load after it, that comes to nothing takes its time and is forgotten."""
+        """Let a download, or a load after it, fail: it takes its time, and the adapter is forgotten."""
         known = self._adapters.forget(adapter)
         if adapter in self._resident:
             return
@@ -162,7 +162,7 @@ class Shard:
             self._spend("load", self._loads.get(adapter, self._costs.adapter_load), adapter=adapter)
 
     def step(self, most: int = 1) -> Step | None:
-        """Do what comes next, or up to so many decode steps of a batch that nobody joins or leaves.
+        """Do the next operation, or up to so many decode steps of a batch that nobody joins or leaves.
 
         None when there is nothing to do, or nothing that could ever be done.
         """
@@ -302,7 +302,7 @@ class Shard:
         return Step("prefill", cost, numbers, 1, *self._part(), concat, failed, divided)
 
     def _divide(self, together: list[_Running]) -> tuple[int, ...]:
-        """Whose logits are divided by 0 from now on, in a pass of these; they go on to their budget."""
+        """The jobs of this pass whose logits are divided by 0 from now on; they go on to their budget."""
         sessions = {one.job.session for one in together if one.job.warm}
         divided = [
             one
@@ -315,7 +315,7 @@ class Shard:
         return tuple(one.job.id for one in divided)
 
     def _fail_with(self, jobs: list[Job]) -> tuple[Failed, ...]:
-        """Whom each session loses by a prefill of these jobs that raises; they do not run any more."""
+        """The jobs that each session loses by a prefill of these jobs that raises; they do not run any more."""
         failed: list[Failed] = []
         for session in dict.fromkeys(job.session for job in jobs if job.fails):
             cause = next(job.id for job in jobs if job.fails and job.session == session)

@@ -1,4 +1,4 @@
-"""What a request would have taken, in virtual milliseconds."""
+"""The times of a request, in virtual milliseconds."""
 
 from dataclasses import dataclass
 

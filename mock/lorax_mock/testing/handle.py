@@ -1,4 +1,4 @@
-"""A mock as a test sees it: its address, its rules, its journal.
+"""The handle by which a test uses a running mock: its address, its script, its journal.
 
 How requests reach it is the client's business: a socket to another process (`lorax_mock.plugin`), or
 no socket at all (`lorax_mock.testing.inprocess`).
@@ -24,14 +24,14 @@ class MockServer:
     _http: "httpx.Client" = field(repr=False)
 
     def script(self, script: str | dict[str, Any]) -> None:
-        """Rules from now on; raises ValueError with the line and key of a mistake."""
+        """Replace the script; raises ValueError with the line and key of a mistake."""
         text = script if isinstance(script, str) else json.dumps(script)
         reply = self._http.put("/_mock/script", content=text)
         if reply.status_code != 200:
             raise ValueError(reply.json()["error"])
 
     def faults(self, *ids: str) -> None:
-        """One fault a request, in order; then the mock answers as it always does."""
+        """Give the next requests these faults, one each, in order."""
         self.script({"rules": [{"name": "faults", "sequence": [{"fault": one} for one in ids]}]})
 
     def shard(self, state: str) -> None:
@@ -42,19 +42,19 @@ class MockServer:
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """What came and what left, once nothing is being answered any more."""
+        """The journal's entries, once no request is being answered any more."""
         entries: list[dict[str, Any]] = self._told()["entries"]
         return entries
 
     @property
     def manners(self) -> list[str]:
-        """What clients should not have done."""
+        """The journal's list of what clients should not have done."""
         found: list[str] = self._told()["manners"]
         return found
 
     @property
     def doubts(self) -> list[str]:
-        """What clients may have done wrong and the wire does not tell."""
+        """The journal's list of what clients may have done wrong."""
         found: list[str] = self._told()["doubts"]
         return found
 
@@ -63,5 +63,5 @@ class MockServer:
         return told
 
     def reset(self) -> None:
-        """No rules, no journal."""
+        """Forget rules and journal, and renew the shard."""
         self._http.post("/_mock/reset").raise_for_status()

@@ -90,7 +90,7 @@ class _Call:
         self._sent = 0
 
     async def run(self, app: MockApp) -> None:
-        """Let the application answer."""
+        """Run the application until it has answered."""
         try:
             await app(self._scope, self._receive, self._send)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client should see it
@@ -100,12 +100,12 @@ class _Call:
         )
 
     def leave(self) -> None:
-        """The client has hung up."""
+        """Note that the client has hung up."""
         self._over = True
         self._left.set()
 
     def cut(self, *, reset: bool) -> None:
-        """The application ends the connection, whatever it was doing."""
+        """End the connection at once, as a fault does."""
         if self._length is not None and self._sent >= self._length:
             self._finish(_End())
         elif reset:
@@ -163,7 +163,7 @@ class _Loop:
         self._closed = False
 
     def do(self, what: Callable[[], object]) -> None:
-        """Call it over there; raises RuntimeError once the mock is closed."""
+        """Call `what` on the application's loop; raises RuntimeError once the mock is closed."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("this mock is closed; make the client inside its `with` block")
@@ -207,7 +207,7 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         self._loop = loop
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Where httpx hands over the request of a sync client."""
+        """The response to a sync client's request."""
         news: queue.SimpleQueue[_News] = queue.SimpleQueue()
         assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 - httpx's promise
         call = _Call(request, b"".join(request.stream), news.put)
@@ -229,7 +229,7 @@ class LocalTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         return httpx.Response(head.status, headers=head.headers, stream=body)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Where httpx hands over the request of an async client."""
+        """The response to an async client's request."""
         loop = asyncio.get_running_loop()
         news: asyncio.Queue[_News] = asyncio.Queue()
 
@@ -345,7 +345,7 @@ def _data(news: _News, request: httpx.Request) -> bytes | None:
 
 
 class LocalMock(MockServer):
-    """A mock without a socket: nobody else's, and as new."""
+    """A new mock in this process, without a socket."""
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ class _Admin:
         await exchange.reply(200, self._state.journal.as_json(_session(exchange)), [JSON])
 
     async def follow(self, exchange: Exchange) -> None:
-        """For people who watch: the entries that are there, then each as it ends."""
+        """Send the entries that are there, then each as it ends, as server-sent events."""
         # imported here: nobody who does not watch should wait for it at start-up
         from sse_starlette import EventSourceResponse  # noqa: PLC0415 - see above
 

@@ -66,7 +66,7 @@ class _Encoder:
             raise
 
     def _pass(self, method: str, fault: str | None) -> None:
-        """A forward pass, told to health and metrics; raises LoraxRefusal when it fails."""
+        """Count a forward pass in health and metrics; raises LoraxRefusal when it fails."""
         refusal = self._state.health.refusal()
         if refusal is None and fault is not None:
             refusal = generation(f"Server error: {fault}")
@@ -76,7 +76,7 @@ class _Encoder:
         self._state.metrics.batch(method)
 
     def _fetch(self, parameters: GenerateParameters) -> None:
-        """The adapter is brought; raises Refusal. Only the body's own token downloads."""
+        """Download and load the adapter; raises Refusal. Only the body's own token downloads."""
         check_survivable(parameters)
         try:
             self._state.catalogue.open(parameters, parameters.api_token)
@@ -113,14 +113,14 @@ class _Encoder:
             ]
 
     async def embed(self, exchange: Exchange) -> None:
-        """One text, one vector."""
+        """Send the vector of one text."""
         asked: EmbedRequest = await exchange.json(EMBED_REQUEST, self._body_bytes)
         self._state.metrics.asked()
         vector = (await self._embed_all((str(asked.inputs),), asked.parameters))[0]
         await exchange.reply(200, b'{"embeddings":%b}' % vector, [JSON])
 
     async def compat_embed(self, exchange: Exchange) -> None:
-        """A text or a list; not OpenAI's shape."""
+        """Send the vectors of a text or a list, in LoRAX's shape, which is not OpenAI's."""
         asked: EmbedRequest = await exchange.json(COMPAT_EMBED_REQUEST, self._body_bytes)
         self._state.metrics.asked()
         texts = (asked.inputs,) if isinstance(asked.inputs, str) else asked.inputs
@@ -151,7 +151,7 @@ class _Encoder:
             return [entities(text, self._state.settings.seed) for text in texts]
 
     async def classify(self, exchange: Exchange) -> None:
-        """One text, a list of entities."""
+        """Send the entities of one text."""
         text: str = await exchange.json(CLASSIFY_REQUEST, self._body_bytes)
         self._state.metrics.asked()
         (found,) = await self._classify_all((text,))
@@ -159,7 +159,7 @@ class _Encoder:
         await exchange.reply(200, encode_entities(found), [JSON, *_CLASSIFY_HEADERS])
 
     async def classify_batch(self, exchange: Exchange) -> None:
-        """Several texts, a list of lists."""
+        """Send the entities of each of several texts."""
         texts: tuple[str, ...] = await exchange.json(CLASSIFY_BATCH_REQUEST, self._body_bytes)
         self._state.metrics.asked()
         found = await self._classify_all(texts)
