@@ -15,11 +15,11 @@ from lorax_mock.errors import LoraxRefusal, generation, incomplete, overloaded, 
     ],
 )
 def test_status_type_and_message(refusal: LoraxRefusal, told: tuple[int, str, str]) -> None:
-    """As the router maps them."""
+    """Each refusal has the router's status, type and message."""
     assert (refusal.status, refusal.error_type, refusal.message) == told
 
 
 def test_what_the_metrics_call_it_may_differ_from_the_type() -> None:
-    """Adapter failures are counted under their own names."""
+    """A failed adapter is counted under another name than its error type."""
     assert generation("x", "download_adapter").counted_as == "download_adapter"
     assert incomplete().counted_as == "incomplete"

@@ -10,21 +10,21 @@ _PARTS = st.lists(st.text() | st.binary() | st.integers(), max_size=4)
 
 
 def test_a_known_digest_stays() -> None:
-    """Across versions, platforms and hash seeds."""
+    """A digest is the same across versions, platforms and hash seeds."""
     assert digest("a", b"b", 3).hex()[:16] == "a86c0ed43fbc818b"
 
 
 @pytest.mark.law
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_where_parts_end_matters(first: list[str], second: list[str]) -> None:
-    """("ab","c") is not ("a","bc")."""
+    """The parts ("ab", "c") have another digest than ("a", "bc")."""
     assert (digest(*first) == digest(*second)) == (first == second)
 
 
 @pytest.mark.law
 @given(st.binary(), st.integers(1, 2**40))
 def test_draws_stay_below_their_limit(key: bytes, limit: int) -> None:
-    """And a fraction below one."""
+    """Draws stay below their limit, and fractions below one."""
     draws = Draws(key, "test")
     assert 0 <= draws.below(limit) < limit
     assert 0 <= draws.fraction() < 1
@@ -32,7 +32,7 @@ def test_draws_stay_below_their_limit(key: bytes, limit: int) -> None:
 
 
 def test_purposes_do_not_share_bytes() -> None:
-    """One stream's length cannot move another's draws."""
+    """One purpose's draws do not move another's."""
     first, second = Draws(b"k", "text"), Draws(b"k", "luck")
     assert [first.byte() for _ in range(600)] != [second.byte() for _ in range(600)]
     again = Draws(b"k", "text")

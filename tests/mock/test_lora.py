@@ -19,12 +19,12 @@ from lorax_mock.lora import Adapter, architecture_of, merge_fault
     ],
 )
 def test_a_name_tells_the_architecture(model_id: str, architecture: str | None) -> None:
-    """As the configuration of a model with that name would."""
+    """A model's name tells the architecture that its configuration would."""
     assert architecture_of(model_id) == architecture
 
 
 def test_the_adapters_architecture_comes_first() -> None:
-    """Then the server's, which is that of its model."""
+    """The refusal tells the adapter's architecture first, then the server's."""
     adapter = Adapter("a/b", base_model="mistralai/Mistral-7B-v0.1")
     assert adapter.load_fault("google/gemma-7b") == (
         "Adapter 'a/b' is not compatible with model 'google/gemma-7b'. Architectures differ: "
@@ -44,12 +44,12 @@ def test_the_adapters_architecture_comes_first() -> None:
     ],
 )
 def test_a_base_model_that_may_fit_is_taken(adapter: Adapter) -> None:
-    """Of the same architecture, out of reach, the very same, or not named."""
+    """An adapter loads whose base model is of the same architecture, unknown, the very same, or not named."""
     assert adapter.load_fault("meta-llama/m") is None
 
 
 def test_an_architecture_may_be_told_where_the_name_does_not() -> None:
-    """And is believed."""
+    """An architecture that the adapter tells is believed where the name tells none."""
     adapter = Adapter("a/b", base_model="acme/unheard-of", architecture="X")
     assert "Architectures differ: ['X'] != ['LlamaForCausalLM']" in str(adapter.load_fault("m"))
 
@@ -65,14 +65,14 @@ def test_an_architecture_may_be_told_where_the_name_does_not() -> None:
     ],
 )
 def test_a_corrupt_file_is_told_where_it_is(adapter_id: str, source: str, folder: str) -> None:
-    """In the shard's cache, or where a folder is."""
+    """A corrupt file is told with its place in the shard's cache or in its folder."""
     adapter = Adapter(adapter_id, source=source, weights="corrupt")
     expected = f"Header extends past end of file: {folder}/adapter_model.safetensors"
     assert adapter.download_fault() == expected
 
 
 def test_a_merge_wants_one_rank_and_one_shape() -> None:
-    """Weights without layers have no shape, and ranks are those of configurations."""
+    """A merge fails on unequal ranks and shapes, and weights without layers have no shape."""
     small, large, wide = Adapter("s", rank=8), Adapter("l"), Adapter("w", weights="misshapen")
     nameless = Adapter("n", weights="misnamed")
     assert merge_fault([large, large, nameless]) is None

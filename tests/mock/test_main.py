@@ -27,7 +27,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 
 
 def test_the_announcement_is_one_json_line(mock: Running) -> None:
-    """URL, model, adapters and process id, once the port is open."""
+    """The announcement has URL, model, adapters and process id, once the port is open."""
     assert set(mock.announced) == {"url", "model_id", "adapters", "pid"}
     assert mock.announced["pid"] == mock.process.pid
     assert "acme/pirate" in mock.announced["adapters"]
@@ -36,7 +36,7 @@ def test_the_announcement_is_one_json_line(mock: Running) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: signal.Signals) -> None:
-    """Exit code 0, also with a stream open."""
+    """SIGINT and SIGTERM end the server with exit code 0, also with a stream open."""
     running = start_mock("--pace", "real", "--step-ms", "60000")
     with running.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
         chunks = stream.iter_bytes()
@@ -46,7 +46,7 @@ def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: sign
 
 
 def test_it_ends_with_its_parents_pipe(start_mock: Callable[..., Running]) -> None:
-    """No mock survives the process that held its stdin."""
+    """The server ends when the stdin that its parent holds is closed."""
     running = start_mock("--exit-with-parent")
     assert running.process.stdin is not None
     running.process.stdin.close()
@@ -69,7 +69,7 @@ def test_it_ends_with_its_parents_pipe(start_mock: Callable[..., Running]) -> No
 def test_wrong_arguments_are_one_line_and_exit_code_2(
     arguments: tuple[str, ...], line: str
 ) -> None:
-    """On stderr, without a traceback."""
+    """Wrong arguments are one line on stderr and exit code 2."""
     ended = _run(*arguments)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.count("\n") == 1
@@ -77,7 +77,7 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(
 
 
 def test_a_taken_port_is_one_line_and_exit_code_2(mock: Running) -> None:
-    """It names the address and the way out."""
+    """A taken port is one line with the address and the way out, and exit code 2."""
     port = mock.url.rpartition(":")[2]
     ended = _run("serve", "--port", port)
     assert ended.returncode == 2
@@ -88,7 +88,7 @@ def test_a_taken_port_is_one_line_and_exit_code_2(mock: Running) -> None:
 
 
 def test_every_option_is_also_a_variable(start_mock: Callable[..., Running]) -> None:
-    """LORAX_MOCK_ and the option's name."""
+    """A variable named LORAX_MOCK_ and the option's name sets the option."""
     running = start_mock(environment={"LORAX_MOCK_MODEL_ID": "org/other", "LORAX_MOCK_SEED": "5"})
     assert running.announced["model_id"] == "org/other"
     assert running.http.get("/info").json()["model_id"] == "org/other"
@@ -108,14 +108,14 @@ def test_every_option_of_serve_is_documented_with_its_variable() -> None:
 
 
 def test_a_wrong_variable_is_named_with_its_option() -> None:
-    """Whoever set it elsewhere does not look for an option that was not given."""
+    """A wrong value of a variable is refused with the names of the variable and of its option."""
     ended = _run("serve", LORAX_MOCK_KIND="poet")
     assert ended.returncode == 2
     assert "'--kind' (env var: 'LORAX_MOCK_KIND')" in ended.stderr
 
 
 def test_a_model_may_be_a_folder(start_mock: Callable[..., Running], tmp_path: Path) -> None:
-    """As a name that only a path has, or as one that is there; the hub knows nothing of it."""
+    """A model id that is a path, by its form or on the disk, has no revision and no pipeline tag."""
     (tmp_path / "model").mkdir()
     for name in ("/data/model", str(tmp_path / "model")):
         told = start_mock("--model-id", name, "--eager-prefill").http.get("/info").json()
@@ -127,7 +127,7 @@ def test_a_model_may_be_a_folder(start_mock: Callable[..., Running], tmp_path: P
 def test_a_server_may_have_a_static_adapter_and_preloaded_ones(
     start_mock: Callable[..., Running],
 ) -> None:
-    """The one answers for the base model, the others are the only ones."""
+    """A static adapter answers for the base model, and preloaded adapters are the only others."""
     running = start_mock(
         *("--adapter-id", "acme/sql", "--preloaded-adapter-ids", "acme/pirate"),
         *("--preloaded-adapter-ids", "acme/poet"),
@@ -143,7 +143,7 @@ def test_a_server_may_have_a_static_adapter_and_preloaded_ones(
 
 
 def test_simulate_prints_a_schedule(tmp_path: Path) -> None:
-    """As a table, as JSON, as a picture; a wrong workload is one line."""
+    """A simulated schedule is printed as table, JSON or picture, and a wrong workload is one line."""
     path = tmp_path / "work.yaml"
     path.write_text("- {at: 0, adapter: a}\n")
     assert "(milliseconds of virtual time)" in _run("simulate", str(path)).stdout

@@ -97,7 +97,7 @@ def _by_name() -> list[str]:
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
-    """SIGKILL gives it no chance to tidy up: mock and proxy end by themselves."""
+    """After SIGKILL of a test run its mock and proxy end by themselves."""
     (tmp_path / "test_forever.py").write_text(_FOREVER)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     run = subprocess.Popen(
@@ -130,7 +130,7 @@ def _answers(url: str) -> bool:
 
 @pytest.mark.slow
 def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
-    """Two workers, each with its own mock and proxy; two tests fail on purpose.
+    """Two xdist workers each have a mock and proxy of their own, and two tests that fail show the journal.
 
     The examples of docs/mock.md run with them.
     """

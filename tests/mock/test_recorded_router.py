@@ -116,7 +116,7 @@ def tokenizer(tmp_path: Path) -> Path:
 def test_a_running_mock_answers_as_the_router_did(
     start_mock: Callable[..., Running], tokenizer: Path, tmp_path: Path
 ) -> None:
-    """Status, headers in their order and body of every exchange, on kept connections."""
+    """Each recorded exchange gets the router's status, headers in their order and body, on kept connections."""
     script = tmp_path / "rule.json"
     script.write_text(_RULE, "utf-8")
     running = start_mock(
@@ -142,7 +142,7 @@ def test_a_running_mock_answers_as_the_router_did(
 
 @pytest.mark.slow
 def test_a_mock_in_process_answers_as_the_router_did(tokenizer: Path) -> None:
-    """The same without a socket; only how a body is framed is not told there."""
+    """Each recorded exchange gets the router's answer in process, but for how a body is framed."""
     config = read_config(tokenizer.with_name("tokenizer_config.json"))
     settings = Settings(
         model_id="model",

@@ -6,7 +6,7 @@ from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
 
 
 def test_the_defaults_fit() -> None:
-    """And the adapters on offer are those that load."""
+    """The default settings pass their own check, and the offered adapters are those that load."""
     assert check(Settings()).loadable == ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
     assert check(Settings(preloaded_adapter_ids=("acme/poet",))).loadable == ["acme/poet"]
     assert check(Settings(adapter_id="any/one", unknown_adapters=True)).adapter_id == "any/one"
@@ -26,6 +26,6 @@ def test_the_defaults_fit() -> None:
     ],
 )
 def test_contradictions_are_named(settings: Settings, text: str) -> None:
-    """With what to do about them."""
+    """Settings that contradict one another are refused with what to do about it."""
     with pytest.raises(SettingsError, match=text):
         check(settings)

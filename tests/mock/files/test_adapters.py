@@ -9,7 +9,7 @@ from lorax_mock.settings import Adapter, SettingsError
 
 
 def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
-    """Private, broken, huge and slow ones."""
+    """A file's adapters have every key that may be given, and defaults for the others."""
     path = tmp_path / "adapters.yaml"
     path.write_text(
         "- {id: a/one, voice: pirate, source: s3}\n- {id: a/two, token: t, memory: 1.5}\n"
@@ -55,7 +55,7 @@ def test_adapters_are_read_with_all_they_can_be(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_told_where(tmp_path: Path, text: str, told: str) -> None:
-    """File, adapter, key."""
+    """A wrong file is refused with the file, the adapter and the key."""
     path = tmp_path / "adapters.yaml"
     path.write_text(text)
     with pytest.raises(SettingsError) as caught:

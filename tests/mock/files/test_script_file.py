@@ -17,7 +17,7 @@ def _write(path: Path, text: str, moment: int) -> None:
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong one leaves the rules as they were and says so once."""
+    """A changed script takes effect; a wrong one leaves the rules as they were and is told once."""
     path, book, journal = tmp_path / "script.yaml", Rulebook(), Journal()
     _write(path, "rules: [{name: first, fault: crlf}]", 1)
     file = ScriptFile(path, book)
@@ -33,7 +33,7 @@ def test_a_changed_file_is_read_again(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_first_reading_must_succeed(tmp_path: Path) -> None:
-    """With the file's name in the message."""
+    """A script file that is wrong at the start raises with the file's name."""
     for text, told in ((b"x: 1", "line 1"), (b"\xff", "not UTF-8")):
         path = tmp_path / "script.yaml"
         path.write_bytes(text)

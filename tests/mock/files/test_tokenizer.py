@@ -27,7 +27,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
-    """BOS added on request, EOS found by its usual name."""
+    """Ids and offsets are the library's, BOS is added on request, and EOS is found by its usual name."""
     tokenizer = read_tokenizer(path)
     assert (tokenizer.bos, tokenizer.eos) == (256, 257)
     assert tokenizer.encode("hi")[0] == 256
@@ -45,7 +45,7 @@ def test_it_counts_and_splits_as_the_library_does(path: Path) -> None:
 
 
 def test_special_spellings_may_be_ordinary_text(path: Path) -> None:
-    """As a grammar has them; a prompt after it has special tokens as before."""
+    """Plain encoding makes ordinary ids of special spellings and leaves later prompts as they were."""
     tokenizer = read_tokenizer(path)
     plain = tokenizer.encode_plain("a</s>é")
     assert tokenizer.decode(plain) == "a</s>é"
@@ -54,7 +54,7 @@ def test_special_spellings_may_be_ordinary_text(path: Path) -> None:
 
 
 def test_late_characters_come_whole(path: Path) -> None:
-    """By the difference of two decodes."""
+    """A character over several tokens comes whole with its last one."""
     tokenizer = read_tokenizer(path)
     feed = tokenizer.decoder(tokenizer.encode("prompt")).feed
     texts = [feed(token) for token in tokenizer.encode("a😀é", special=False)]
@@ -68,7 +68,7 @@ def test_late_characters_come_whole(path: Path) -> None:
 def test_a_generation_config_may_list_several_ends(
     path: Path, tmp_path: Path, text: str, ends: list[int]
 ) -> None:
-    """Beside the file; a single id in it changes nothing, nor does no file at all."""
+    """A generation config beside the file ends answers by all its ids; a single id in it changes nothing."""
     copied = tmp_path / "tokenizer.json"
     copied.write_text(path.read_text())
     assert sorted(read_tokenizer(copied).ends) == [257]
@@ -78,13 +78,13 @@ def test_a_generation_config_may_list_several_ends(
 
 
 def test_the_mock_takes_it(path: Path) -> None:
-    """In place of the built-in one."""
+    """An application uses the file's tokenizer in place of the built-in one."""
     app = create_app(tokenizer=read_tokenizer(path))
     assert app.state.tokenizer.eos == 257
 
 
 def test_what_is_no_tokenizer_is_named(path: Path, tmp_path: Path) -> None:
-    """The file and the way out; a configured EOS comes first."""
+    """A file that is no tokenizer is refused with its name and the way out, and a configured EOS comes first."""
     with pytest.raises(TokenizerError, match="No such file"):
         read_tokenizer(tmp_path / "none.json")
     wrong = tmp_path / "wrong.json"
@@ -113,7 +113,7 @@ def test_what_is_no_tokenizer_is_named(path: Path, tmp_path: Path) -> None:
 def test_llamas_classes_get_a_post_processor_of_the_routers_own(
     path: Path, tmp_path: Path, config: dict[str, object], ids: list[int]
 ) -> None:
-    """From two flags, whatever the file has; other classes keep theirs."""
+    """For Llama's tokenizer classes two flags decide what surrounds a text; other classes keep the file's way."""
     copied = tmp_path / "tokenizer.json"
     copied.write_text(path.read_text())
     tokens = {"bos_token": "<s>", "eos_token": {"content": "</s>"}}
@@ -124,7 +124,7 @@ def test_llamas_classes_get_a_post_processor_of_the_routers_own(
 
 
 def test_a_flag_without_its_token_is_told(path: Path, tmp_path: Path) -> None:
-    """The router would not start."""
+    """A flag for a token that the configuration lacks is refused, as the router would not start."""
     copied = tmp_path / "tokenizer.json"
     copied.write_text(path.read_text())
     config = {"tokenizer_class": "LlamaTokenizer", "eos_token": "</s>"}

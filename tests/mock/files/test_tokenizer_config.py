@@ -43,7 +43,7 @@ def _written(folder: Path, document: Any) -> Path:
     ],
 )
 def test_what_the_router_keeps(tmp_path: Path, document: Any, config: TokenizerConfig) -> None:
-    """A text, or of several the default one; without either there is no template."""
+    """The chat template is a text or the default one of several, and none without either."""
     assert read_config(_written(tmp_path, document)) == config
 
 
@@ -59,13 +59,13 @@ def test_what_the_router_keeps(tmp_path: Path, document: Any, config: TokenizerC
     ],
 )
 def test_what_is_wrong_is_told_at_the_start(tmp_path: Path, document: Any, told: str) -> None:
-    """With the file's name."""
+    """A wrong configuration is refused with the file's name."""
     with pytest.raises(ConfigError, match=told) as caught:
         read_config(_written(tmp_path, document))
     assert "tokenizer_config.json" in str(caught.value)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    """In the system's words."""
+    """A missing file is refused in the system's words."""
     with pytest.raises(ConfigError, match="No such file"):
         read_config(tmp_path / "nothing.json")

@@ -49,7 +49,7 @@ def _part(body: bytes, *, more: bool = False) -> dict[str, Any]:
     ],
 )
 async def test_content_types_that_axum_takes_for_json(kind: str, *, accepted: bool) -> None:
-    """Only application, only json before or behind the last plus, and only what parses."""
+    """A content type is JSON if it parses, is `application`, and has `json` before or behind the last plus."""
     exchange = _exchange([_part(b"{}")], kind)
     if accepted:
         assert await exchange.body(10) == b"{}"
@@ -60,7 +60,7 @@ async def test_content_types_that_axum_takes_for_json(kind: str, *, accepted: bo
 
 
 def test_the_path_is_the_raw_one() -> None:
-    """Where the server tells it."""
+    """The path is the one that was sent, where the server tells it."""
     scope = {"method": "GET", "path": "/info", "raw_path": b"/%69nfo", "headers": []}
     assert Exchange(scope, _never, _never).path == "/%69nfo"
     assert Exchange({**scope, "raw_path": None}, _never, _never).path == "/info"
@@ -87,14 +87,14 @@ async def _never(*_: object) -> Any:
 def test_the_bearer_is_the_token_of_bodies_without_one(
     authorization: bytes | None, asked: str | None, token: str | None
 ) -> None:
-    """Exactly `Bearer `, and only visible ASCII."""
+    """A bearer counts as a token only after exactly `Bearer ` and in visible ASCII."""
     headers = [] if authorization is None else [(b"authorization", authorization)]
     exchange = Exchange({"method": "POST", "path": "/", "headers": headers}, _never, _never)
     assert exchange.download_token(asked) == token
 
 
 async def test_a_body_may_come_in_parts_up_to_the_limit() -> None:
-    """At the limit it is accepted, a byte more is 413."""
+    """A body of the limit's size is taken, and one byte more is a 413."""
     assert await _exchange([_part(b"12", more=True), _part(b"345")]).body(5) == b"12345"
     with pytest.raises(FrameworkRefusal) as caught:
         await _exchange([_part(b"12", more=True), _part(b"3456")]).body(5)
@@ -102,7 +102,7 @@ async def test_a_body_may_come_in_parts_up_to_the_limit() -> None:
 
 
 async def test_a_client_that_leaves_mid_body_is_no_request() -> None:
-    """It ends in silence."""
+    """A client that leaves inside its body raises ClientLeft and gets no answer."""
     with pytest.raises(ClientLeft):
         await _exchange([_part(b"12", more=True), {"type": "http.disconnect"}]).body(5)
 
@@ -115,7 +115,7 @@ async def test_a_client_that_leaves_mid_body_is_no_request() -> None:
     ],
 )
 def test_syntax_is_400_and_types_are_422(body: bytes, status: int, start: str) -> None:
-    """With axum's two openings."""
+    """A syntax error is a 400 and a type error a 422, each with axum's opening."""
     with pytest.raises(FrameworkRefusal) as caught:
         parse(body, TOKENIZE_REQUEST)
     assert caught.value.status == status
@@ -123,7 +123,7 @@ def test_syntax_is_400_and_types_are_422(body: bytes, status: int, start: str) -
 
 
 async def test_only_a_disconnect_is_leaving() -> None:
-    """A server may repeat the end of the body before it tells of one."""
+    """A repeated end of the body is not taken for a client that leaves."""
     messages = [_part(b""), _part(b""), {"type": "http.disconnect"}, _part(b"never read")]
     exchange = _exchange(messages)
     await exchange.left()
@@ -142,7 +142,7 @@ async def test_only_a_disconnect_is_leaving() -> None:
 async def test_the_length_stands_where_the_router_puts_it(
     method: str, body: bytes, names: list[str]
 ) -> None:
-    """Axum tells it before CORS; hyper moves that of an empty body to the end, but not for HEAD."""
+    """The length stands before CORS, but an empty body's comes last unless to HEAD."""
     sent: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ _CUTS = st.lists(st.integers(0, 10_000))
 @pytest.mark.law
 @given(body=st.binary(min_size=1), rest=st.binary(), cuts=_CUTS)
 def test_a_length_is_counted(body: bytes, rest: bytes, cuts: list[int]) -> None:
-    """And what follows is not part of it."""
+    """A body of a known length ends there, and what follows is not part of it."""
     assert _fed(Sized(len(body)), body + rest, cuts) == (body, rest)
 
 
@@ -43,7 +43,7 @@ def test_a_length_is_counted(body: bytes, rest: bytes, cuts: list[int]) -> None:
 def test_chunks_tell_their_end(
     chunks: list[bytes], form: bytes, trailers: bytes, rest: bytes, cuts: list[int]
 ) -> None:
-    """With white space, extensions and trailers, which count for nothing."""
+    """A chunked body ends with its last chunk; white space, extensions and trailers are no part of it."""
     data = b"".join(form % len(chunk) + chunk + b"\r\n" for chunk in chunks)
     data += form % 0 + trailers + b"\r\n" + rest
     body = Chunks()
@@ -70,7 +70,7 @@ def test_chunks_tell_their_end(
     ],
 )
 def test_what_is_not_chunked_is_broken(data: bytes) -> None:
-    """As soon as it shows, and in small pieces too."""
+    """Bytes that are no chunks raise as soon as it shows, in one piece or in small ones."""
     with pytest.raises(BrokenBody):
         Chunks().feed(data)
     with pytest.raises(BrokenBody):
@@ -80,7 +80,7 @@ def test_what_is_not_chunked_is_broken(data: bytes) -> None:
 @pytest.mark.law
 @given(data=st.binary(), cuts=_CUTS)
 def test_garbage_is_bytes_or_broken(data: bytes, cuts: list[int]) -> None:
-    """And nothing else."""
+    """Any bytes are a body or raise BrokenBody, and nothing else."""
     try:
         _fed(Chunks(), data, cuts)
     except BrokenBody:

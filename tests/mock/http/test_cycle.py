@@ -51,7 +51,7 @@ def _cycle(head: bytes = b"GET / HTTP/1.1\r\n") -> tuple[Cycle, _Connection]:
 
 
 async def test_a_body_is_as_long_as_it_was_told() -> None:
-    """An answer that is longer or shorter is a bug, and nothing of the excess is written."""
+    """An answer that is longer or shorter than its header raises, and nothing of the excess is written."""
     cycle, connection = _cycle()
     await cycle.send(_START)
     with pytest.raises(RuntimeError, match="longer"):
@@ -63,7 +63,7 @@ async def test_a_body_is_as_long_as_it_was_told() -> None:
 
 
 async def test_parts_come_in_their_order() -> None:
-    """No body before the head, nothing behind the end."""
+    """A body before the head, or anything behind the end, raises."""
     cycle, _ = _cycle()
     part = {"type": "http.response.body", "body": b"abc"}
     with pytest.raises(RuntimeError, match="no place"):
@@ -75,7 +75,7 @@ async def test_parts_come_in_their_order() -> None:
 
 
 async def test_an_application_that_failed_is_a_500() -> None:
-    """If nothing was said yet; else there is nothing to say."""
+    """A failed application is a 500 if no answer has begun, and silence otherwise."""
     cycle, connection = _cycle()
     cycle.fail()
     assert connection.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
@@ -89,7 +89,7 @@ async def test_an_application_that_failed_is_a_500() -> None:
 
 
 async def test_a_client_that_left_is_written_nothing() -> None:
-    """And whoever waits for more of it hears that."""
+    """Nothing is written to a client that left, and whoever reads its body is told."""
     cycle, connection = _cycle()
     assert (await cycle.receive())["type"] == "http.request"
     waiting = asyncio.ensure_future(cycle.receive())
@@ -101,7 +101,7 @@ async def test_a_client_that_left_is_written_nothing() -> None:
 
 
 async def test_a_body_waits_for_its_reader() -> None:
-    """The connection is not read beyond what waits, until somebody asks for more."""
+    """The connection is not read beyond a limit until the application asks for more of the body."""
     cycle, connection = _cycle(b"POST / HTTP/1.1\r\ncontent-length: 200000\r\n")
     cycle.take(b"a" * (AHEAD + 1), last=False)
     assert connection.told == ["hold"]
@@ -114,7 +114,7 @@ async def test_a_body_waits_for_its_reader() -> None:
 
 
 async def test_204_has_no_length_and_no_body() -> None:
-    """Nor has 304."""
+    """Answers with 204 and 304 have neither length nor body."""
     cycle, connection = _cycle()
     headers = [(b"content-length", b"0")]
     await cycle.send({"type": "http.response.start", "status": 204, "headers": headers})
@@ -123,7 +123,7 @@ async def test_204_has_no_length_and_no_body() -> None:
 
 
 def test_every_status_has_its_reason() -> None:
-    """The crate http's words where Python has others; none where the crate has none."""
+    """Reasons are those of the crate http, and empty where it has none."""
     assert STATUS_LINES["1.1", 413] == b"HTTP/1.1 413 Payload Too Large\r\n"
     assert STATUS_LINES["1.0", 422] == b"HTTP/1.0 422 Unprocessable Entity\r\n"
     assert STATUS_LINES["1.1", 599] == b"HTTP/1.1 599 <none>\r\n"

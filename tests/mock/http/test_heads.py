@@ -16,7 +16,7 @@ def _read(data: bytes) -> Head:
 
 
 def test_a_head_is_read() -> None:
-    """Names in lower case, values without the white space around them; what follows is not looked at."""
+    """A head has its names in lower case, its values without surrounding white space, and the place where it ends."""
     data = b"\r\n\nPOST /%61?b=c#d HTTP/1.1\r\nHOST:\t x y \r\nExpect: 100-Continue\nA:\r\n\nrest"
     read = read_head(data, 0)
     assert read is not None
@@ -39,7 +39,7 @@ def test_a_head_is_read() -> None:
     ],
 )
 def test_targets_have_their_paths(target: bytes, path: bytes) -> None:
-    """Those of proxies, and those that have none."""
+    """A target's path is found in every form, absolute ones and those without a path included."""
     assert _read(b"GET %b HTTP/1.0\r\n\r\n" % target).path == path
 
 
@@ -55,7 +55,7 @@ def test_targets_have_their_paths(target: bytes, path: bytes) -> None:
     ],
 )
 def test_headers_say_what_follows(lines: bytes, length: int, *, keep_alive: bool) -> None:
-    """Chunks win over a length, the last word on the connection counts, upgrades count for nothing."""
+    """Chunks win over a length, the last word on the connection counts, and upgrades are ignored."""
     head = _read(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % lines)
     assert (head.length, head.keep_alive) == (length, keep_alive)
 
@@ -85,7 +85,7 @@ def test_headers_say_what_follows(lines: bytes, length: int, *, keep_alive: bool
     ],
 )
 def test_what_hyper_refuses(data: bytes, status: int) -> None:
-    """With the status that its client sees; at once, even if more is to come."""
+    """What hyper refuses is refused with the same status, as early as it shows."""
     with pytest.raises(HeadRefused) as refused:
         read_head(data, 0)
     assert refused.value.status == status
@@ -94,7 +94,7 @@ def test_what_hyper_refuses(data: bytes, status: int) -> None:
 @pytest.mark.parametrize("cut", [None, 1000, BLOCK_LIMIT - 1, BLOCK_LIMIT, BLOCK_LIMIT + 1])
 @pytest.mark.parametrize("beyond", [0, 1, 200_000])
 def test_the_limit_holds_however_the_head_was_cut(cut: int | None, beyond: int) -> None:
-    """A head of as many bytes is taken, a longer one is not, in one read or in two."""
+    """A head of the limit's size is taken and a longer one refused, in one read or in two."""
     start, end = b"GET / HTTP/1.1\r\na: ", b"\r\n\r\n"
     data = start + b"b" * (BLOCK_LIMIT + beyond - len(start) - len(end)) + end
     expected = -431 if beyond else BLOCK_LIMIT
@@ -106,7 +106,7 @@ def test_the_limit_holds_however_the_head_was_cut(cut: int | None, beyond: int) 
 @pytest.mark.law
 @given(end=st.integers(1, len(_HEAD) - 1))
 def test_a_part_of_a_head_is_waited_for(end: int) -> None:
-    """Wherever it was cut, and whatever was seen before."""
+    """Any part of a good head asks for more, and the rest then completes it."""
     assert read_head(_HEAD[:end], 0) is None
     whole = read_head(_HEAD + b"abc", end)
     assert whole is not None
@@ -126,7 +126,7 @@ def test_a_part_of_a_head_is_waited_for(end: int) -> None:
     end=st.integers(0, 80),
 )
 def test_what_is_refused_early_would_have_been_refused_late(data: bytes, end: int) -> None:
-    """Looking at a part may only refuse what the whole is refused for, and finds the same end."""
+    """A part is refused only if the whole is, and both find the same end."""
     if not data:
         return
     early = _verdict(data[: max(end, 1)])

@@ -110,7 +110,7 @@ def _shown(head: list[str]) -> str:
 
 @pytest.mark.parametrize("row", _ROWS, ids=[row["case"] for row in _ROWS])
 def test_hyper_itself_answered_so(connect: Callable[[], _Client], row: dict[str, Any]) -> None:
-    """Every head, in its order, and what becomes of the connection."""
+    """Each recorded request gets hyper's head, in its order, and hyper's fate of the connection."""
     client = connect()
     client.send(_sent(row))
     if row.get("half"):
@@ -128,7 +128,7 @@ def test_hyper_itself_answered_so(connect: Callable[[], _Client], row: dict[str,
 
 
 def test_there_are_recordings_of_every_kind() -> None:
-    """The file is no accident: statuses, versions and ends of connections are all in it."""
+    """The recordings have all statuses, versions and ends of connections that the tests rely on."""
     firsts = {head.partition("\r\n")[0] for row in _ROWS for head in row["heads"]}
     assert {first.split()[0] for first in firsts} == {"HTTP/1.0", "HTTP/1.1"}
     assert {int(first.split()[1]) for first in firsts} == {
@@ -138,7 +138,7 @@ def test_there_are_recordings_of_every_kind() -> None:
 
 
 def test_an_offer_to_upgrade_costs_no_byte_of_the_body(connect: Callable[[], _Client]) -> None:
-    """What follows on the connection is the next request, for whole answers and for streams."""
+    """A request that offers an upgrade is answered, and what follows it is the next request."""
     client = connect()
     offer = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMA\r\n\r\n"
     for path in (b"/generate", b"/generate_stream"):
@@ -152,7 +152,7 @@ def test_an_offer_to_upgrade_costs_no_byte_of_the_body(connect: Callable[[], _Cl
 
 @pytest.mark.parametrize("path", [b"/generate", b"/generate_stream", b"/v1/chat/completions"])
 def test_bodies_may_come_byte_by_byte(connect: Callable[[], _Client], path: bytes) -> None:
-    """In one chunk for each byte, with what is sent ahead behind it."""
+    """A body in chunks of one byte is read whole, with the next request behind it."""
     client = connect()
     body = b'{"inputs":"hi","messages":[{"role":"user","content":"hi"}],"model":""}'
     head = (
@@ -170,7 +170,7 @@ def test_bodies_may_come_byte_by_byte(connect: Callable[[], _Client], path: byte
 
 
 def test_http_1_0_gets_its_stream_without_chunks(connect: Callable[[], _Client]) -> None:
-    """Its end is the end of the connection, even where keep-alive was asked for."""
+    """A stream to HTTP/1.0 is not chunked and ends with the connection, keep-alive or not."""
     client = connect()
     client.send(
         _POST.replace(b"/generate HTTP/1.1", b"/generate_stream HTTP/1.0")
@@ -186,7 +186,7 @@ def test_http_1_0_gets_its_stream_without_chunks(connect: Callable[[], _Client])
 
 
 def test_a_body_that_nobody_read_is_not_the_next_request(connect: Callable[[], _Client]) -> None:
-    """It is dropped, however long it takes to come."""
+    """A body that no route reads is dropped, however slowly it comes."""
     client = connect()
     length = 300_000
     client.send(b"POST /nowhere HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % length)
@@ -196,7 +196,7 @@ def test_a_body_that_nobody_read_is_not_the_next_request(connect: Callable[[], _
 
 
 def test_http_2_from_the_start_is_hung_up_on(connect: Callable[[], _Client]) -> None:
-    """Without a word, as its preface may come in parts; behind a request, too."""
+    """The preface of HTTP/2 ends the connection without an answer, in parts and behind a request too."""
     preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     client = connect()
     client.send(preface[:10])
@@ -209,7 +209,7 @@ def test_http_2_from_the_start_is_hung_up_on(connect: Callable[[], _Client]) -> 
 
 
 def test_a_slow_reader_gets_everything(connect: Callable[[], _Client]) -> None:
-    """More than sockets hold: the answer waits for it."""
+    """An answer larger than socket buffers arrives whole at a client that reads slowly."""
     client = connect()
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
     body = json.dumps({"inputs": "a reef " * 20_000}).encode()
@@ -259,7 +259,7 @@ async def _turn() -> None:
 
 
 async def test_what_is_written_waits_for_a_slow_reader() -> None:
-    """While the transport says so; a client that leaves frees whoever waits."""
+    """Writing waits while the transport is full, and a client that leaves ends the wait."""
     sent: list[int] = []
 
     async def app(_: Scope, receive: Receive, send: Send) -> None:
@@ -289,7 +289,7 @@ async def test_what_is_written_waits_for_a_slow_reader() -> None:
 
 
 async def test_what_is_sent_ahead_waits_its_turn() -> None:
-    """And no more than so much of it is read."""
+    """Requests sent ahead are answered in turn, and no more than a limit of them is read."""
     go_on = asyncio.Event()
     asked: list[str] = []
 
@@ -312,7 +312,7 @@ async def test_what_is_sent_ahead_waits_its_turn() -> None:
 
 
 async def test_a_server_that_ends_ends_its_connections() -> None:
-    """The idle at once, those that are answering with their answer, which says so."""
+    """A server that ends closes idle connections at once, and others after an answer that says so."""
     go_on = asyncio.Event()
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
@@ -336,7 +336,7 @@ async def test_a_server_that_ends_ends_its_connections() -> None:
 
 
 async def test_an_application_that_fails_is_told() -> None:
-    """By a 500 and the end of the connection; with half a body that nobody read, too."""
+    """A failed application is a 500 and the end of the connection, also with an unread half body."""
 
     async def app(_: Scope, __: Receive, ___: Send) -> None:
         raise ValueError
@@ -355,7 +355,7 @@ async def test_an_application_that_fails_is_told() -> None:
 @pytest.mark.skipif(which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("version", ["--http1.0", "--http1.1", "--http2"])
 def test_curl_gets_its_answers(mock: Running, version: str) -> None:
-    """Whole and streamed; `--http2` offers to upgrade and takes HTTP/1.1 for an answer."""
+    """The program curl gets whole answers and streams, also when `--http2` offers an upgrade."""
     for path, begin in (("/generate", "{"), ("/generate_stream", "data: {")):
         command = ["curl", "--silent", "--show-error", "--fail", "--max-time", "20", version]
         told = subprocess.run(
@@ -389,7 +389,7 @@ public class Ask {
 @pytest.mark.slow
 @pytest.mark.skipif(which("java") is None, reason="Java is not installed")
 def test_javas_own_client_gets_its_answers(mock: Running, tmp_path: Path) -> None:
-    """It offers HTTP/2 with every first request, unless it is told not to."""
+    """Java's client, which offers HTTP/2 with its first request, gets its answers."""
     source = tmp_path / "Ask.java"
     source.write_text(_JAVA, "utf-8")
     told = subprocess.run(

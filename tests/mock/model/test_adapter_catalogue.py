@@ -29,19 +29,19 @@ def _cause(
 
 @pytest.mark.parametrize("name", [None, "", "__base_model__"])
 def test_the_base_model_has_three_names(name: str | None) -> None:
-    """And none of them is its own id."""
+    """Null, the empty string and `__base_model__` are the base model, its own id is not."""
     identity, persona = AdapterCatalogue(_SETTINGS).open(GenerateParameters(adapter_id=name), None)
     assert (identity, persona.name) == ("", _SETTINGS.model_id)
 
 
 def test_the_base_models_own_id_is_no_adapter() -> None:
-    """It is looked up as one, and has no adapter config."""
+    """The base model's own id is looked up as an adapter, which has no adapter config."""
     cause = _cause(AdapterCatalogue(_SETTINGS), adapter_id=_SETTINGS.model_id)
     assert cause.startswith("No valid adapter config file found: tried None and /data/")
 
 
 def test_sources_are_checked_at_the_first_load_alone() -> None:
-    """Once loaded, an adapter is known by its id, whatever source or token comes along."""
+    """A loaded adapter is known by its id, whatever source or token comes along."""
     catalogue = AdapterCatalogue(_SETTINGS)
     wrong = GenerateParameters(adapter_id="a/one", adapter_source="ftp")
     expected = "Invalid source 'ftp' when downloading adapter 'a/one'"
@@ -51,7 +51,7 @@ def test_sources_are_checked_at_the_first_load_alone() -> None:
 
 
 def test_a_private_adapter_needs_its_token_once() -> None:
-    """Afterwards anybody may use it, as in LoRAX."""
+    """A private adapter loads with its token alone, and then answers anybody, as in LoRAX."""
     catalogue = AdapterCatalogue(_SETTINGS)
     assert "401 Client Error" in _cause(catalogue, adapter_id="a/private")
     assert "404 Client Error" in _cause(catalogue, "EMPTY", adapter_id="a/private")
@@ -131,20 +131,20 @@ def test_a_private_adapter_needs_its_token_once() -> None:
 def test_each_source_has_its_own_words(
     source: str, adapter_id: str, token: str | None, cause: str
 ) -> None:
-    """For ids that it cannot read, and for those it does not have."""
+    """Each source has its own words for ids that it cannot read and for those it does not have."""
     said = _cause(AdapterCatalogue(_SETTINGS), token, adapter_id=adapter_id, adapter_source=source)
     assert said == cause
 
 
 def test_a_server_with_an_adapter_in_a_bucket_has_credentials() -> None:
-    """It looks, and does not find another."""
+    """A server that has one adapter in a bucket looks for others there, and does not find them."""
     catalogue = AdapterCatalogue(Settings(adapters=(Adapter("bucket/mine", source="s3"),)))
     cause = _cause(catalogue, adapter_id="bucket/other", adapter_source="s3")
     assert cause == "No valid adapter config file found: tried None and None"
 
 
 def test_an_adapter_is_where_it_is() -> None:
-    """Another source does not have it."""
+    """An adapter of one source is missing in every other."""
     mine = (Adapter("/data/mine", source="local"), Adapter("bucket/mine", source="s3"))
     catalogue = AdapterCatalogue(Settings(adapters=mine))
     assert "Repository Not Found" in _cause(catalogue, adapter_id="bucket/mine")
@@ -154,7 +154,7 @@ def test_an_adapter_is_where_it_is() -> None:
 
 
 def test_a_merge_is_an_adapter_of_its_own() -> None:
-    """Neither do its members become known with it, nor does it come loaded with them."""
+    """A merge does not make its members known, and known members do not load a merge."""
     catalogue = AdapterCatalogue(Settings())
     ids = ("acme/pirate", "acme/poet")
     half = MergedAdapters(ids, (0.5, 0.5))
@@ -168,7 +168,7 @@ def test_a_merge_is_an_adapter_of_its_own() -> None:
 
 
 def test_everything_is_downloaded_and_weighed_before_anything_is_loaded() -> None:
-    """So a missing member is told before a broken one, and two may be too large together."""
+    """A missing member is told before a broken one, and two members may be too large together."""
     catalogue = AdapterCatalogue(
         Settings(
             adapters=(
@@ -195,7 +195,7 @@ def test_everything_is_downloaded_and_weighed_before_anything_is_loaded() -> Non
 
 
 def test_merges_are_identified_by_everything() -> None:
-    """Ids, weights and method; one id alone is that adapter."""
+    """A merge's identity has its ids, weights and method; one id alone is that adapter."""
     catalogue = AdapterCatalogue(Settings())
     ids = ("acme/pirate", "acme/poet")
     half = GenerateParameters(merged_adapters=MergedAdapters(ids, (0.5, 0.5)))
@@ -207,7 +207,7 @@ def test_merges_are_identified_by_everything() -> None:
 
 
 def test_the_base_model_cannot_be_merged() -> None:
-    """Its id among the ids fails the load."""
+    """A merge that has the base model's id fails to load."""
     for ids in (("__base_model__", "acme/poet"), ("__base_model__", "__base_model__")):
         merged = MergedAdapters(ids, (0.5, 0.5))
         with pytest.raises(LoraxRefusal, match="Base model adapter cannot be merged") as caught:
@@ -219,7 +219,7 @@ def test_the_base_model_cannot_be_merged() -> None:
 
 @pytest.mark.parametrize("adapter_id", [None, "a/one"])
 def test_source_and_token_count_whenever_an_adapter_becomes_active(adapter_id: str | None) -> None:
-    """At its first request and after it was sent away, the base model's as well; never while it is active."""
+    """Source and token count at the first request and after an adapter was sent away, and never while it is active."""
     catalogue = AdapterCatalogue(_SETTINGS)
     wrong = GenerateParameters(adapter_id=adapter_id, adapter_source="zz")
     right = GenerateParameters(adapter_id=adapter_id)
@@ -241,7 +241,7 @@ def test_source_and_token_count_whenever_an_adapter_becomes_active(adapter_id: s
 
 
 def test_an_adapter_is_looked_for_anew_when_it_is_loaded_again() -> None:
-    """Where the request says, with its token; what was found before is no help."""
+    """A reload looks where that request says, with its token, whatever was found before."""
     catalogue = AdapterCatalogue(_SETTINGS)
     mine = GenerateParameters(adapter_id="a/private")
     catalogue.open(mine, "secret")
@@ -289,7 +289,7 @@ _FAULTY = Settings(
 def test_faulty_files_fail_where_lorax_finds_them_out(
     ids: tuple[str, ...], words: str, counted: str
 ) -> None:
-    """The download looks at the file's beginning, the load at the rest, the merge at ranks and shapes."""
+    """The download refuses a bad beginning, the load a bad rest, the merge unequal ranks and shapes."""
     merged = MergedAdapters(ids, (1.0,) * len(ids))
     with pytest.raises(LoraxRefusal, match=re.escape(words)) as caught:
         AdapterCatalogue(_FAULTY).open(GenerateParameters(merged_adapters=merged), None)
@@ -297,7 +297,7 @@ def test_faulty_files_fail_where_lorax_finds_them_out(
 
 
 def test_weights_that_no_layer_is_called_for_are_left_out() -> None:
-    """So the base model answers; in a merge the others do."""
+    """Misnamed weights load and change nothing, so the base model, or the rest of the merge, answers."""
     catalogue = AdapterCatalogue(_FAULTY)
     assert catalogue.open(GenerateParameters(adapter_id="a/misnamed"), None) == (
         "a/misnamed",
@@ -310,7 +310,7 @@ def test_weights_that_no_layer_is_called_for_are_left_out() -> None:
 
 
 def test_shapes_are_found_out_by_the_first_pass() -> None:
-    """In no words at all; what loads and fits passes."""
+    """Weights of a wrong shape load, and the first forward pass fails without a word."""
     catalogue = AdapterCatalogue(_FAULTY)
     asked = GenerateParameters(adapter_id="a/misshapen")
     catalogue.open(asked, None)
@@ -322,13 +322,13 @@ def test_shapes_are_found_out_by_the_first_pass() -> None:
 
 
 def test_unknown_ids_may_be_let_in() -> None:
-    """With a persona that bears their name."""
+    """Where unknown adapters are let in, an unlisted id answers with a persona of its name."""
     catalogue = AdapterCatalogue(Settings(unknown_adapters=True))
     assert catalogue.open(GenerateParameters(adapter_id="new/one"), None)[1].name == "new/one"
 
 
 def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
-    """From any of the sources, without a token; the rest finds no memory reserved."""
+    """Preloaded adapters need a source that is one and no token; any other finds no memory reserved."""
     catalogue = AdapterCatalogue(Settings(preloaded_adapter_ids=("acme/pirate",)))
     assert catalogue.loaded == ["acme/pirate"]
     words = "Invalid source 'elsewhere' when downloading adapter 'acme/pirate'"
@@ -348,7 +348,7 @@ def test_preloaded_adapters_are_there_and_no_other_can_be() -> None:
 
 
 def test_a_static_adapter_is_the_base_model() -> None:
-    """In its voice and name; others load as ever."""
+    """A static adapter answers for the base model in its own voice and name, and others load as ever."""
     catalogue = AdapterCatalogue(Settings(adapter_id="acme/pirate"))
     identity, persona = catalogue.open(GenerateParameters(), None)
     assert (identity, persona.name) == ("", "acme/pirate")

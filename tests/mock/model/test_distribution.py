@@ -25,7 +25,7 @@ _BYTES = st.integers(0, 255)
 def test_ranks_descend_and_sum_to_at_most_one(
     confidence: int, luck: int, temperature: float, top_k: int | None, nucleus: float | None
 ) -> None:
-    """Under every temperature and mask, and the chosen rank is never a masked one."""
+    """Under every temperature and mask ranks descend, sum to at most one, and the chosen one is not masked."""
     distribution = Distribution(samples=True, temperature=temperature, top_k=top_k, nucleus=nucleus)
     logprobs = [distribution.logprob(confidence, rank) for rank in range(40)]
     allowed = [logprob for logprob in logprobs if logprob is not None]
@@ -37,7 +37,7 @@ def test_ranks_descend_and_sum_to_at_most_one(
 
 
 def test_greedy_takes_the_likeliest() -> None:
-    """Whatever the luck; sampling sometimes does not."""
+    """Greedy decoding takes rank 0 whatever the luck, and sampling sometimes another."""
     greedy = distribution_for(GenerateParameters(top_p=0.5), samples=False, forced=False)
     assert {greedy.rank(0, luck) for luck in range(256)} == {0}
     sampled = distribution_for(GenerateParameters(do_sample=True), samples=True, forced=False)
@@ -45,7 +45,7 @@ def test_greedy_takes_the_likeliest() -> None:
 
 
 def test_a_low_temperature_is_more_confident() -> None:
-    """And a high one less."""
+    """A lower temperature makes the likeliest token likelier."""
     cold, warm, hot = (
         Distribution(samples=True, temperature=temperature).logprob(100, 0)
         for temperature in (0.2, 1.0, 3.0)
@@ -57,14 +57,14 @@ def test_a_low_temperature_is_more_confident() -> None:
 
 
 def test_a_grammar_leaves_one_choice() -> None:
-    """Everything else is masked."""
+    """Under a grammar one rank has all the probability and every other is masked."""
     forced = distribution_for(GenerateParameters(), samples=False, forced=True)
     assert forced.logprob(3, 0) == 0.0
     assert forced.logprob(3, 1) is None
 
 
 def test_a_confident_model_mostly_says_the_likeliest() -> None:
-    """Of 256 tokens 216 are of rank 0, then 24, 10 and 6; a mask gives its ranks to the last left."""
+    """Of 256 tokens 216, 24, 10 and 6 are of ranks 0 to 3, and a mask gives its ranks to the last left."""
     free, two = (Distribution(samples=True, top_k=top_k) for top_k in (None, 2))
     assert free.logprob(255, 0) == pytest.approx(math.log(0.99), abs=1e-6)
     assert Counter(free.rank(0, luck) for luck in range(256)) == {0: 216, 1: 24, 2: 10, 3: 6}
@@ -89,7 +89,7 @@ def test_a_confident_model_mostly_says_the_likeliest() -> None:
     ],
 )
 def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest: float) -> None:
-    """From 0.34 to 0.99, sharpened or flattened in bounds; each next rank has half of what is left."""
+    """Rank 0 has from 0.34 to 0.99 before sharpening, and each next rank half of what is left."""
     distribution = Distribution(samples=True, temperature=temperature)
     expected = [math.log(likeliest)]
     expected += [math.log((1 - likeliest) / 2**rank) for rank in range(1, 5)]
@@ -121,7 +121,7 @@ def test_the_likeliest_and_what_is_left(byte: int, temperature: float, likeliest
 def test_masks_leave_ranks_that_share_everything(
     parameters: dict[str, float], ranks: int | None
 ) -> None:
-    """The fewest that hold the mass; what the others held is shared out, and theirs is null."""
+    """A mask keeps the fewest ranks that hold its mass, which share out the rest, and others are null."""
     asked = msgspec.convert(parameters | {"do_sample": True}, GenerateParameters)
     distribution = distribution_for(asked, samples=True, forced=False)
     logprobs = [distribution.logprob(0, rank) for rank in range(70)]
@@ -134,14 +134,14 @@ def test_masks_leave_ranks_that_share_everything(
 
 
 def test_a_nucleus_that_is_just_held_needs_no_more() -> None:
-    """As the shard's mask keeps no token behind the one that reaches the mass."""
+    """A nucleus that rank 0 just reaches masks rank 1, as the shard does."""
     likeliest = 1.0 - (1.0 - 0.34)  # as it is computed
     assert Distribution(samples=True, nucleus=likeliest).logprob(0, 1) is None
     assert Distribution(samples=True, nucleus=likeliest + 1e-9).logprob(0, 1) is not None
 
 
 def test_a_temperature_counts_only_when_sampling() -> None:
-    """Greedy answers show the model's own distribution, without masks."""
+    """Greedy answers show the model's own distribution, without temperature or masks."""
     asked = msgspec.convert({"temperature": 0.3, "top_k": 1}, GenerateParameters)
     greedy, sampled = (
         distribution_for(asked, samples=each, forced=False) for each in (False, True)
@@ -156,14 +156,14 @@ def test_a_temperature_counts_only_when_sampling() -> None:
 
 
 def test_a_grammar_leaves_nothing_to_luck() -> None:
-    """Sampled or not, with one rank each draw is that."""
+    """Under a grammar each draw is rank 0, sampled or not."""
     forced = distribution_for(GenerateParameters(do_sample=True), samples=True, forced=True)
     assert {forced.rank(7, luck) for luck in range(256)} == {0}
     assert [forced.logprob(7, rank) for rank in range(3)] == [0.0, None, None]
 
 
 def test_tables_are_shared() -> None:
-    """They cost as much as a short answer, and are values."""
+    """Equal parameters share one distribution, whose table costs as much as a short answer."""
     one, other = (
         distribution_for(GenerateParameters(top_k=3), samples=True, forced=False) for _ in range(2)
     )

@@ -43,14 +43,14 @@ def _ask(inputs: str = "What is a reef?", **parameters: object) -> Generated:
 @pytest.mark.law
 @given(requests)
 def test_equal_requests_give_equal_answers(request: GenerateRequest) -> None:
-    """Every token, text and logprob."""
+    """Equal requests give the same tokens, texts and logprobs."""
     assert _run(request) == _run(request)
 
 
 @pytest.mark.law
 @given(requests)
 def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None:
-    """Length beats EOS beats a stop string, and nothing goes past the first of them."""
+    """Length beats EOS beats a stop string, and nothing follows the first of them."""
     answer = _run(request)
     parameters = request.parameters
     budget = validate(request, Limits(), builtin()).max_new_tokens
@@ -73,7 +73,7 @@ def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None
 @pytest.mark.law
 @given(requests)
 def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
-    """Joined event texts without specials; empty when it ends inside a character.
+    """The text is the joined event texts without specials, and empty when it ends inside a character.
 
     Behind a prompt of fewer than five tokens this holds from the first text on that is shown.
     """
@@ -93,7 +93,7 @@ def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
 @pytest.mark.law
 @given(requests)
 def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
-    """Descending, at most one in sum, the chosen token with its own logprob if among them."""
+    """Alternatives descend, sum to at most one, and have the chosen token with its own logprob."""
     count = request.parameters.return_k_alternatives
     for token in _run(request).tokens:
         assert token.logprob is not None
@@ -115,7 +115,7 @@ def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
 @pytest.mark.law
 @given(requests)
 def test_a_shorter_budget_gives_a_beginning_of_the_same_answer(request: GenerateRequest) -> None:
-    """Budgets cut, they do not choose."""
+    """A shorter budget cuts the same answer and does not choose another."""
     answer = _run(request)
     half = max(len(answer.tokens) // 2, 1)
     shorter = msgspec.structs.replace(request.parameters, max_new_tokens=half)
@@ -124,7 +124,7 @@ def test_a_shorter_budget_gives_a_beginning_of_the_same_answer(request: Generate
 
 
 def test_greedy_ignores_seeds_and_sampling_obeys_them() -> None:
-    """And only a sampled answer tells its seed."""
+    """A seed changes sampled answers alone, and only they tell it."""
     assert _ask(seed=1) == _ask(seed=2)
     assert _ask().seed is None
     sampled = [_ask(do_sample=True, seed=seed) for seed in (1, 1, 2)]
@@ -168,21 +168,21 @@ _KEPT: list[tuple[dict[str, object], str]] = [
 
 @pytest.mark.parametrize(("parameters", "digest"), _KEPT)
 def test_stories_are_kept(parameters: dict[str, object], digest: str) -> None:
-    """What people have recorded stays true: a story that changes is a line in the changelog."""
+    """Known answers stay byte for byte; one that changes needs a line in the changelog."""
     answer = _ask("Tell me of the reef, please.", **parameters)
     assert hashlib.sha256(repr(answer).encode()).hexdigest()[:16] == digest
 
 
 @pytest.mark.parametrize("name", _EVERYTHING)
 def test_every_sampling_parameter_tells_another_story(name: str) -> None:
-    """As a real model's next token would be another; a seed belongs to what it was drawn for."""
+    """Each sampling parameter changes the answer that a seed gives."""
     question = "What is a reef?"
     others = {key: value for key, value in _EVERYTHING.items() if key != name}
     assert _ask(question, seed=7, **_EVERYTHING).text != _ask(question, seed=7, **others).text
 
 
 def test_adapters_speak_differently() -> None:
-    """Each names itself; no two answers are alike."""
+    """Each adapter's answer names it, and no two answers are alike."""
     names = ["acme/support", "acme/pirate", "acme/poet", "acme/sql"]
     answers = [_ask(adapter_id=name).text for name in names]
     assert all(name in answer for name, answer in zip(names, answers, strict=True))
@@ -190,27 +190,27 @@ def test_adapters_speak_differently() -> None:
 
 
 def test_another_mock_seed_is_another_story() -> None:
-    """Greedy answers depend on the mock's seed."""
+    """The mock's seed changes greedy answers."""
     request = GenerateRequest("What is a reef?")
     assert _run(request, seed=1).text != _run(request, seed=2).text
 
 
 def test_a_stop_string_stays_in_the_text() -> None:
-    """LoRAX does not cut it off."""
+    """A stop string stays in the text, as in LoRAX."""
     answer = _ask(adapter_id="acme/pirate", stop=[" be"])
     assert answer.finish_reason is FinishReason.STOP
     assert answer.text.endswith(" be")
 
 
 def test_a_stop_string_inside_a_token_is_missed() -> None:
-    """Only token ends are looked at."""
+    """A stop string inside a token does not end an answer, because only token ends are looked at."""
     answer = _ask(adapter_id="acme/pirate", stop=["pira"])
     assert "pirate" in answer.text
     assert answer.finish_reason is FinishReason.EOS
 
 
 def test_a_cut_inside_a_character_loses_the_text() -> None:
-    """The decoder gives nothing when it ends unfinished, whatever was streamed."""
+    """An answer cut inside a character has an empty text, whatever was streamed."""
     answer = _ask(adapter_id="acme/poet", max_new_tokens=1)
     assert (answer.text, answer.tokens[0].text) == ("", "")
 
@@ -232,7 +232,7 @@ def test_a_cut_inside_a_character_loses_the_text() -> None:
     ],
 )
 def test_what_ends_an_answer(parameters: dict[str, object], texts: list[str], reason: str) -> None:
-    """Length before EOS before stop strings; the empty one after the first token."""
+    """The budget comes before EOS, EOS before stop strings, and an empty stop string ends after the first token."""
     answer = _scripted(Reply(text="a1"), **parameters)
     assert [token.text for token in answer.tokens] == texts
     assert answer.finish_reason.value == reason
@@ -240,7 +240,7 @@ def test_what_ends_an_answer(parameters: dict[str, object], texts: list[str], re
 
 @pytest.mark.parametrize("spelled", ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"])
 def test_each_end_of_the_generation_config_ends_an_answer(spelled: str) -> None:
-    """Other special tokens do not."""
+    """Each EOS id that the generation config lists ends an answer, and other special tokens do not."""
     answer = _scripted(Reply(text=f"a<|python_tag|>{spelled}b"))
     assert [token.text for token in answer.tokens] == ["a", "<|python_tag|>", spelled]
     assert (answer.finish_reason, answer.text) == (FinishReason.EOS, "a")
@@ -248,7 +248,7 @@ def test_each_end_of_the_generation_config_ends_an_answer(spelled: str) -> None:
 
 @pytest.mark.parametrize("reason", FinishReason)
 def test_a_scripted_answer_may_have_a_reason_of_its_own(reason: FinishReason) -> None:
-    """It ends where its text does, without EOS, also when there is none."""
+    """A scripted reply with a finish reason ends where its text does, without EOS."""
     for text, tokens in (("a1", ["a", "1"]), ("", [])):
         answer = _scripted(Reply(text=text, finish=reason))
         assert [token.text for token in answer.tokens] == tokens
@@ -256,14 +256,14 @@ def test_a_scripted_answer_may_have_a_reason_of_its_own(reason: FinishReason) ->
 
 
 def test_a_scripted_answer_goes_on_when_eos_is_ignored() -> None:
-    """With what the model would have said, as it does after its own EOS."""
+    """Where EOS is ignored, a scripted reply is followed by what the model says after its own EOS."""
     answer = _scripted(Reply(text="a1"), ignore_eos_token=True, max_new_tokens=12)
     assert [token.text for token in answer.tokens][:3] == ["a", "1", "<|eot_id|>"]
     assert answer.text.startswith("a1This is p without an adapter.")
 
 
 def test_a_scripted_answer_is_its_tokens() -> None:
-    """Whatever the tokenizer would have made of them; special ones are no text."""
+    """A reply of tokens has one event for each, however a tokenizer would cut them."""
     tokens = ("un", "usual, is", "", "<|eot_id|>", " it?\n\n")
     reply = Reply(tokens=tokens, finish=FinishReason.LENGTH)
     answer = _scripted(reply, ignore_eos_token=True, return_k_alternatives=1)
@@ -278,7 +278,7 @@ def test_a_scripted_answer_is_its_tokens() -> None:
 
 
 def test_a_stop_string_may_be_followed_by_one_newline() -> None:
-    """Because `$` matches before the last one; two are too many."""
+    """A stop string followed by one newline still ends the answer, by two it does not."""
     one = _scripted(Reply(tokens=("stop\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
     assert (len(one.tokens), one.finish_reason) == (1, FinishReason.STOP)
     two = _scripted(Reply(tokens=("stop\n\n", "more"), finish=FinishReason.LENGTH), stop=("stop",))
@@ -292,7 +292,7 @@ def _scripted(reply: Reply, **parameters: object) -> Generated:
 
 
 def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
-    """So the second half of a character adds nothing behind itself, nor does its first half."""
+    """An alternative's text is what it would add behind the chosen token."""
     answer = _scripted(Reply(text="\U0001f600!"), return_k_alternatives=1, max_new_tokens=3)
     shown = [(token.text, token.alternatives) for token in answer.tokens]
     assert [text for text, _ in shown] == ["", "\U0001f600", "!"]
@@ -309,7 +309,7 @@ def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
     ],
 )
 def test_masked_alternatives_come_by_their_ids(parameters: dict[str, object]) -> None:
-    """From 0 on, past those that no mask forbids, and without logprobs."""
+    """Masked alternatives have ids from 0 on, past those that are not masked, and no logprobs."""
     for token in _ask("Why?", return_k_alternatives=90, **parameters).tokens:
         listed = token.alternatives or ()
         allowed = [one.id for one in listed if one.logprob is not None]
@@ -320,7 +320,7 @@ def test_masked_alternatives_come_by_their_ids(parameters: dict[str, object]) ->
 
 
 def test_as_many_are_allowed_as_top_k_says() -> None:
-    """Also when they are very many."""
+    """Top-k leaves as many alternatives with a logprob as it says, also very many."""
     answer = _ask(do_sample=True, top_k=100, seed=1, return_k_alternatives=120, max_new_tokens=2)
     for token in answer.tokens:
         listed = token.alternatives or ()
@@ -328,7 +328,7 @@ def test_as_many_are_allowed_as_top_k_says() -> None:
 
 
 def test_there_are_no_more_alternatives_than_tokens() -> None:
-    """Whoever asks for a million gets the vocabulary, each token once."""
+    """A request for a million alternatives gets the vocabulary, each token once."""
     answer = _scripted(Reply(text="a"), return_k_alternatives=1_000_000, max_new_tokens=1)
     listed = answer.tokens[0].alternatives
     assert listed is not None
@@ -336,7 +336,7 @@ def test_there_are_no_more_alternatives_than_tokens() -> None:
 
 
 def test_eos_is_counted_and_spelled_as_a_special_token() -> None:
-    """It is the last event, and not in the text."""
+    """EOS is the last event and counted, and its spelling is not in the text."""
     answer = _ask()
     assert answer.finish_reason is FinishReason.EOS
     last = answer.tokens[-1]
@@ -345,7 +345,7 @@ def test_eos_is_counted_and_spelled_as_a_special_token() -> None:
 
 
 def test_ignored_eos_goes_on() -> None:
-    """EOS tokens stay in the events; the text lacks them."""
+    """Where EOS is ignored, its tokens are in the events and not in the text."""
     answer = _ask(ignore_eos_token=True, max_new_tokens=200)
     assert answer.finish_reason is FinishReason.LENGTH
     assert len(answer.tokens) == 200
@@ -354,7 +354,7 @@ def test_ignored_eos_goes_on() -> None:
 
 
 def test_prefill_details_cover_the_prompt() -> None:
-    """BOS first, without a logprob."""
+    """Prefill details have each prompt token, BOS first and without a logprob."""
     answer = _ask("one two", decoder_input_details=True)
     assert [token.text for token in answer.prefill] == ["<|begin_of_text|>", "one", " two"]
     assert answer.prefill[0].logprob is None
@@ -362,7 +362,7 @@ def test_prefill_details_cover_the_prompt() -> None:
 
 
 def test_best_of_prefers_the_likelier_and_the_earlier() -> None:
-    """Mean logprob decides, ties go to the first, losers keep their order."""
+    """The best mean logprob wins, ties go to the first, and losers keep their order."""
     answers = [_ask(do_sample=True, seed=seed) for seed in range(5)]
     best, others = pick_best(answers)
 
@@ -382,7 +382,7 @@ def _likely(*logprobs: float | None) -> Generated:
 
 
 def test_best_of_is_no_matter_of_length() -> None:
-    """A longer answer is not the worse for it; one with a logprob that is no number never wins."""
+    """A longer answer is at no disadvantage in best_of, and one whose logprob is no number never wins."""
     long, short = _likely(-1.0, -1.0, -1.0), _likely(-2.0)
     assert pick_best([long, short, short]) == (long, (short, short))
     assert pick_best([short, long, short]) == (long, (short, short))
@@ -394,7 +394,7 @@ def test_best_of_is_no_matter_of_length() -> None:
 
 @pytest.mark.parametrize("scripted", [None, Reply(text="a")])
 def test_top_k_above_the_vocabulary_fails_the_pass(scripted: Reply | None) -> None:
-    """The vocabulary's size itself is looked up within it; a schema is compiled before."""
+    """A top-k above the vocabulary's size fails the forward pass, after a schema was compiled."""
     most = builtin().logits()
 
     def ask(top_k: int, **parameters: object) -> Generated:
@@ -431,7 +431,7 @@ _BOOLEAN: dict[str, object] = {"kind": "json_object", "schema": {"type": "boolea
     ],
 )
 def test_probabilities_that_are_no_numbers_choose_token_0(parameters: dict[str, object]) -> None:
-    """For ever, without a logprob; and all alternatives are as good."""
+    """Overflowed logits give token 0 until the budget ends, without logprobs, and all alternatives are equal."""
     answer = _ask("Why?", max_new_tokens=7, return_k_alternatives=3, **parameters)
     assert [(token.id, token.logprob) for token in answer.tokens] == [(0, None)] * 7
     assert answer.finish_reason is FinishReason.LENGTH
@@ -452,13 +452,13 @@ def test_probabilities_that_are_no_numbers_choose_token_0(parameters: dict[str, 
     ],
 )
 def test_what_half_precision_holds_is_an_answer(parameters: dict[str, object]) -> None:
-    """A temperature of 0 samples nothing, and dividing by much harms nobody."""
+    """Temperatures and penalties within half precision, and a temperature of 0, give ordinary answers."""
     answer = _ask("Why?", max_new_tokens=7, **parameters)
     assert all(token.logprob is not None for token in answer.tokens)
 
 
 def test_a_tiny_repetition_penalty_makes_greedy_decoding_say_the_prompts_first_id() -> None:
-    """Its logit is infinite, and so is the log of the sum of all."""
+    """A tiny repetition penalty makes greedy decoding repeat the lowest id of the prompt."""
     prompt = builtin().encode("Why not?")
     answer = _ask("Why not?", max_new_tokens=5, repetition_penalty=1e-40)
     assert [(token.id, token.logprob) for token in answer.tokens] == [(min(prompt), None)] * 5
@@ -468,7 +468,7 @@ def test_a_tiny_repetition_penalty_makes_greedy_decoding_say_the_prompts_first_i
 
 @pytest.mark.parametrize("spelled", ["<|eot_id|>", "<|begin_of_text|>x", "a<|python_tag|>"])
 def test_a_grammar_spells_special_tokens_with_ordinary_ones(spelled: str) -> None:
-    """Outlines leaves the special ones out of its vocabulary, so the document goes on behind them."""
+    """Under a grammar special spellings are ordinary tokens, so the document goes on behind them."""
     form = {"kind": "json_object", "schema": {"enum": [spelled]}}
     answer = _ask(response_format=form)
     assert answer.text == f'"{spelled}"'
@@ -477,7 +477,7 @@ def test_a_grammar_spells_special_tokens_with_ordinary_ones(spelled: str) -> Non
 
 
 def test_a_schema_is_obeyed_or_cut() -> None:
-    """Conforming JSON and EOS; a short budget leaves invalid JSON and says length."""
+    """A schema gives conforming JSON and EOS, and a short budget invalid JSON and `length`."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
     form = {"kind": "json_object", "schema": schema}
     whole = _ask(response_format=form)

@@ -28,12 +28,12 @@ from lorax_mock.model.personas import VOICES, Persona, topic_of
     ],
 )
 def test_the_topic_is_the_last_user_turn(prompt: str) -> None:
-    """Templates of known families are seen through."""
+    """The topic is the last user turn in the templates of known families."""
     assert topic_of(prompt) == '"What is a reef"'
 
 
 def test_a_long_topic_is_shortened() -> None:
-    """To a few words, with a sign that there was more."""
+    """A long topic is cut to a few words with a sign that there was more."""
     assert topic_of("one two three four five six seven eight nine") == (
         '"one two three four five six seven eight…"'
     )
@@ -45,7 +45,7 @@ def test_a_long_topic_is_shortened() -> None:
 def test_a_persona_always_names_itself_and_always_ends(
     prompt: str, voice: str, *, sampled: bool
 ) -> None:
-    """Whatever the prompt: the name comes first, and one sentence is the last."""
+    """For any prompt a persona's name comes first, and one of its sentences is the last."""
     persona = Persona("org/name", (VOICES[voice],))
     said = list(islice(persona.speak(prompt, Draws(b"k", "t"), sampled=sampled), 8))
     assert "org/name" in said[0][0]
@@ -54,7 +54,7 @@ def test_a_persona_always_names_itself_and_always_ends(
 
 
 def test_a_merge_speaks_in_turn() -> None:
-    """With the voices of all its members."""
+    """A merge speaks with the voices of all its members in turn."""
     both = Persona("a + b", (VOICES["pirate"], VOICES["sql"]))
     said = [text for text, _ in islice(both.speak("x", Draws(b"k", "t"), sampled=False), 5)]
     assert any(text.strip() in VOICES["pirate"].sentences for text in said)

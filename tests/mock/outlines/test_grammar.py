@@ -29,21 +29,21 @@ def _row(*parts: Literal) -> Concatenation:
 
 
 def test_an_open_alternation_takes_its_neighbours_in() -> None:
-    """`a` + `b|c|b` + `a` is `ab|c|ba`."""
+    """The row of `a`, the open `b|c|b` and `a` is `ab|c|ba`."""
     assert join(_A, Open((_B, _C, _B)), _A) == Open((_row(_A, _B), _C, _row(_B, _A)))
     assert join(Open((_A, _B)), Open((_B, _C))) == Open((_A, _row(_B, _B), _C))
     assert join(_A, _B) == _row(_A, _B)
 
 
 def test_parentheses_end_it() -> None:
-    """As a group, or as branches of a larger one; nothing in parentheses is the empty text."""
+    """An alternation in parentheses keeps to itself, and nothing in parentheses is the empty text."""
     assert join(_A, closed(Open((_B, _C)))) == Concatenation((_A, OneOf((_B, _C))))
     assert any_of([_A, Open((_B, _C))]) == OneOf((_A, _B, _C))
     assert any_of([]) == Literal("")
 
 
 def test_lists_and_records_of_open_alternations() -> None:
-    """Comma by comma, as the expression has them."""
+    """Lists and records of open alternations are cut at each branch, comma by comma."""
     assert separated("[", [_A, _B], "]") == Concatenation(
         (Literal("["), _A, Literal(", "), _B, Literal("]"))
     )
@@ -62,7 +62,7 @@ def test_lists_and_records_of_open_alternations() -> None:
 
 
 def test_what_no_text_matches_is_pruned() -> None:
-    """From choices, from what is optional; what remains may be nothing."""
+    """Branches and optional parts that no text matches are left out, and nothing may remain."""
     assert pruned(OneOf((_NEVER, _A))) == OneOf((_A,))
     assert pruned(Record(((False, _NEVER), (True, _A)))) == Record(((True, _A),))
     assert pruned(ArrayOf(_NEVER, 0, None)) == Literal("[]")

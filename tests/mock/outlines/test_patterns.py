@@ -35,12 +35,12 @@ _PATTERNS = [
 @pytest.mark.law
 @given(st.sampled_from(_PATTERNS), st.binary(max_size=4))
 def test_samples_match(pattern: str, key: bytes) -> None:
-    """Python's engine accepts every sample whole."""
+    """Python's engine matches every sample whole."""
     assert re.fullmatch(pattern, Sampler(pattern).sample(Draws(key, "test"), "!", "a0"))
 
 
 def test_readable_words_are_used_when_they_match() -> None:
-    """A pattern for any string gets words, not letters at random."""
+    """A pattern that words match gets words and not random letters."""
     draws = Draws(b"", "test")
     assert Sampler('"[^0-9"]*"').sample(draws, "plain", '"plain words"') == '"plain words"'
     long = "these words are more than are ever tried"
@@ -56,7 +56,7 @@ def test_readable_words_are_used_when_they_match() -> None:
     ],
 )
 def test_what_has_no_automaton_is_refused_late(pattern: str, text: str) -> None:
-    """After everything was read."""
+    """A pattern that parses and has no automaton raises a late PatternError."""
     with pytest.raises(PatternError) as caught:
         Sampler(pattern).check()
     assert str(caught.value).startswith(text)
@@ -64,7 +64,7 @@ def test_what_has_no_automaton_is_refused_late(pattern: str, text: str) -> None:
 
 
 def test_what_no_text_matches_is_told() -> None:
-    """Empty classes at once, look-aheads after many draws."""
+    """An empty class is told at once, and a look-ahead that nothing passes after many draws."""
     assert not Sampler("a[]|b[]").possible()
     assert Sampler("(a[])?").possible()
     with pytest.raises(PatternError, match="vocabulary does not allow"):
@@ -72,11 +72,11 @@ def test_what_no_text_matches_is_told() -> None:
 
 
 def test_only_the_outer_alternatives_are_separate() -> None:
-    """Those inside parentheses belong together."""
+    """Alternatives inside parentheses belong together, outer ones are separate."""
     assert [one.matches('"a') for one in alternatives('"a|(b|c)"')] == [True, False]
 
 
 def test_matching_does_not_go_back() -> None:
-    """A pattern that would keep other engines busy for ages."""
+    """A pattern that backtracking engines take ages for is matched at once."""
     assert not Sampler("(a*)*b").matches("a" * 200)
     assert Sampler("(a|a)*(?:){3,}").matches("a" * 200)

@@ -27,19 +27,19 @@ def _letter(char: str) -> Class:
     ],
 )
 def test_what_others_read_otherwise(pattern: str, part: Class | Quantified | Look) -> None:
-    """Lazy marks, braces, octal numbers, brackets."""
+    """Lazy marks, braces, octal numbers and brackets are read as interegular reads them."""
     assert parse(pattern) == Sequence((part,))
 
 
 def test_a_brace_behind_a_repeated_group_is_text() -> None:
-    """Only single characters are repeated twice."""
+    """A brace behind a repeated group is text; only single characters are repeated twice."""
     assert parse("(a){2}{3}") == Sequence(
         (Quantified(Sequence((_letter("a"),)), 2, 2), *map(_letter, "{3}"))
     )
 
 
 def test_a_negated_class_inside_a_class_is_spelled_out() -> None:
-    """Everything beside it, to the end of Unicode."""
+    """A negated class inside a class is every other character up to the end of Unicode."""
     assert parse("[\\Wa]") == Sequence(
         (
             Class(
@@ -84,7 +84,7 @@ def test_a_negated_class_inside_a_class_is_spelled_out() -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_in_the_parsers_words(pattern: str, text: str) -> None:
-    """Many of its faults have none."""
+    """A pattern that cannot be read is refused in the parser's words, which are often none."""
     with pytest.raises(PatternError) as caught:
         parse(pattern)
     assert str(caught.value) == text

@@ -32,7 +32,7 @@ def _identity(case: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("case", [one for one in _JUDGED if "error" in one], ids=_identity)
 def test_faults_are_the_compilers_word_for_word(case: dict[str, Any]) -> None:
-    """Of the walk, of the expression's parser, and of the automaton; many have no words."""
+    """A schema that LoRAX's compiler refuses is refused with its words, wherever in it the error is."""
     with pytest.raises(LoraxRefusal) as caught:
         compose(case["schema"], Draws(b"", "test"), _words)
     assert caught.value.status == 424
@@ -45,7 +45,7 @@ def test_faults_are_the_compilers_word_for_word(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", [one for one in _JUDGED if "expression" in one], ids=_identity)
 def test_texts_are_in_the_language_that_outlines_spells(case: dict[str, Any]) -> None:
-    """Whatever the schema means elsewhere: the grammar has the last word."""
+    """Every text matches the expression that outlines makes of its schema."""
     words = cycle(['Arr, acme/pirate says "ahoy", twice.', "", "été 世界 😀", "a"])
     for key in range(25):
         text = compose(case["schema"], Draws(bytes([key]), "test"), lambda: next(words))
@@ -56,7 +56,7 @@ def test_texts_are_in_the_language_that_outlines_spells(case: dict[str, Any]) ->
 @pytest.mark.law
 @given(schemas, st.binary(max_size=4))
 def test_every_text_conforms(schema: dict[str, Any], key: bytes) -> None:
-    """Whatever is drawn, a JSON-Schema validator accepts it."""
+    """A JSON-Schema validator accepts every text that is drawn."""
     text = compose(schema, Draws(key, "test"), _words)
     Draft202012Validator(schema).validate(json.loads(text))
 
@@ -64,13 +64,13 @@ def test_every_text_conforms(schema: dict[str, Any], key: bytes) -> None:
 @pytest.mark.law
 @given(schemas, st.binary(max_size=4))
 def test_equal_keys_give_equal_texts(schema: dict[str, Any], key: bytes) -> None:
-    """Nothing but the key decides."""
+    """Equal keys give equal texts."""
     first = compose(schema, Draws(key, "test"), _words)
     assert compose(schema, Draws(key, "test"), _words) == first
 
 
 def test_strings_use_the_personas_words() -> None:
-    """The wrong adapter shows in structured output as well."""
+    """Strings in structured output have the persona's words, so a wrong adapter shows."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
     assert "acme/pirate" in compose(schema, Draws(b"", "test"), _words)
 
@@ -78,7 +78,7 @@ def test_strings_use_the_personas_words() -> None:
 @pytest.mark.law
 @given(st.binary(max_size=4))
 def test_what_the_grammar_allows_and_the_schema_does_not_is_drawn_anew(key: bytes) -> None:
-    """Two branches at once, items that should differ."""
+    """A text that the grammar allows and the schema does not is drawn again until it conforms."""
     schema = {
         "type": "object",
         "properties": {
@@ -100,7 +100,7 @@ def test_what_the_grammar_allows_and_the_schema_does_not_is_drawn_anew(key: byte
 @pytest.mark.law
 @given(st.binary(max_size=4))
 def test_bounds_are_kept_by_the_first_draw(key: bytes) -> None:
-    """Members in a row are no JSON, so nothing is drawn anew for them."""
+    """Bounds that the grammar does not know are kept by the first draw."""
     schema = {
         "allOf": [
             {"type": "integer", "exclusiveMinimum": 4, "exclusiveMaximum": 6},
@@ -113,14 +113,14 @@ def test_bounds_are_kept_by_the_first_draw(key: bytes) -> None:
 
 
 def test_the_default_schema_gives_a_flat_object() -> None:
-    """LoRAX's default names a list of types, from which objects are left out."""
+    """LoRAX's default schema gives an object without objects in it."""
     values = json.loads(compose(DEFAULT_SCHEMA, Draws(b"", "test"), _words))
     assert isinstance(values, dict)
     assert not any(isinstance(value, (dict, list)) for value in values.values())
 
 
 def test_several_members_of_all_of_are_written_in_a_row() -> None:
-    """As the grammar has it, although that is not JSON."""
+    """Members of `allOf` are written in a row, as the grammar has it, which is not JSON."""
     schema = {"allOf": [{"const": "a"}, {"const": "b"}]}
     assert compose(schema, Draws(b"", "test"), _words) == '"a""b"'
 
@@ -153,7 +153,7 @@ def test_several_members_of_all_of_are_written_in_a_row() -> None:
     ],
 )
 def test_a_schema_that_lorax_cannot_compile_is_a_424(schema: Any, cause: str) -> None:
-    """With the compiler's words behind LoRAX's."""
+    """A schema that does not compile is a 424 with the compiler's words."""
     with pytest.raises(LoraxRefusal) as caught:
         compose(schema, Draws(b"", "test"), _words)
     assert caught.value.status == 424

@@ -19,7 +19,7 @@ def _prepare(
 
 
 def test_the_template_sees_role_and_content() -> None:
-    """And a generation prompt, always."""
+    """A template sees role and content, and always a generation prompt."""
     asked = ChatRequest("m", (Message("user", "hi"), Message("assistant", ("a", "b"))))
     assert _prepare(asked)[0] == (
         "<B><|start_header_id|>user<|end_header_id|>\n\nhi<|eot_id|>"
@@ -31,7 +31,7 @@ def test_the_template_sees_role_and_content() -> None:
 
 
 def test_tools_are_lost_on_a_plain_string() -> None:
-    """The router means to add them and does not; lists and null take them."""
+    """Tools are added to a message's parts and to null, and are lost on a plain string."""
     template = "{{ messages[-1].content }}"
     lost = ChatRequest("m", (Message("user", "hi"),), tools=(_TOOL,))
     rendered, form, calls = _prepare(lost, template)
@@ -47,7 +47,7 @@ def test_tools_are_lost_on_a_plain_string() -> None:
 
 
 def test_tools_without_a_grammar_are_still_prompted() -> None:
-    """Chosen away, or none at all: the text is added, and the way out is in it."""
+    """With the choice `none` or no tools the tools' text is still added, the way out in it."""
     template = "{{ messages[-1].content }}"
     away = ChatRequest("m", (Message("user", ("hi",)),), tools=(_TOOL,), tool_choice="none")
     rendered, form, calls = _prepare(away, template)
@@ -61,7 +61,7 @@ def test_tools_without_a_grammar_are_still_prompted() -> None:
 
 
 def test_a_template_that_uses_tools_gets_only_the_prompt_added() -> None:
-    """And the list, with the way out in it."""
+    """A template that uses tools gets their list, the way out in it, and the tool prompt."""
     asked = ChatRequest("m", (Message("user", ("hi",)),), tools=(_TOOL,), tool_prompt="TP")
     template = "{{ tools | length }}{{ messages[-1].content }}"
     assert _prepare(asked, template)[0] == "2hi\n---\nTP"
@@ -110,7 +110,7 @@ def test_a_template_that_uses_tools_gets_only_the_prompt_added() -> None:
     ],
 )
 def test_template_faults_are_422(asked: ChatRequest, template: str | None, message: str) -> None:
-    """Before any stream has begun, with the template's line."""
+    """A template that fails is a 422 with its line, before any stream has begun."""
     with pytest.raises(LoraxRefusal) as caught:
         _prepare(asked, template)
     assert caught.value.status == 422
@@ -118,7 +118,7 @@ def test_template_faults_are_422(asked: ChatRequest, template: str | None, messa
 
 
 def test_only_a_missing_template_is_not_counted() -> None:
-    """The router's counter sits behind the question whether there is one."""
+    """A missing template is not counted as a failure, and other template errors are."""
     for template, counted in ((None, ""), ("{{ raise_exception('no') }}", "template")):
         with pytest.raises(LoraxRefusal) as caught:
             _prepare(ChatRequest("m", ()), template)
@@ -126,7 +126,7 @@ def test_only_a_missing_template_is_not_counted() -> None:
 
 
 def test_what_minijinja_writes_otherwise_than_jinja() -> None:
-    """Sorted maps, compact JSON that is safe in HTML, none and true, lists in double quotes."""
+    """Maps are sorted, JSON is compact and safe in HTML, and values print as in minijinja."""
     tool = Tool("function", "<é'>", "f", {"type": "object", "b": 1.0, "a": [None, True]})
     asked = ChatRequest("m", (Message("user", "hi"),), tools=(tool,))
     function = (
@@ -146,14 +146,14 @@ def test_what_minijinja_writes_otherwise_than_jinja() -> None:
 
 
 def test_a_template_that_does_not_parse_is_told_before_anybody_asks() -> None:
-    """A router does not start with it."""
+    """A template that does not parse is refused at the start."""
     assert check_template("{{ messages }}") == "{{ messages }}"
     with pytest.raises(TemplateFault, match="line 2: "):
         check_template("\n{% if %}")
 
 
 def test_tools_and_a_format_exclude_each_other() -> None:
-    """Even an empty list of tools; a text format is no format."""
+    """Tools, even an empty list, and a response format exclude each other; a text format is none."""
     body = '{"model":"m","messages":[],"tools":[],"response_format":{"type":"%s"}}'
     with pytest.raises(LoraxRefusal, match="Response format and tools are mutually exclusive"):
         _prepare(read((body % "json_object").encode(), CHAT_REQUEST))

@@ -23,28 +23,28 @@ def _without_special(tokens: Sequence[int]) -> str:
 
 
 def test_a_leading_space_is_kept_because_of_what_stands_before() -> None:
-    """Decoded alone, the first token would lose it."""
+    """The first token keeps its leading space, which it would lose if decoded alone."""
     window = Window(_metaspace, [4, 1])
     assert [window.feed(token) for token in (0, 1, 2)] == [" Paris", " is", "s"]
     assert whole_text(_without_special, [4, 1], [0, 1, 5]) == " Paris is"
 
 
 def test_behind_a_special_token_the_whole_text_loses_its_leading_space() -> None:
-    """It is left out of that decode, so nothing stands before the answer; the events keep the space."""
+    """Behind a special token the whole text lacks the leading space that the events have."""
     window = Window(_metaspace, [1, 4])
     assert window.feed(0) == " Paris"
     assert whole_text(_without_special, [1, 4], [0]) == "Paris"
 
 
 def test_a_token_that_adds_nothing_is_an_empty_text() -> None:
-    """Nothing but special tokens is an empty answer; a token without text comes with the next."""
+    """A token that adds no text is an empty event, and only special tokens are an empty answer."""
     assert whole_text(_without_special, [1], [5]) == ""
     window = Window(lambda tokens: _metaspace(tokens).rstrip(" "), [1])
     assert [window.feed(token) for token in (3, 2)] == ["", " s"]
 
 
 def test_looking_ahead_changes_nothing() -> None:
-    """What a token would add, told in the middle of a character and after it."""
+    """Peeking tells what a token would add and changes no later text."""
     tokenizer = builtin()
     first, second = tokenizer.encode("\U0001f600", special=False)
     for decoder in (tokenizer.decoder([]), Window(tokenizer.decode, [])):
@@ -70,7 +70,7 @@ def test_looking_ahead_changes_nothing() -> None:
 def test_behind_a_short_prompt_the_window_moves_on(
     length: int, flower: list[str], kanji: list[str]
 ) -> None:
-    """It starts at a negative place, counted from the end of what is there, and loses first bytes."""
+    """Behind a short prompt the window starts at a negative place and loses first bytes."""
 
     def decode(tokens: Sequence[int]) -> str:
         return bytes(tokens).decode("utf-8", "replace")
@@ -85,7 +85,7 @@ def test_behind_a_short_prompt_the_window_moves_on(
 @pytest.mark.law
 @given(prompt=st.text(max_size=12), answer=st.text(max_size=20), other=st.integers(0, 5000))
 def test_the_short_way_finds_what_the_window_finds(prompt: str, answer: str, other: int) -> None:
-    """The built-in vocabulary decodes only where a character is split."""
+    """The built-in decoder gives the window's texts, also inside characters."""
     tokenizer = builtin()
     before = tokenizer.encode(prompt)
     plain, window = tokenizer.decoder(before), Window(tokenizer.decode, before)

@@ -24,7 +24,7 @@ def test_any_text_survives_the_round_trip(text: str) -> None:
 @pytest.mark.law
 @given(texts)
 def test_pieces_cover_the_text_in_order(text: str) -> None:
-    """Character offsets start at 0, never go back, and end at the length."""
+    """Character offsets of pieces start at 0, never go back, and end at the length."""
     pieces = builtin().tokenize(text, special=False)
     ends = [piece.stop for piece in pieces]
     assert ends == sorted(ends)
@@ -35,14 +35,14 @@ def test_pieces_cover_the_text_in_order(text: str) -> None:
 @pytest.mark.law
 @given(texts.filter(lambda text: "\ufffd" not in text))
 def test_event_texts_join_to_the_text(text: str) -> None:
-    """Late characters come whole: the joined event texts are the text."""
+    """The joined event texts are the text, with late characters whole."""
     tokenizer = builtin()
     feed = tokenizer.decoder([]).feed
     assert "".join(map(feed, tokenizer.encode(text, special=False))) == text
 
 
 def test_one_character_over_several_tokens_comes_with_the_last() -> None:
-    """An emoji gives empty texts first, then itself."""
+    """An emoji over several tokens gives empty texts first, then itself."""
     tokenizer = builtin()
     tokens = tokenizer.encode("😀", special=False)
     feed = tokenizer.decoder([]).feed
@@ -59,14 +59,14 @@ def test_a_broken_character_is_shown_once_something_follows() -> None:
 
 
 def test_special_spellings_in_a_prompt_become_special_tokens() -> None:
-    """LoRAX has no escape for them."""
+    """Special spellings in a prompt become special tokens, for which LoRAX has no escape."""
     tokenizer = builtin()
     assert tokenizer.encode("<|eot_id|>") == [SPECIAL["<|begin_of_text|>"], SPECIAL["<|eot_id|>"]]
     assert tokenizer.is_special(SPECIAL["<|eot_id|>"])
 
 
 def test_tokenize_shows_raw_pieces() -> None:
-    """A leading space is visible, the added BOS has no place in the text."""
+    """Pieces show a leading space, and the added BOS has no place in the text."""
     pieces = builtin().tokenize("Hello world")
     assert [(piece.text, piece.start, piece.stop) for piece in pieces] == [
         ("<|begin_of_text|>", 0, 0),
@@ -78,7 +78,7 @@ def test_tokenize_shows_raw_pieces() -> None:
 @pytest.mark.law
 @given(st.text(max_size=30), st.sampled_from(sorted(SPECIAL)))
 def test_special_spellings_may_be_ordinary_text(text: str, name: str) -> None:
-    """All of a text comes back, and no id is special or past the model's last."""
+    """Plain encoding gives the whole text back, and no id is special or past the model's last."""
     tokenizer = builtin()
     plain = tokenizer.encode_plain(f"{text}{name}{text}")
     assert tokenizer.decode(plain) == f"{text}{name}{text}"

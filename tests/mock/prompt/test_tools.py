@@ -17,7 +17,7 @@ _WEATHER = Tool(
 
 
 def test_the_grammar_is_any_of_the_tools_led_by_a_name() -> None:
-    """With LoRAX's own way out among them."""
+    """The grammar is any of the tools, each led by its name, LoRAX's own way out among them."""
     schema = tool_schema(with_no_tool((_WEATHER,)), None)
     assert schema is not None
     assert schema["properties"]["function"]["anyOf"] == [
@@ -37,7 +37,7 @@ def test_the_grammar_is_any_of_the_tools_led_by_a_name() -> None:
 
 @pytest.mark.parametrize(("given", "kept"), [(True, False), ("true", True), (None, False)])
 def test_only_the_word_true_allows_more_properties(given: object, kept: object) -> None:
-    """The router compares with a string, so JSON's own true is false."""
+    """Only the string "true" allows additional properties, and JSON's own true does not."""
     tool = Tool("function", "about", "f", {"additionalProperties": given})
     schema = tool_schema((tool,), None)
     assert schema is not None
@@ -50,7 +50,7 @@ def test_only_the_word_true_allows_more_properties(given: object, kept: object) 
 
 
 def test_a_choice_narrows_or_lifts_the_grammar() -> None:
-    """A name excludes the way out; none and no tools constrain nothing."""
+    """A named tool excludes the way out, and `none` or no tools constrain nothing."""
     tools = with_no_tool((_WEATHER,))
     named = tool_schema(tools, "=weather")
     assert named is not None
@@ -62,7 +62,7 @@ def test_a_choice_narrows_or_lifts_the_grammar() -> None:
 
 
 def test_an_answer_becomes_a_call_or_content() -> None:
-    """The call's id is always 0, its arguments are compact."""
+    """An answer becomes a call with id 0 and compact arguments, or content."""
     assert message_of('{"function": {"_name": "weather", "city": "Rome"}}') == (
         b'{"role":"assistant","tool_calls":[{"id":"0","type":"function","function":'
         b'{"description":null,"name":"weather","arguments":"{\\"city\\":\\"Rome\\"}"}}]}'
@@ -86,7 +86,7 @@ def test_an_answer_becomes_a_call_or_content() -> None:
     ],
 )
 def test_the_last_argument_takes_the_place_of_the_name(written: str, arguments: str) -> None:
-    """serde_json's ordered map removes by swapping, and writes numbers in its own way."""
+    """Without the name the last argument takes its place, as serde_json's map removes by swapping."""
     message = json.loads(message_of(f'{{"function": {{{written}}}}}'))
     assert message["tool_calls"][0]["function"]["arguments"] == arguments
 
@@ -125,7 +125,7 @@ def test_the_last_argument_takes_the_place_of_the_name(written: str, arguments: 
     ],
 )
 def test_what_is_wrong_with_an_answer_is_found_after_it_was_paid_for(text: str, error: str) -> None:
-    """Each with LoRAX's words and 422."""
+    """An answer that is no call is a 422 with LoRAX's words."""
     with pytest.raises(LoraxRefusal) as caught:
         message_of(text)
     assert (caught.value.status, caught.value.error_type) == (422, "tool_error")
@@ -133,5 +133,5 @@ def test_what_is_wrong_with_an_answer_is_found_after_it_was_paid_for(text: str, 
 
 
 def test_the_way_out_has_its_misspelt_description() -> None:
-    """It reaches prompts, so it is part of the wire."""
+    """The way out has LoRAX's misspelt description, which reaches prompts."""
     assert NO_TOOL.description == "Open ened response with no specific tool selected"

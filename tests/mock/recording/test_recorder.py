@@ -64,7 +64,7 @@ def _told(client: httpx.Client) -> list[tuple[int, bytes, str | None]]:
 def test_a_recording_replays_byte_for_byte(
     start_mock: Callable[..., Running], start: Callable[..., httpx.Client], tmp_path: Path
 ) -> None:
-    """Bodies, statuses, headers, streams, and repetitions in their order; no secret is kept."""
+    """A replay has the recorded bodies, statuses, headers, streams and repetitions, and no secret."""
     running = start_mock()
     cassette = tmp_path / "cassette.jsonl"
     recording = start("record", str(cassette), "--upstream", running.url)
@@ -85,7 +85,7 @@ def test_a_recording_replays_byte_for_byte(
 def test_an_upstream_that_is_not_there_is_named(
     start: Callable[..., httpx.Client], tmp_path: Path
 ) -> None:
-    """502, and nothing is recorded."""
+    """An upstream that does not answer is a 502 with its address, and nothing is recorded."""
     cassette = tmp_path / "cassette.jsonl"
     recording = start("record", str(cassette), "--upstream", "http://127.0.0.1:9")
     reply = recording.post("/generate", json={"inputs": "a"})

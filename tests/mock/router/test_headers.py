@@ -17,7 +17,7 @@ from lorax_mock.wire.native import (
 
 
 def test_the_adapter_headers_echo_the_request() -> None:
-    """Ids joined by commas, the source asked for or the default; none for the base model."""
+    """Adapter headers tell the ids and the source of the request, and are absent for the base model."""
     asked = GenerateParameters(
         merged_adapters=MergedAdapters(("a", "__base_model__", "b"), (1, 1, 1))
     )
@@ -32,7 +32,7 @@ def test_the_adapter_headers_echo_the_request() -> None:
 
 @pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\0b", "a\x7f"])
 def test_ids_that_no_header_can_hold_would_panic_the_router(name: str) -> None:
-    """A tab can be held, and so can any other character."""
+    """An id with a control character other than a tab is a FatalRequest."""
     with pytest.raises(FatalRequest):
         of_stream(GenerateRequest("a", GenerateParameters(adapter_id=name)), Settings())
     tab = GenerateParameters(adapter_id="é\t")
@@ -41,7 +41,7 @@ def test_ids_that_no_header_can_hold_would_panic_the_router(name: str) -> None:
 
 
 def test_times_are_whole_milliseconds_cut_off() -> None:
-    """And the counts add up."""
+    """Times are whole milliseconds, rounded down, and token counts add up."""
     tokens = [Token(1, "a", -0.1, special=False), Token(2, "b", -0.1, special=False)]
     best = Generated("ab", FinishReason.LENGTH, 5, None, (), tokens)
     headers = of_whole(GenerateRequest("aé"), Settings(), best, Timing(0.9, 1.9, 10.5, 31.0))

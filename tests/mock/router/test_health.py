@@ -51,7 +51,7 @@ def _generate(http: httpx.Client, path: str = "/generate", **headers: str) -> ht
 def test_the_flag_decides_what_a_check_does(
     *, flag: bool, shard: str, well: bool, after: bool
 ) -> None:
-    """Up: is the shard there; down: a pass of its own, whose fate is the flag."""
+    """With the flag up a check asks for the shard, and with it down a pass of its own decides."""
     health = Health()
     assert health.inference is False
     health.passed(well=flag)
@@ -61,7 +61,7 @@ def test_the_flag_decides_what_a_check_does(
 
 
 def test_an_unwell_shard_refuses_and_has_three_states() -> None:
-    """With words that start as a shard's."""
+    """A failing or absent shard refuses in a shard's words, and no fourth state is taken."""
     health = Health()
     assert health.refusal() is None
     for state in ("failing", "gone"):
@@ -75,7 +75,7 @@ def test_an_unwell_shard_refuses_and_has_three_states() -> None:
 
 
 def test_a_failed_generation_is_forgotten_by_the_next_check(http: httpx.Client) -> None:
-    """It took the flag down; the check's own pass puts it up again."""
+    """After a failed generation the next check's own pass puts the flag up again."""
     assert _told(http) == (False, 200)
     assert _told(http) == (True, 200)
     assert _generate(http, fault="error@0").status_code == 424
@@ -92,7 +92,7 @@ def test_a_failed_generation_is_forgotten_by_the_next_check(http: httpx.Client) 
 
 
 def test_what_is_no_failed_pass_leaves_the_flag_up(http: httpx.Client) -> None:
-    """Refusals, overload, adapters that do not load, cut connections."""
+    """Refusals, overload, failed loads and cut connections leave the flag up."""
     _generate(http)
     for fault in ("overload", "incomplete@1", "error@0:overloaded", "status:503"):
         _generate(http, fault=fault)
@@ -104,7 +104,7 @@ def test_what_is_no_failed_pass_leaves_the_flag_up(http: httpx.Client) -> None:
 
 
 def test_a_schema_that_does_not_compile_fails_a_prefill(http: httpx.Client) -> None:
-    """The flag goes down by a client's mistake, as in life."""
+    """A client's wrong schema fails a prefill and takes the flag down."""
     _generate(http)
     form = {"type": "json_object", "schema": {"type": "nonsense"}}
     parameters = {"response_format": form}
@@ -117,7 +117,7 @@ def test_a_schema_that_does_not_compile_fails_a_prefill(http: httpx.Client) -> N
 def test_a_failing_shard_is_unhealthy_after_a_pass_has_failed(
     local: LocalMock, http: httpx.Client, path: str
 ) -> None:
-    """And well again when it is well."""
+    """A failing shard is unhealthy after one failed pass, and healthy once it is well."""
     _generate(http)
     local.shard("failing")
     assert http.get(path).status_code == 200
@@ -133,7 +133,7 @@ def test_a_failing_shard_is_unhealthy_after_a_pass_has_failed(
 
 
 def test_a_shard_that_is_gone_is_unhealthy_at_once(local: LocalMock, http: httpx.Client) -> None:
-    """Until somebody resets the mock."""
+    """A shard that is gone is unhealthy at once, until the mock is reset."""
     _generate(http)
     local.shard("gone")
     assert http.get("/health").status_code == 503
@@ -146,7 +146,7 @@ def test_a_shard_that_is_gone_is_unhealthy_at_once(local: LocalMock, http: httpx
 
 
 def test_startup_runs_a_request(http: httpx.Client) -> None:
-    """Through the queue: it is on the schedule and in the batches, not among the requests asked."""
+    """The startup probe is on the schedule and in the batches, and not among the requests asked."""
     assert http.get("/startup").status_code == 200
     assert [job["tokens"] for job in http.get("/_mock/schedule").json()["jobs"]] == [1]
     text = http.get("/metrics").text
@@ -165,7 +165,7 @@ def test_startup_runs_a_request(http: httpx.Client) -> None:
     ],
 )
 def test_encoders_fail_on_a_failing_shard(kind: str, path: str, body: dict[str, object]) -> None:
-    """And take the flag down and up as generations do."""
+    """An encoder's failed and good passes take the flag down and up as generations do."""
     with LocalMock(Settings(kind=kind)) as mock, mock.client() as http:
         assert http.post(path, json=body).status_code == 200
         assert _told(http) == (True, 200)
@@ -179,7 +179,7 @@ def test_encoders_fail_on_a_failing_shard(kind: str, path: str, body: dict[str, 
 
 @pytest.mark.parametrize("kind", ["embed", "classify"])
 def test_startup_of_an_encoder_does_what_it_can(kind: str) -> None:
-    """A model that classifies embeds as well."""
+    """The startup probe of a classifier classifies and embeds, of an embedder it embeds."""
     with LocalMock(Settings(kind=kind)) as mock, mock.client() as http:
         assert http.get("/startup").status_code == 200
         passes = http.get("/metrics").text
@@ -190,7 +190,7 @@ def test_startup_of_an_encoder_does_what_it_can(kind: str) -> None:
 
 
 def test_startup_fails_with_500(local: LocalMock, http: httpx.Client) -> None:
-    """Whatever the reason, in that reason's envelope."""
+    """The startup probe fails with 500 whatever the reason, in that reason's envelope."""
     local.shard("failing")
     reply = http.get("/startup")
     assert (reply.status_code, reply.json()["error_type"]) == (500, "generation")
@@ -210,13 +210,13 @@ def test_startup_fails_with_500(local: LocalMock, http: httpx.Client) -> None:
     "body", ["", "[]", '{"shard": 1}', '{"shard": "ill"}', '{"shrad": "gone"}']
 )
 def test_a_wrong_state_is_refused(http: httpx.Client, body: str) -> None:
-    """With what is wanted."""
+    """A wrong shard state is a 400 with the form that is wanted."""
     reply = http.put("/_mock/health", content=body)
     assert reply.status_code == 400
     assert '{"shard": "failing"} is what is wanted' in reply.json()["error"]
 
 
 def test_a_wrong_state_is_a_value_error(local: LocalMock) -> None:
-    """For tests that say it wrong."""
+    """A test that names a wrong shard state gets a ValueError."""
     with pytest.raises(ValueError, match="not 'ill'"):
         local.shard("ill")

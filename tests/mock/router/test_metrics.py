@@ -33,7 +33,7 @@ def test_nothing_is_told_before_its_first_sample() -> None:
 
 
 def test_the_text_has_types_and_no_help() -> None:
-    """Counters with their labels, histograms with cumulative buckets."""
+    """The text format has types without help, labelled counters, and cumulative buckets."""
     text = _busy().as_text().decode()
     assert "# HELP" not in text
     assert 'lorax_request_failure{err="validation"} 2\n' in text
@@ -51,7 +51,7 @@ def test_the_text_has_types_and_no_help() -> None:
 
 
 def test_batches_are_told_by_size_duration_and_reason() -> None:
-    """As the shard makes them; a load is no forward pass."""
+    """Batches are counted by size, duration and reason, and a load is no forward pass."""
     text = _busy().as_text().decode()
     assert "# TYPE lorax_batch_next_size histogram\n" in text
     assert text.count("lorax_batch_next_size_bucket") == 1025
@@ -74,7 +74,7 @@ def test_batches_are_told_by_size_duration_and_reason() -> None:
 
 
 def test_a_failed_pass_is_counted_and_has_no_duration() -> None:
-    """As is one that succeeded, but for its fate."""
+    """A failed forward pass is counted as one and as a failure, without a duration."""
     metrics = Metrics(Limits())
     metrics.batch_failed("decode")
     assert metrics.as_text().decode().splitlines()[1::3] == [
@@ -84,7 +84,7 @@ def test_a_failed_pass_is_counted_and_has_no_duration() -> None:
 
 
 def test_gauges_are_read_from_the_shard() -> None:
-    """None before it has looked for a batch."""
+    """Gauges are the shard's, and absent before it has looked for a batch."""
     metrics = Metrics(Limits())
     shard = metrics.shard = Shard(Limits(), Costs())
     assert metrics.as_text() == b""
@@ -102,7 +102,7 @@ def test_gauges_are_read_from_the_shard() -> None:
 
 
 def test_the_json_keeps_the_routers_quirk() -> None:
-    """Labelled lines are keyed whole, sum and count by that word, others by nothing."""
+    """In JSON labelled lines are keyed whole, sums and counts by their word, others by nothing."""
     told = json.loads(_busy().as_json())
     assert told["lorax_request_count"] == {
         "type": "counter",
@@ -116,7 +116,7 @@ def test_the_json_keeps_the_routers_quirk() -> None:
 
 
 def test_encoders_have_series_of_their_own() -> None:
-    """Lengths for each text; what a classification found, and how many texts a batch had."""
+    """Encoders count each text's length, what a classification found, and the texts of a list."""
     metrics = Metrics(Limits())
     metrics.validated(None, 7)
     assert "input_length" not in metrics.as_text().decode()

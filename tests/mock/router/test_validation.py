@@ -72,14 +72,14 @@ def _refusal(faults: dict[str, object]) -> LoraxRefusal:
 
 @pytest.mark.parametrize(("faults", "text"), _ORDER, ids=[row[1][:40] for row in _ORDER])
 def test_each_check_speaks_lorax_words(faults: dict[str, object], text: str) -> None:
-    """One fault, one text, status 422."""
+    """Each wrong parameter is a 422 with LoRAX's words."""
     refusal = _refusal(faults)
     assert (refusal.status, refusal.error_type) == (422, "validation")
     assert refusal.message.startswith(_PREFIX + text)
 
 
 def test_of_two_faults_the_earlier_check_decides() -> None:
-    """Each fault joined with each later one that touches other fields."""
+    """Of two wrong parameters the one that LoRAX checks earlier is told."""
     for place, (first, text) in enumerate(_ORDER):
         for second, _ in _ORDER[place + 1 :]:
             lifts = "best_of" in first and set(second) & _SAMPLING
@@ -89,7 +89,7 @@ def test_of_two_faults_the_earlier_check_decides() -> None:
 
 
 def test_truncate_keeps_the_end_but_does_not_rescue_a_long_prompt() -> None:
-    """The shard sees the last tokens; the router has counted all of them."""
+    """Truncation keeps the last tokens, and the router has counted all of them before."""
     valid = validate(_request({"inputs": "one two three", "truncate": 2}), Limits(), builtin())
     assert builtin().decode(valid.prompt) == " two three"
     assert valid.input_length == 4
@@ -97,7 +97,7 @@ def test_truncate_keeps_the_end_but_does_not_rescue_a_long_prompt() -> None:
 
 
 def test_an_omitted_budget_is_the_rest_of_the_context() -> None:
-    """Exactly what is left, and a budget that just fits is accepted."""
+    """An omitted budget is exactly what is left, and a budget that just fits is accepted."""
     assert validate(_request({"inputs": "Hello world"}), Limits(), builtin()).max_new_tokens == 4093
     validate(_request({"inputs": "Hello world", "max_new_tokens": 4093}), Limits(), builtin())
 
@@ -113,7 +113,7 @@ def test_an_omitted_budget_is_the_rest_of_the_context() -> None:
     ],
 )
 def test_streams_refuse_two_things_first(faults: dict[str, object], text: str) -> None:
-    """Before a permit is taken."""
+    """Streams refuse best_of and prefill details before a permit is taken."""
     parameters = _request(faults).parameters
     with pytest.raises(LoraxRefusal) as caught:
         check_before_permit(parameters, Limits(), stream=True)
@@ -129,7 +129,7 @@ def test_streams_refuse_two_things_first(faults: dict[str, object], text: str) -
     ],
 )
 def test_best_of_is_limited(limit: int, text: str) -> None:
-    """The text depends on whether the server allows any."""
+    """A best_of over the limit is refused in words that depend on whether any is allowed."""
     with pytest.raises(LoraxRefusal) as caught:
         check_before_permit(GenerateParameters(best_of=3), Limits(max_best_of=limit), stream=False)
     assert caught.value.message == _PREFIX + text
@@ -161,17 +161,17 @@ def test_best_of_is_limited(limit: int, text: str) -> None:
     ],
 )
 def test_the_edges_are_accepted(parameters: dict[str, object]) -> None:
-    """What is refused lies beyond them."""
+    """Values at the edge of what is accepted pass."""
     validate(_request(parameters), Limits(), builtin())
 
 
 def test_the_token_before_the_edge_is_the_last() -> None:
-    """One token more is refused."""
+    """A prompt of the longest length passes, and one token more is refused."""
     assert "Given: 4096" in _refusal({"inputs": "one" + " two" * 4094}).message
 
 
 def test_a_router_without_a_fast_tokenizer_counts_nothing() -> None:
-    """It assumes the longest prompt, and the shard cuts to it."""
+    """Without a fast tokenizer the router assumes the longest prompt, and the shard cuts to it."""
     slow = Limits(fast_tokenizer=False)
     valid = validate(_request({"inputs": _LONG}), slow, builtin())
     assert (len(valid.prompt), valid.input_length, valid.max_new_tokens) == (4095, 4095, 1)
@@ -190,7 +190,7 @@ def test_a_router_without_a_fast_tokenizer_counts_nothing() -> None:
     ],
 )
 def test_what_would_panic_the_router_is_named(merged: MergedAdapters) -> None:
-    """An unknown merge strategy or sign method."""
+    """An unknown merge strategy or sign method is a FatalRequest."""
     with pytest.raises(FatalRequest):
         validate(_request({"merged_adapters": merged}), Limits(), builtin())
 
@@ -210,5 +210,5 @@ def test_what_would_panic_the_router_is_named(merged: MergedAdapters) -> None:
     ],
 )
 def test_what_samples(parameters: GenerateParameters, *, expected: bool) -> None:
-    """A temperature of one or nothing is greedy."""
+    """Without do_sample a temperature of 0, 1 or none and a top_p of 1 are greedy, and other values sample."""
     assert samples(parameters) is expected

@@ -58,14 +58,14 @@ def _sent(acts: list[Act]) -> bytes:
 
 
 def test_every_kind_has_an_id_here() -> None:
-    """So the tests below miss none."""
+    """Every kind of fault has an id in `_IDS`, with which the tests below try it."""
     missing = set(FaultKind) - {parse_fault(text).kind for text in _IDS}
     assert not missing, f"{', '.join(map(str, missing))}: no id in _IDS; give it one to try it with"
 
 
 @pytest.mark.parametrize("kind", FaultKind)
 def test_every_kind_does_something(kind: FaultKind) -> None:
-    """A fault that changes nothing of an answer would be asked for in vain."""
+    """Every kind of fault changes an answer."""
     faults = [fault for fault in map(parse_fault, _IDS) if fault.kind == kind]
     assert faults, f"{kind}: no id in _IDS to try its effect with"
     for fault in faults:
@@ -97,7 +97,7 @@ def test_the_documentation_has_every_kind() -> None:
 
 @pytest.mark.parametrize("text", _IDS)
 def test_an_id_reads_back_as_itself(text: str) -> None:
-    """What a reply tells can be asked for again."""
+    """A parsed id prints as it was written, so what a reply tells can be asked for again."""
     assert str(parse_fault(text)) == text
 
 
@@ -115,7 +115,7 @@ def test_an_id_reads_back_as_itself(text: str) -> None:
     ],
 )
 def test_a_wrong_id_is_told_the_right_form(text: str, told: str) -> None:
-    """Nearest kind, or form, or value."""
+    """A wrong id is refused with the nearest kind, the form or the value that is wanted."""
     with pytest.raises(FaultError) as caught:
         parse_fault(text)
     assert told in str(caught.value)
@@ -124,14 +124,14 @@ def test_a_wrong_id_is_told_the_right_form(text: str, told: str) -> None:
 @pytest.mark.law
 @given(st.sampled_from(["drip:1", "drip:7", "rechunk:1", "rechunk:2", "stall@1:0", "mime:a/b"]))
 def test_some_faults_change_no_byte(text: str) -> None:
-    """Only when they come, and in what pieces."""
+    """Drip, rechunk, stall and mime change when bytes come and in what pieces, and no byte."""
     assert _sent(effect_of(parse_fault(text)).acts(_EVENTS)) == b"".join(_EVENTS)
 
 
 @pytest.mark.law
 @given(place=st.integers(0, 80), reset=st.booleans())
 def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
-    """Also inside a character, and beyond the end at the end."""
+    """A cut or reset is at its byte, also inside a character, and at the end when it is beyond."""
     kind = FaultKind.RESET if reset else FaultKind.CUT
     acts = effect_of(Fault(kind, place)).acts(_EVENTS)
     assert _sent(acts) == b"".join(_EVENTS)[:place]
@@ -139,7 +139,7 @@ def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
 
 
 def test_events_are_dropped_doubled_and_followed() -> None:
-    """One by one as their names say."""
+    """Faults of events drop, repeat, add or respell the events that they name."""
     first, second, third = _EVENTS
     assert _sent(effect_of(parse_fault("nofinal")).acts(_EVENTS)) == first + second
     assert (
@@ -157,7 +157,7 @@ def test_events_are_dropped_doubled_and_followed() -> None:
 
 
 def test_an_oversize_event_is_still_its_json() -> None:
-    """Padded with white space."""
+    """An oversize event is padded with white space and is still its JSON."""
     acts = effect_of(parse_fault("oversize@1:100000")).acts(_EVENTS)
     event = acts[1]
     assert isinstance(event, Send)
@@ -166,7 +166,7 @@ def test_an_oversize_event_is_still_its_json() -> None:
 
 
 def test_an_error_comes_after_its_tokens() -> None:
-    """And nothing after it."""
+    """An error event comes after so many tokens, and nothing after it."""
     sent = _sent(effect_of(parse_fault("error@1:overloaded")).acts(_EVENTS))
     error = b'data: {"error":"Model is overloaded","error_type":"overloaded"}\n\n'
     assert sent == _EVENTS[0] + error
@@ -175,13 +175,13 @@ def test_an_error_comes_after_its_tokens() -> None:
 
 
 def test_a_stall_is_silence_at_its_place() -> None:
-    """For a time or for ever."""
+    """A stall stands before its event, for a time or for ever."""
     assert effect_of(parse_fault("stall@1:2.5")).acts(_EVENTS)[1] == Stall(2.5)
     assert effect_of(parse_fault("stall@0")).acts(_EVENTS)[0] == Stall(None)
 
 
 def test_refusals_have_lorax_words() -> None:
-    """Other faults refuse nothing."""
+    """An overload refuses with LoRAX's status, and a cut refuses nothing."""
     refused = effect_of(parse_fault("overload")).refusal
     assert refused is not None
     assert refused.status == 429
@@ -220,7 +220,7 @@ _ANYTHING: dict[str, Any] = {
 
 
 def test_no_kind_of_fault_is_left_out() -> None:
-    """So the tests below miss none."""
+    """Every kind of fault has ids in `_EACH_KIND`, with which the tests below try each route."""
     missing = {str(kind) for kind in FaultKind} - set(_EACH_KIND)
     assert not missing, f"{', '.join(missing)}: not in _EACH_KIND; no route is tried with it"
     ids = [(kind, one) for kind, several in _EACH_KIND.items() for one in several]
@@ -233,7 +233,7 @@ def test_no_kind_of_fault_is_left_out() -> None:
 def test_every_fault_on_every_route_leaves_the_wire_in_order(
     mock: Running, kind: str, path: str, *, stream: bool
 ) -> None:
-    """An answer has the length that it tells, and the connection goes on; those that end it do end it."""
+    """An answer with a fault has the length that it tells and leaves the connection usable, or ends it."""
     address = urlsplit(mock.url)
     for fault in _EACH_KIND[kind]:
         with closing(http.client.HTTPConnection(address.netloc, timeout=10)) as connection:
@@ -256,7 +256,7 @@ def test_every_fault_on_every_route_leaves_the_wire_in_order(
 
 @pytest.mark.parametrize("kind", _EACH_KIND)
 def test_every_fault_in_process_is_no_bug(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever it does to an answer, the client hears of it as of a connection's end, or in the body."""
+    """A fault in process reaches the client as a broken connection or in the body, and logs no bug."""
     with LocalMock() as local, local.client() as client:
         for fault, path in itertools.product(
             _EACH_KIND[kind], [*_GENERATING, *_GENERATING_LIKE_OPENAI]

@@ -13,7 +13,7 @@ from lorax_mock.wire.native import GenerateRequest
 
 
 def test_an_entry_tells_request_and_fate() -> None:
-    """Open until it is answered, left or refused."""
+    """An entry is open until its request is answered, left or refused, and then tells which."""
     journal = Journal()
     first = journal.begin("/generate", GenerateRequest("a"))
     before = journal.settled
@@ -59,20 +59,20 @@ def _turns(*turns: tuple[str, str, str | None]) -> list[Entry]:
 def test_a_cut_answer_that_comes_back_was_taken_for_whole(
     following: str, session: str, *, accepted: bool
 ) -> None:
-    """As a finished turn; continuing it, asking again or asking something else is none."""
+    """A cut text that returns as a finished turn is bad manners; continuing it or asking again is not."""
     entries = _turns(("s", "Q1", _SAID), (session, following, None))
     expected = ["2 goes on from the text of 1, which was cut off"] if accepted else []
     assert manners(entries) == expected
 
 
 def test_a_few_letters_prove_nothing() -> None:
-    """Nor what was in the question already."""
+    """A cut text of a few letters, or one from the question, proves nothing when it returns."""
     assert manners(_turns(("s", "Q1", "Arr"), ("s", "Q1 Arr Q2", None))) == []
     assert manners(_turns(("s", f"say {_SAID}!", _SAID), ("s", f"{_SAID} Q2", None))) == []
 
 
 def test_going_on_without_asking_again_is_a_doubt() -> None:
-    """Until it is asked again; of each session by itself."""
+    """A session that goes on after a cut stream is doubtful until it asks again."""
     cut, other = ("s", "Q1", "Arr"), ("s", "Q2", None)
     assert doubts(_turns(cut)) == []
     assert doubts(_turns(cut, ("s", "Q1", None), other)) == []
@@ -100,7 +100,7 @@ def test_going_on_without_asking_again_is_a_doubt() -> None:
     ],
 )
 def test_a_cut_stream_remembers_what_it_told(fault: str, cut: int | None) -> None:
-    """The texts of the events that were whole."""
+    """The entry of a cut stream has the texts of the events that were whole."""
     with LocalMock() as mock, mock.client() as http:
         plain = http.post("/generate", json={"inputs": "hi", "parameters": {"details": True}})
         texts = [token["text"] for token in plain.json()["details"]["tokens"]]

@@ -16,7 +16,7 @@ def _faults(book: Rulebook, count: int, session: str = "") -> list[str]:
 
 
 def test_a_sequence_is_used_up_and_the_next_rule_takes_over() -> None:
-    """Fail twice, then drip for ever."""
+    """A rule's sequence acts once for each action, and then the next rule acts."""
     book = Rulebook()
     assert book.empty
     book.load(
@@ -27,14 +27,14 @@ def test_a_sequence_is_used_up_and_the_next_rule_takes_over() -> None:
 
 
 def test_without_a_rule_nothing_is_changed() -> None:
-    """Unless the script is strict."""
+    """A request that no rule matches is answered as ever, unless the script is strict."""
     book = Rulebook()
     book.load(read_script("rules: [{when: {adapter: x}, fault: crlf}]"))
     assert book.choose(_FACTS) == Chosen()
 
 
 def test_a_strict_script_names_the_nearest_rule() -> None:
-    """And why it missed."""
+    """A strict script refuses with the nearest rule and why it missed."""
     book = Rulebook()
     book.load(
         read_script(
@@ -57,7 +57,7 @@ def test_a_strict_script_names_the_nearest_rule() -> None:
 
 
 def test_sessions_share_nothing() -> None:
-    """Neither rules nor calls."""
+    """Sessions share neither rules nor counts of calls."""
     book = Rulebook()
     book.load(read_script("rules: [{sequence: [{fault: overload}]}]"))
     book.load(read_script("rules: [{sequence: [{fault: crlf}]}]"), "a")
@@ -69,7 +69,7 @@ def test_sessions_share_nothing() -> None:
 
 
 def test_loading_and_resetting_start_anew() -> None:
-    """A session's reset leaves the others."""
+    """Loading and resetting count calls anew, and a session's reset leaves the others."""
     text = "rules: [{sequence: [{fault: overload}]}]"
     book = Rulebook()
     book.load(read_script(text))

@@ -29,7 +29,7 @@ rules:
 
 
 def test_a_script_is_read_into_rules() -> None:
-    """Actions, conditions and names."""
+    """A script gives rules with their actions, conditions and names."""
     script = read_script(_TEXT)
     greeting, second = script.rules
     assert script.strict
@@ -46,7 +46,7 @@ def test_a_script_is_read_into_rules() -> None:
 
 
 def test_json_is_yaml_and_nothing_is_no_rules() -> None:
-    """Both ways of writing, and an empty file."""
+    """A script may be JSON, and an empty text is a script without rules."""
     assert read_script('{"rules": [{"fault": "crlf"}]}').rules[0].actions[0].fault is not None
     assert read_script("") == Script()
 
@@ -76,7 +76,7 @@ def _facts(prompt: str = "hello there", **parameters: float) -> RequestFacts:
     ],
 )
 def test_conditions_hold_or_say_why_not(when: str, misses: int) -> None:
-    """Each with what it wants and what it saw."""
+    """Each condition holds, or tells what it wants and what it saw."""
     rule = read_script(f"rules: [{{when: {when}, fault: crlf}}]").rules[0]
     missed = rule.misses(_facts(temperature=0.5))
     assert len(missed) == misses
@@ -113,7 +113,7 @@ def test_conditions_hold_or_say_why_not(when: str, misses: int) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_script_is_told_line_and_key(text: str, told: str) -> None:
-    """And the nearest valid one."""
+    """A wrong script is refused with the line, the key and the nearest valid one."""
     with pytest.raises(ScriptError) as caught:
         read_script(text)
     assert str(caught.value).startswith(told)

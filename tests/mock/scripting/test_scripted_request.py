@@ -37,14 +37,14 @@ def _ask(script: str = "", journal: Journal | None = None, **headers: str) -> Sc
 
 
 def test_the_script_decides_and_the_entry_says_so() -> None:
-    """Rule, fault and session."""
+    """The entry of a request has its rule, fault and session."""
     scripted = _ask("rules: [{name: r, fault: crlf}]", session="s")
     assert (scripted.entry.rule, scripted.entry.fault, scripted.entry.session) == ("r", "crlf", "s")
     assert scripted.exchange.extra == [(b"x-lorax-mock-fault", b"crlf")]
 
 
 def test_a_header_asks_for_a_fault_by_id() -> None:
-    """It beats the script's; an unknown one is refused."""
+    """A fault asked for by header beats the script's, and an unknown one is refused."""
     scripted = _ask("rules: [{fault: crlf}]", fault="overload:3")
     assert str(scripted.fault) == "overload:3"
     assert (b"retry-after", b"3") in scripted.exchange.extra
@@ -56,7 +56,7 @@ def test_a_header_asks_for_a_fault_by_id() -> None:
 
 
 def test_a_pace_makes_an_answer_take_time() -> None:
-    """Its own, whatever the server's."""
+    """A scripted pace replaces the server's costs and takes real time."""
     plain = _ask()
     assert plain.costs(Costs()) == Costs()
     assert not plain.paced(Costs())

@@ -24,7 +24,7 @@ _VALUES = st.recursive(
     indent=st.sampled_from([None, 0, 2, "\t"]),
 )
 def test_json_is_read_as_json(value: Any, *, plain: bool, indent: int | str | None) -> None:
-    """Whatever a writer of JSON makes of a value, in ASCII or not, reads as that value."""
+    """Any JSON value reads back as itself, written in ASCII or not."""
     text = json.dumps(value, ensure_ascii=plain, indent=indent)
     assert read_document(text) == value
     assert read_document("\ufeff\n" + text + "\t\n") == value
@@ -33,7 +33,7 @@ def test_json_is_read_as_json(value: Any, *, plain: bool, indent: int | str | No
 @pytest.mark.law
 @given(text=_TEXTS)
 def test_escaped_pairs_are_one_character_in_yaml_too(text: str) -> None:
-    """As a quoted text of JSON that somebody pasted."""
+    """An escaped surrogate pair in YAML is one character."""
     assert read_document(f"- {json.dumps(text)} # pasted\n") == [text]
 
 
@@ -53,7 +53,7 @@ def test_escaped_pairs_are_one_character_in_yaml_too(text: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_told_where(text: str, told: str) -> None:
-    """Line and reason, also for what no encoding has."""
+    """A text that cannot be read is refused with line and reason, half a surrogate pair too."""
     with pytest.raises(DocumentError) as caught:
         read_document(text)
     assert told in str(caught.value)
@@ -61,7 +61,7 @@ def test_what_cannot_be_read_is_told_where(text: str, told: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"a": 1,\n\n "b":\n {"c": []}}', "a: 1\n\nb:\n {c: []}"])
 def test_mappings_know_their_lines(text: str) -> None:
-    """In JSON and in YAML."""
+    """Mappings know the lines of their keys, in JSON and in YAML."""
     read = read_document(text)
     assert isinstance(read, Document)
     assert (read.line, read.lines) == (1, {"a": 1, "b": 3})
@@ -70,7 +70,7 @@ def test_mappings_know_their_lines(text: str) -> None:
 
 
 def test_what_is_no_json_is_yaml() -> None:
-    """Flow style, a comment behind what else is JSON, and words that JSON does not have."""
+    """Flow style, comments and words that JSON does not have are read as YAML."""
     assert read_document("[a, {b: c}]") == ["a", {"b": "c"}]
     assert read_document('{"a": [1, true, null]} # all') == {"a": [1, True, None]}
     assert read_document("- yes\n- 1e3\n- {a: }") == [True, "1e3", {"a": None}]

@@ -33,12 +33,12 @@ from lorax_mock.serde.floats import f32, spell_f32, spell_f64
     ],
 )
 def test_singles_are_spelled_as_ryu_does(value: float, spelled: str) -> None:
-    """Shortest digits, plain notation in ryu's range, null for what JSON has no word for."""
+    """A single has the shortest digits, plain in ryu's range, and is null where it is no number."""
     assert spell_f32(value) == spelled
 
 
 def test_doubles_have_their_own_threshold() -> None:
-    """A double stays plain up to sixteen digits."""
+    """A double stays in plain notation up to sixteen digits."""
     assert spell_f64(1e15) == "1000000000000000.0"
     assert spell_f64(1e20) == "1e20"
     assert spell_f64(0.1) == "0.1"
@@ -49,7 +49,7 @@ def test_doubles_have_their_own_threshold() -> None:
 @pytest.mark.law
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_spelling_reads_back_as_the_same_single(value: float) -> None:
-    """No spelling loses a bit, and none is longer than nine digits need."""
+    """Every single reads back from its spelling, of nine digits at most."""
     spelled = spell_f32(value)
     assert struct.pack("<f", f32(float(spelled))) == struct.pack("<f", value)
     assert "." in spelled or "e" in spelled

@@ -28,7 +28,7 @@ from lorax_mock.serde.numbers import BrokenNumber, read_number, skip_number
     ],
 )
 def test_numbers_are_integers_within_64_bits(text: str, value: float) -> None:
-    """Outside they become doubles, and a negative zero is one as well."""
+    """Integers beyond 64 bits, and a negative zero, are doubles."""
     read, end = read_number(text.encode(), 0)
     assert (repr(read), end) == (repr(value), len(text))
 
@@ -43,7 +43,7 @@ def test_numbers_are_integers_within_64_bits(text: str, value: float) -> None:
     ],
 )
 def test_digits_beyond_64_bits_only_move_the_point(text: str, value: float) -> None:
-    """So the last digit may differ from what an exact reader finds."""
+    """Digits beyond 64 bits only move the point, so the last digit may differ from an exact reader's."""
     assert read_number(text.encode(), 0) == (value, len(text))
 
 
@@ -64,7 +64,7 @@ def test_digits_beyond_64_bits_only_move_the_point(text: str, value: float) -> N
     ],
 )
 def test_broken_numbers_say_where(text: str, why: str, at: int) -> None:
-    """Running out of text is not the same as a wrong letter; a huge exponent is not read to its end."""
+    """A broken number says whether text ran out or a letter is wrong, and where."""
     with pytest.raises(BrokenNumber) as caught:
         read_number(text.encode(), 0)
     assert (caught.value.text, caught.value.at) == (why, at)
@@ -75,21 +75,21 @@ def test_broken_numbers_say_where(text: str, why: str, at: int) -> None:
     [("-", 1), ("-x", 2), ("1.", 2), ("1.x", 3), ("1e", 2), ("1e+", 3), ("1ex", 3), ("00", 2)],
 )
 def test_a_skipped_number_is_invalid_wherever_it_breaks(text: str, at: int) -> None:
-    """serde_json tells the end of the text from a wrong letter only in numbers that are wanted."""
+    """A broken number that is skipped is invalid, whether text ran out or a letter is wrong."""
     with pytest.raises(BrokenNumber) as caught:
         skip_number(text.encode(), 0)
     assert (caught.value.text, caught.value.at) == ("invalid number", at)
 
 
 def test_a_skipped_number_is_never_too_large() -> None:
-    """Nothing is computed."""
+    """A skipped number of any size is no error."""
     assert skip_number(b"-1.5e999999999999,", 0) == 17
 
 
 @pytest.mark.law
 @given(st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_read_nearly_as_json_reads_it(number: float) -> None:
-    """To within the one rounding that serde_json allows itself, and skipped to the same place."""
+    """A number is within one rounding of Python's, and is skipped to the same place."""
     text = json.dumps(number).encode()
     read, end = read_number(text + b" ", 0)
     assert end == skip_number(text + b" ", 0) == len(text)

@@ -10,7 +10,7 @@ from lorax_mock.serde.reader import Reader, SerdeError, number_seen
 
 
 def test_numbers_come_with_their_place() -> None:
-    """Read or skipped, the reader stands behind them; broken ones are syntax faults."""
+    """The reader stands behind a number that was read or skipped, and a broken one is a syntax error."""
     reader = Reader(b"1.5 -x")
     assert (reader.number(), reader.at) == (1.5, 3)
     reader.at = 0
@@ -25,7 +25,7 @@ def test_numbers_come_with_their_place() -> None:
 
 
 def test_the_path_of_a_fault_is_serde_path_to_errors() -> None:
-    """Dots between keys, brackets for places, a question mark for a key that could not be read."""
+    """An error's path has dots between keys, brackets for places, and `?` for an unreadable key."""
     error = SerdeError("bad", syntax=True)
     assert str(error) == "bad"
     error.path += [None]
@@ -37,7 +37,7 @@ def test_the_path_of_a_fault_is_serde_path_to_errors() -> None:
 @pytest.mark.law
 @given(st.text())
 def test_the_careful_walk_reads_what_the_fast_one_reads(text: str) -> None:
-    """Both ways through a string end in the same place."""
+    """Both ways of reading a string give the same text and end in the same place."""
     body = json.dumps(text).encode()
     fast, careful = Reader(body), Reader(body.replace(b"\\", b"\\"))
     assert fast.text() == text
@@ -58,12 +58,12 @@ def test_the_careful_walk_reads_what_the_fast_one_reads(text: str) -> None:
     ],
 )
 def test_unexpected_values_are_shown_as_rust_shows_them(body: bytes, seen: str) -> None:
-    """Strings with their escapes, brackets by kind."""
+    """Unexpected values are shown as Rust shows them, strings with escapes and brackets by kind."""
     error = Reader(body).unexpected("u32")
     assert error.text == f"invalid type: {seen}, expected u32"
 
 
 def test_numbers_are_named_by_kind() -> None:
-    """As serde's `Unexpected` does."""
+    """Unexpected numbers are named as serde's `Unexpected` names them."""
     assert number_seen(1) == "integer `1`"
     assert number_seen(1.0) == "floating point `1.0`"

@@ -10,7 +10,7 @@ from lorax_mock.serde.skipping import skip
     "body", [b"1", b"null", b'"\\ud800"', b'"\xff"', b"[]", b"{}", b'[1,{"a":[true,"x"]},[]]']
 )
 def test_any_value_is_passed_exactly(body: bytes) -> None:
-    """Also one with a lone surrogate or invalid UTF-8, which only a reader of strings minds."""
+    """Any value is skipped to its end, also one with a lone surrogate or invalid UTF-8."""
     reader = Reader(body + b" rest")
     skip(reader)
     assert reader.at == len(body)
@@ -35,14 +35,14 @@ def test_any_value_is_passed_exactly(body: bytes) -> None:
     ],
 )
 def test_what_is_not_json_is_still_found(body: bytes, text: str) -> None:
-    """Unknown keys are ignored, their syntax is not."""
+    """A syntax error under an unknown key is found."""
     with pytest.raises(SerdeError) as caught:
         skip(Reader(body))
     assert caught.value.text == text
 
 
 def test_a_control_character_in_a_skipped_text_is_not_counted() -> None:
-    """In a text that is wanted it would be."""
+    """The column of a control character in a skipped text does not count it, as it does in a wanted one."""
     with pytest.raises(SerdeError) as caught:
         skip(Reader(b'"a\n"'))
     assert caught.value.at == 2

@@ -104,7 +104,7 @@ _REFUSED = [
 
 @pytest.mark.parametrize(("body", "syntax", "text"), _REFUSED, ids=[row[0] for row in _REFUSED])
 def test_a_bad_body_is_refused_in_serdes_words(body: str, *, syntax: bool, text: str) -> None:
-    """Kind, path, message, line and column of the first fault."""
+    """A bad body's first error has serde's kind, path, message, line and column."""
     with pytest.raises(SerdeError) as caught:
         read(body.encode(), GENERATE_REQUEST)
     assert (caught.value.syntax, str(caught.value)) == (syntax, text)
@@ -134,7 +134,7 @@ _STRUCTS = {
 
 @pytest.mark.parametrize("struct", _STRUCTS)
 def test_serde_itself_answered_so(struct: str) -> None:
-    """What serde 1.0.215, serde_json 1.0.132 and serde_path_to_error 0.1.16 said of LoRAX's structs."""
+    """Each recorded body gets the answer of serde 1.0.215, serde_json 1.0.132 and serde_path_to_error 0.1.16."""
     differs: list[tuple[str, str, str]] = []
     for body, status, text in _ANSWERED[struct]:
         with pytest.raises(SerdeError) as caught:
@@ -146,12 +146,12 @@ def test_serde_itself_answered_so(struct: str) -> None:
 
 
 def test_every_struct_was_asked() -> None:
-    """No request of LoRAX's is left to guessing."""
+    """The recordings have every request struct of LoRAX's."""
     assert set(_ANSWERED) == set(_STRUCTS)
 
 
 def test_invalid_utf8_is_a_syntax_fault() -> None:
-    """Bytes that are no text are found where their string ends."""
+    """Invalid UTF-8 in a string is a syntax error at the string's end."""
     with pytest.raises(SerdeError, match="inputs: invalid unicode code point at line 1 column 13"):
         read(b'{"inputs":"\xff"}', GENERATE_REQUEST)
 
@@ -167,7 +167,7 @@ def test_a_schema_nests_127_deep_and_no_deeper() -> None:
 
 
 def test_laxity_is_serdes_too() -> None:
-    """Unknown keys, trailing bytes, arrays for structs, integers for floats, null for options."""
+    """Unknown keys, trailing bytes, arrays for structs, integers for floats and nulls for options are taken."""
     plain = GenerateRequest("a")
     assert read(b'{"inputs":"a","nonsense":{"b":[1,{}]}} trailing', GENERATE_REQUEST) == plain
     assert read(b'["a"]', GENERATE_REQUEST) == plain
@@ -180,7 +180,7 @@ def test_laxity_is_serdes_too() -> None:
 
 
 def test_an_absent_schema_is_the_default_and_null_is_none() -> None:
-    """`{"type":"text"}` constrains; `"schema":null` does not."""
+    """An absent schema in a response format is LoRAX's default one, and null is none."""
     frame = '{"inputs":"a","parameters":{"response_format":%s}}'
     absent = read((frame % '{"type":"text"}').encode(), GENERATE_REQUEST)
     null = read((frame % '{"type":"json_object","schema":null}').encode(), GENERATE_REQUEST)
@@ -209,7 +209,7 @@ def _damaged(draw: st.DrawFn) -> bytes:
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode) | _damaged())
 @example(b'{"inputs":"\\ud83d\\ude00"}')
 def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
-    """Nothing else ever comes out of the reader."""
+    """Any bytes are a request or raise SerdeError, and nothing else."""
     shown = " at line "
     try:
         read(body, GENERATE_REQUEST)
@@ -221,7 +221,7 @@ def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
 @pytest.mark.law
 @given(text=st.text(max_size=50), escaped=st.booleans())
 def test_every_text_arrives_as_it_was_sent(*, text: str, escaped: bool) -> None:
-    """Escaped or raw, a string of any characters is read back."""
+    """A string of any characters reads back, escaped or raw."""
     body = json.dumps({"inputs": text}, ensure_ascii=escaped).encode()
     assert read(body, GENERATE_REQUEST).inputs == text
 
@@ -239,7 +239,7 @@ def test_every_text_arrives_as_it_was_sent(*, text: str, escaped: bool) -> None:
     )
 )
 def test_unknown_values_are_skipped_whole(value: object) -> None:
-    """Whatever stands under an unknown key, what follows it is still read."""
+    """Whatever stands under an unknown key, what follows it is read."""
     text = json.dumps({"unknown": value, "inputs": "a"})
     if "Infinity" not in text:
         assert read(text.encode(), GENERATE_REQUEST).inputs == "a"

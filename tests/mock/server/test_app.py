@@ -18,7 +18,7 @@ _DIGESTS = Path(__file__).parents[3] / "contracts/lorax_contracts/data/lorax/dig
 
 
 def test_generate_answers_with_the_adapters_voice(mock: Running) -> None:
-    """The text names the adapter that was asked, and the headers tell it too."""
+    """The text names the adapter that was asked, and so do the headers."""
     body = {"inputs": "What is a reef?", "parameters": {"adapter_id": "acme/pirate"}}
     reply = mock.http.post("/generate", json=body)
     assert reply.status_code == 200
@@ -30,7 +30,7 @@ def test_generate_answers_with_the_adapters_voice(mock: Running) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/invocations"])
 def test_the_compat_routes_wrap_and_stream(mock: Running, path: str) -> None:
-    """A list of one, or events when the body says so."""
+    """The compat routes give a list of one answer, or events when the body says so."""
     plain = mock.http.post(path, json={"inputs": "reef"}).json()
     assert plain == [mock.http.post("/generate", json={"inputs": "reef"}).json()]
     streamed = events_of(mock.http.post(path, json={"inputs": "reef", "stream": True}).text)
@@ -57,7 +57,7 @@ def test_stream_folds_into_the_plain_answer(mock: Running) -> None:
 
 
 def test_each_event_is_one_data_line(mock: Running) -> None:
-    """`data: ` with one space, compact JSON, one blank line; no [DONE]."""
+    """Each event is `data: `, compact JSON and one blank line, and there is no [DONE]."""
     text = mock.http.post("/generate_stream", json={"inputs": "reef"}).text
     assert text.endswith("\n\n")
     for block in text.removesuffix("\n\n").split("\n\n"):
@@ -92,7 +92,7 @@ def test_the_framework_refuses_in_plain_text(
     status: int,
     text: str,
 ) -> None:
-    """Axum's statuses and words, never LoRAX's envelope."""
+    """Framework refusals have axum's statuses and words and not LoRAX's envelope."""
     headers = {} if kind is None else {"content-type": kind}
     reply = mock.http.request(method, path, content=body, headers=headers)
     assert (reply.status_code, reply.text) == (status, text)
@@ -104,7 +104,7 @@ def test_the_framework_refuses_in_plain_text(
 
 
 def test_a_wrong_method_is_told_the_right_ones(mock: Running) -> None:
-    """GET routes take HEAD as well."""
+    """A wrong method is a 405 with the allowed ones, HEAD beside GET."""
     assert mock.http.get("/generate").headers["allow"] == "POST"
     assert mock.http.post("/info").headers["allow"] == "GET,HEAD"
     assert mock.http.head("/generate").headers["allow"] == "POST"
@@ -112,14 +112,14 @@ def test_a_wrong_method_is_told_the_right_ones(mock: Running) -> None:
 
 
 def test_paths_are_compared_as_they_were_sent(mock: Running) -> None:
-    """A percent sign is no letter, a slash at the end is another path."""
+    """A path with percent signs or a slash at the end is another path."""
     for path in ("/%69nfo", "/info/", "//info"):
         assert mock.http.get(f"{mock.url}{path}").status_code == 404
     assert mock.http.get("/info?a=b").status_code == 200
 
 
 def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
-    """Preflights too, for any path."""
+    """Every answer has the CORS headers, preflights of any path too."""
     for reply in (
         mock.http.get("/health"),
         mock.http.post("/generate", content=b"x"),
@@ -144,14 +144,14 @@ def test_every_answer_carries_the_cors_headers(mock: Running) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/health", "/ping", "/startup"])
 def test_health_is_empty(mock: Running, path: str) -> None:
-    """200 and nothing, HEAD as well."""
+    """Health routes answer 200 with an empty body, to HEAD as well."""
     for method in ("GET", "HEAD"):
         reply = mock.http.request(method, path)
         assert (reply.status_code, reply.content) == (200, b"")
 
 
 def test_refusals_in_a_stream_are_events_under_200(mock: Running) -> None:
-    """One event with error and error_type, then the end; plain answers have the status."""
+    """A refused stream is one event with error and error_type under 200; a whole answer has the status."""
     body = {"inputs": "", "parameters": {"adapter_id": "acme/pirate"}}
     streamed = mock.http.post("/generate_stream", json=body)
     plain = mock.http.post("/generate", json=body)
@@ -166,7 +166,7 @@ def test_refusals_in_a_stream_are_events_under_200(mock: Running) -> None:
 
 
 def test_stream_headers_are_those_known_before(mock: Running) -> None:
-    """No counts, no times; caching and buffering off."""
+    """A stream's headers have neither counts nor times, and turn caching and buffering off."""
     headers = mock.http.post("/generate_stream", json={"inputs": "é😀"}).headers
     told = {name: value for name, value in headers.items() if name.startswith("x-")}
     assert told == {
@@ -179,7 +179,7 @@ def test_stream_headers_are_those_known_before(mock: Running) -> None:
 
 
 def test_an_unknown_adapter_fails_each_time_and_harms_no_other(mock: Running) -> None:
-    """424 with the hub's words; the failure is not remembered against anyone."""
+    """An unknown adapter is a 424 with the hub's words each time, and other requests are answered."""
     body = {"inputs": "a", "parameters": {"adapter_id": "nobody/nothing"}}
     for _ in range(2):
         reply = mock.http.post("/generate", json=body)
@@ -190,7 +190,7 @@ def test_an_unknown_adapter_fails_each_time_and_harms_no_other(mock: Running) ->
 
 @pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
 def test_a_request_that_would_end_lorax_is_refused_by_name(mock: Running, path: str) -> None:
-    """The reason, the place in the router, and a note in the journal."""
+    """A request that would end LoRAX is refused with the reason and the place, and noted in the journal."""
     body = {"inputs": "a", "parameters": {"adapter_id": "acme/pirate\n"}}
     if path == "/generate":
         merged = {"ids": ["a", "b"], "weights": [1, 1], "merge_strategy": "mean"}
@@ -204,7 +204,7 @@ def test_a_request_that_would_end_lorax_is_refused_by_name(mock: Running, path: 
 
 
 def test_tokenize_counts_as_generate_does(mock: Running) -> None:
-    """One vocabulary for both; BOS is added unless turned off."""
+    """`/tokenize` counts a prompt as `/generate` does, BOS included unless it is turned off."""
     tokens = mock.http.post("/tokenize", json={"inputs": "Hello 😀"}).json()
     body = {"inputs": "Hello 😀", "parameters": {"details": True, "max_new_tokens": 1}}
     counted = mock.http.post("/generate", json=body).json()["details"]["prompt_tokens"]
@@ -215,7 +215,7 @@ def test_tokenize_counts_as_generate_does(mock: Running) -> None:
 
 
 def test_replies_are_framed_as_the_router_frames_them(mock: Running) -> None:
-    """HTTP/1.1, lower-case names, JSON with its length, streams in chunks, no ids of requests."""
+    """Replies are HTTP/1.1 with lower-case names, JSON with its length, and chunked streams."""
     for reply, chunked in (
         (mock.http.post("/generate", json={"inputs": "a"}), False),
         (mock.http.post("/generate", json={"inputs": ""}), False),
@@ -241,14 +241,14 @@ def test_replies_are_framed_as_the_router_frames_them(mock: Running) -> None:
 def test_only_answers_carry_x_headers(
     mock: Running, method: str, path: str, body: dict[str, str] | None
 ) -> None:
-    """What tells about the server does not."""
+    """Routes that tell about the server have no x-headers."""
     reply = mock.http.request(method, path, json=body)
     assert reply.status_code == 200
     assert not [name for name in reply.headers if name.startswith("x-")]
 
 
 def test_what_lorax_does_not_read_changes_no_byte(mock: Running) -> None:
-    """Fields that are accepted and ignored, and those it has never heard of."""
+    """Fields that LoRAX ignores change no byte of the answer."""
     plain = mock.http.post("/generate", json={"inputs": "a reef"}).content
     ignored = {"apply_chat_template": True, "watermark": True, "best_of": 0, "max_tokens": 1}
     body = {"inputs": "a reef", "stream": True, "add_special_tokens": False, "parameters": ignored}
@@ -256,7 +256,7 @@ def test_what_lorax_does_not_read_changes_no_byte(mock: Running) -> None:
 
 
 def test_details_come_as_far_as_they_are_asked_for(mock: Running) -> None:
-    """Prefill details bring the others along; the prompt's tokens come with them alone."""
+    """Details and prefill details come only if asked for, and the latter bring the former along."""
 
     def details(**parameters: object) -> dict[str, Any]:
         asked = {"max_new_tokens": 2, **parameters}
@@ -276,7 +276,7 @@ def test_details_come_as_far_as_they_are_asked_for(mock: Running) -> None:
 
 
 def test_best_of_shows_the_winner_and_its_figures(mock: Running) -> None:
-    """The headers count the winner's tokens; the loser stands apart."""
+    """The headers count the winner's tokens, and the loser stands apart in the details."""
     asked = {"best_of": 2, "do_sample": True, "details": True}
     reply = mock.http.post("/generate", json={"inputs": "a reef", "parameters": asked})
     details = reply.json()["details"]
@@ -291,7 +291,7 @@ def test_best_of_shows_the_winner_and_its_figures(mock: Running) -> None:
 
 
 def test_the_prompt_stands_before_the_whole_text_alone(mock: Running) -> None:
-    """`return_full_text` leaves token events as they are, and is off by default everywhere."""
+    """`return_full_text` puts the prompt before the whole text and leaves token events as they are."""
     asked = {"return_full_text": True, "max_new_tokens": 3}
     body = {"inputs": "a reef: ", "parameters": asked}
     events = events_of(mock.http.post("/generate_stream", json=body).text)
@@ -304,7 +304,7 @@ def test_the_prompt_stands_before_the_whole_text_alone(mock: Running) -> None:
 
 
 def test_tokenize_adds_special_tokens_unless_told_not_to(mock: Running) -> None:
-    """Null means yes, and a list of texts is refused."""
+    """`/tokenize` adds special tokens for null as for true, and refuses a list of texts."""
     first = [
         mock.http.post("/tokenize", json={"inputs": "a", "add_special_tokens": wanted}).json()[0]
         for wanted in (True, None, False)
@@ -314,7 +314,7 @@ def test_tokenize_adds_special_tokens_unless_told_not_to(mock: Running) -> None:
 
 
 def test_the_docs_are_where_loraxs_are(mock: Running) -> None:
-    """A page behind a slash, and a document whose every operation is there."""
+    """The docs are a page behind a slash and a document whose every operation is there."""
     moved = mock.http.get("/docs")
     assert (moved.status_code, moved.headers["location"], moved.content) == (303, "/docs/", b"")
     page = mock.http.get("/docs/")
@@ -328,7 +328,7 @@ def test_the_docs_are_where_loraxs_are(mock: Running) -> None:
 
 
 def test_a_model_may_have_no_fast_tokenizer(start_mock: Callable[..., Running]) -> None:
-    """Then `/tokenize` is 404 in LoRAX's envelope, and generation goes on."""
+    """Without a fast tokenizer `/tokenize` is a 404 in LoRAX's envelope, and generation goes on."""
     slow = start_mock("--no-fast-tokenizer").http
     refused = slow.post("/tokenize", json={"inputs": "a"})
     assert (refused.status_code, refused.json()) == (
@@ -344,7 +344,7 @@ def test_a_model_may_have_no_fast_tokenizer(start_mock: Callable[..., Running]) 
 
 
 def test_metrics_come_as_text_and_as_json(mock: Running) -> None:
-    """JSON only for the accept header; a format parameter does nothing."""
+    """Metrics are JSON only if the accept header asks for it."""
     mock.http.post("/generate", json={"inputs": "a"})
     text = mock.http.get("/metrics?format=json")
     assert text.headers["content-type"] == "text/plain"
@@ -354,7 +354,7 @@ def test_metrics_come_as_text_and_as_json(mock: Running) -> None:
 
 
 def test_a_full_server_answers_429_at_once(start_mock: Callable[..., Running]) -> None:
-    """One permit, held by a slow stream; the next request is refused, not queued."""
+    """A request beyond the permits is refused at once with 429 and not queued."""
     slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "5000")
     with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
         chunks = stream.iter_bytes()
@@ -368,7 +368,7 @@ def test_a_full_server_answers_429_at_once(start_mock: Callable[..., Running]) -
 def test_a_client_that_leaves_is_noticed_and_frees_its_permit(
     start_mock: Callable[..., Running],
 ) -> None:
-    """The journal says so, and the next request is served."""
+    """A client that leaves is in the journal, and its permit serves the next request."""
     slow = start_mock("--max-concurrent-requests", "1", "--pace", "real", "--step-ms", "1000")
     with slow.http.stream("POST", "/generate_stream", json={"inputs": "a"}) as stream:
         chunks = stream.iter_bytes()
@@ -392,7 +392,7 @@ def _digest(client: httpx.Client, case: dict[str, Any]) -> str:
 
 
 def test_bodies_have_their_golden_digests(start_mock: Callable[..., Running]) -> None:
-    """Two processes on different hash seeds, 64 requests at once in two orders, the same bytes."""
+    """Two processes with different hash seeds give 64 requests at once, in two orders, their golden bytes."""
     cases = _golden()["cases"]
     for hash_seed in ("1", "2"):
         running = start_mock(environment={"PYTHONHASHSEED": hash_seed})
@@ -406,7 +406,7 @@ def test_bodies_have_their_golden_digests(start_mock: Callable[..., Running]) ->
 
 
 def test_a_long_unpaced_stream_reaches_its_end(mock: Running) -> None:
-    """Giving others the loop is no reason to take the client for gone."""
+    """A stream of 500 tokens without a pace reaches its end."""
     body = {"inputs": "a", "parameters": {"ignore_eos_token": True, "max_new_tokens": 500}}
     streamed = events_of(mock.http.post("/generate_stream", json=body).text)
     assert len(streamed) == 500

@@ -55,7 +55,7 @@ async def _schedule(http: httpx.AsyncClient) -> dict[str, Any]:
 async def test_requests_that_meet_are_prefilled_and_decoded_together(
     http: httpx.AsyncClient,
 ) -> None:
-    """One prefill of all prompts; each step gives each a token; who is done leaves."""
+    """Requests that meet share one prefill and each decode step, and leave when they are done."""
     asks = [("a", 3), ("a b", 5), ("a b c", 5)]
     answers = await asyncio.gather(
         *[
@@ -83,7 +83,7 @@ async def test_requests_that_meet_are_prefilled_and_decoded_together(
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("paths", [("/generate",), ("/generate_stream", "/generate")])
 async def test_what_is_served_is_what_is_simulated(seed: int, paths: tuple[str, ...]) -> None:
-    """The schedule of a meeting is that of the same workload, whoever's bytes came first."""
+    """A meeting has the schedule of the same simulated workload, in whatever order its bytes came."""
     draw = random.Random(seed)
     adapters = ["", "acme/pirate", "acme/poet", "acme/sql"]
     asks = [
@@ -128,7 +128,7 @@ def _without_numbers(told: dict[str, Any]) -> Any:
 
 
 async def test_neighbours_change_times_and_never_words(http: httpx.AsyncClient) -> None:
-    """Each body is the one that the request gets alone."""
+    """A request in a batch has the body that it has alone."""
     bodies = [
         {"inputs": f"word {number}", "parameters": {"details": True, "adapter_id": adapter}}
         for number in range(6)
@@ -142,7 +142,7 @@ async def test_neighbours_change_times_and_never_words(http: httpx.AsyncClient) 
 
 
 async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> None:
-    """Its sequences are requests of their own to the shard; the first is there before the others."""
+    """The sequences of a best_of are separate requests to the shard, the first one earlier."""
     body = _body("a", 4)
     body["parameters"] |= {"best_of": 2, "do_sample": True}
     for headers in ({}, _together(1)):
@@ -159,7 +159,7 @@ async def test_best_of_shares_a_batch_with_itself(http: httpx.AsyncClient) -> No
 async def test_a_temperature_of_0_beside_another_says_token_0(
     http: httpx.AsyncClient, path: str
 ) -> None:
-    """From the pass on that they share, without logprobs, to the budget's end; alone it is greedy."""
+    """A temperature of 0 beside another gives token 0 from their shared pass on, and alone it is greedy."""
     asked = {"temperature": 0.0, "max_new_tokens": 40, "details": True, "return_k_alternatives": 2}
     zero = {"inputs": "Why?", "parameters": asked}
     warm = {"inputs": "Why?", "parameters": {"temperature": 0.7, "max_new_tokens": 3}}
@@ -198,7 +198,7 @@ async def test_a_temperature_of_0_beside_another_says_token_0(
 
 
 async def test_the_base_model_is_an_adapter_to_the_loader(http: httpx.AsyncClient) -> None:
-    """Sent away for another one, it is loaded as the next request says, and then unknown."""
+    """The base model is sent away for another adapter, and reloaded as the next request says."""
     other = _body("a", 1, "acme/pirate")
     wrong = _body("a", 1)
     wrong["parameters"]["adapter_source"] = "zz"
@@ -216,7 +216,7 @@ async def test_the_base_model_is_an_adapter_to_the_loader(http: httpx.AsyncClien
 
 
 async def test_an_adapter_that_cannot_be_loaded_again_is_forgotten() -> None:
-    """That load takes its time, and the next request downloads anew."""
+    """A failed reload takes its time, and the next request downloads anew."""
     with LocalMock(_SETTINGS) as mock:
         async with mock.async_client() as http:
             for adapter in ("acme/pirate", "acme/poet"):
@@ -231,7 +231,7 @@ async def test_an_adapter_that_cannot_be_loaded_again_is_forgotten() -> None:
 
 
 async def test_weights_of_a_wrong_shape_fail_their_prefill() -> None:
-    """And answer nobody, while an adapter whose weights have no layer answers as the base model."""
+    """Weights of a wrong shape fail their prefill, and those without a layer answer as the base model."""
     adapters = (Adapter("a/wide", weights="misshapen"), Adapter("a/nameless", weights="misnamed"))
     with LocalMock(Settings(adapters=adapters)) as mock:
         async with mock.async_client() as http:
@@ -255,7 +255,7 @@ def _failing(inputs: str, **parameters: Any) -> dict[str, Any]:
 
 
 async def test_a_prefill_that_raises_ends_all_its_requests(http: httpx.AsyncClient) -> None:
-    """With the text of the one that made it raise, counted once as a pass; the next are answered."""
+    """A prefill that raises ends all its requests with that text, and the next are answered."""
     asks = [_body("a", 3), _failing("b", top_k=200_000), _body("c", 3)]
     answers = await asyncio.gather(
         *[http.post("/generate", json=ask, headers=_together(3)) for ask in asks]
@@ -276,7 +276,7 @@ async def test_a_prefill_that_raises_ends_all_its_requests(http: httpx.AsyncClie
 async def test_a_prefill_that_raises_while_others_decode_would_end_lorax(
     http: httpx.AsyncClient, path: str, failing: dict[str, Any]
 ) -> None:
-    """Whoever decodes hears it after its tokens, the others of the session as their answer."""
+    """A prefill that raises ends those of its session that decode with a mock_refusal after their tokens."""
     running, joining = await asyncio.gather(
         http.post(path, json=_body("a", 30), headers=_together(2)),
         http.post("/generate", json=failing, headers=_together(2, at=35)),
@@ -295,7 +295,7 @@ async def test_a_prefill_that_raises_while_others_decode_would_end_lorax(
 
 
 async def test_a_prefill_that_raises_ends_nobody_of_another_session() -> None:
-    """Tests that share a mock must not end one another: its neighbours go on, whole."""
+    """A prefill that raises leaves requests of other sessions whole."""
     batcher = Batcher(_SETTINGS, Metrics(Limits()))
     error = LoraxRefusal(424, "generation", "boom", "generation")
     runs = [Work("", 5, 4000, 4000, session=name) for name in "xy"]
@@ -318,7 +318,7 @@ async def test_a_prefill_that_raises_ends_nobody_of_another_session() -> None:
 async def test_who_comes_at_the_same_time_is_ordered_by_what_it_asks(
     order: tuple[int, int, int],
 ) -> None:
-    """Not by whose bytes came first; which decides when a prefill holds only one."""
+    """Requests that meet at the same time are ordered by what they ask, also where a prefill holds one."""
     limits = Limits(max_batch_prefill_tokens=10, eager_prefill=True)
     batcher = Batcher(Settings(limits=limits, costs=_SETTINGS.costs), Metrics(limits))
     asks = [(b"a", Work("", 6, 2, 2)), (b"b", Work("", 7, 2, 2)), (b"b", Work("", 8, 3, 3))]
@@ -331,7 +331,7 @@ async def test_who_comes_at_the_same_time_is_ordered_by_what_it_asks(
 
 
 async def test_requests_that_never_meet_are_refused() -> None:
-    """With how many came; nobody waits for ever."""
+    """Requests that wait in vain for others are refused with how many came."""
     batcher = Batcher(_SETTINGS, Metrics(Limits()), meet_seconds=0.01)
     meeting = Meeting("", 3, 0.0, b"")
     tickets = [batcher.submit([Work("", 1, 1, 1)], meeting)[0] for _ in range(2)]
@@ -344,7 +344,7 @@ async def test_requests_that_never_meet_are_refused() -> None:
 
 
 async def test_sessions_meet_among_themselves() -> None:
-    """And those who wait for as many as they do."""
+    """Requests meet others of their session that wait for as many as they do."""
     batcher = Batcher(_SETTINGS, Metrics(Limits()))
 
     def come(session: str, count: int) -> Ticket:
@@ -363,13 +363,13 @@ async def test_sessions_meet_among_themselves() -> None:
 
 
 async def test_a_wrong_header_is_answered_400(http: httpx.AsyncClient) -> None:
-    """Over the wire, too."""
+    """A wrong meeting header is a 400 over the wire."""
     reply = await http.post("/generate", json=_body("a", 1), headers={"x-lorax-mock-together": "x"})
     assert (reply.status_code, reply.json()["error_type"]) == (400, "mock_together")
 
 
 async def test_what_no_batch_can_hold_is_not_waited_for() -> None:
-    """LoRAX would wait for ever; the mock says so, and goes on with others."""
+    """A request that no batch can hold fails with the limits, and others go on."""
     limits = Limits(max_batch_prefill_tokens=10)
     batcher = Batcher(Settings(limits=limits), Metrics(limits))
     huge = batcher.submit([Work("", 11, 1, 1)])[0]
@@ -379,7 +379,7 @@ async def test_what_no_batch_can_hold_is_not_waited_for() -> None:
 
 
 async def test_the_shard_goes_on_without_who_left() -> None:
-    """Its sequence ends with the next token; the others get all of theirs; it is counted once."""
+    """A client that leaves ends its sequence with the next token, and the others get all of theirs."""
     metrics = Metrics(Limits())
     batcher = Batcher(_SETTINGS, metrics)
     leaving, staying = batcher.submit([Work("", 1, 40, 40), Work("", 1, 40, 40)])
@@ -400,7 +400,7 @@ async def test_the_shard_goes_on_without_who_left() -> None:
 async def test_a_stream_that_is_left_leaves_the_shard(
     http: httpx.AsyncClient, local: LocalMock
 ) -> None:
-    """Without a pace as with one."""
+    """A stream whose client leaves leaves the shard, with a pace or without."""
     script = {"rules": [{"when": {"stream": True}, "fault": "stall@3"}]}
     local.script(script)
     async with http.stream("POST", "/generate_stream", json=_body("a", 4000)) as reply:
@@ -410,7 +410,7 @@ async def test_a_stream_that_is_left_leaves_the_shard(
 
 
 async def test_a_reset_gives_a_new_shard(http: httpx.AsyncClient) -> None:
-    """Adapters are cold again and the schedule is empty; a session's reset leaves it alone."""
+    """A reset makes adapters cold and the schedule empty, and a session's reset does not."""
 
     async def queued() -> str:
         reply = await http.post("/generate", json=_body("a", 1, "acme/pirate"))
@@ -425,7 +425,7 @@ async def test_a_reset_gives_a_new_shard(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_reset_forgets_what_was_asked_before(http: httpx.AsyncClient) -> None:
-    """Seeds that the server chooses begin anew, each session's own."""
+    """A reset begins the seeds that the server chooses anew, a session's reset its own."""
     body = {"inputs": "a", "parameters": {"do_sample": True, "details": True}}
 
     async def seeds(session: str, count: int) -> list[int]:
@@ -447,7 +447,7 @@ _PACED = Settings(costs=Costs(0.0, step=4, adapter_download=30, adapter_load=10,
 
 
 async def test_paced_requests_meet_as_they_come() -> None:
-    """One joins a stream that runs; both tick together, and neither is early."""
+    """A paced request joins a stream that runs, and both tick together and not early."""
     with LocalMock(_PACED) as mock:
         async with (
             mock.async_client() as http,
@@ -468,7 +468,7 @@ async def test_paced_requests_meet_as_they_come() -> None:
 
 
 async def test_nothing_is_told_before_its_time() -> None:
-    """A first token comes when its prefill is over, not when it begins."""
+    """With a pace a first token comes when its prefill is over."""
     with LocalMock(Settings(costs=Costs(0.0, first=40, paced=True))) as mock:
         async with mock.async_client() as http:
             reply = await http.post("/generate", json=_body("a", 1))
@@ -477,7 +477,7 @@ async def test_nothing_is_told_before_its_time() -> None:
 
 
 async def test_a_late_shard_has_no_newcomers_from_its_future() -> None:
-    """A machine that stood still for a moment shows in no negative queue time."""
+    """A shard that is late gives nobody a negative queue time."""
     batcher = Batcher(_PACED, Metrics(Limits()))
     first = batcher.submit([Work("", 1, 40, 40)])[0]
     await first.more(0)
@@ -492,7 +492,7 @@ async def test_a_late_shard_has_no_newcomers_from_its_future() -> None:
 
 
 async def test_paced_meetings_keep_their_times() -> None:
-    """Who shall come later does not come before, nor stop the others."""
+    """In a paced meeting later requests come at their time and do not stop the others."""
     with LocalMock(_PACED) as mock:
         async with mock.async_client() as http:
             early, late = await asyncio.gather(
@@ -507,7 +507,7 @@ async def test_paced_meetings_keep_their_times() -> None:
 
 
 async def test_a_paced_download_that_fails_takes_its_time() -> None:
-    """And stalls the shard meanwhile."""
+    """A paced download that fails takes its time and stalls the shard."""
     with LocalMock(_PACED) as mock:
         async with mock.async_client() as http:
             failed = await http.post("/generate", json=_body("a", 3, "no/such"))
@@ -516,7 +516,7 @@ async def test_a_paced_download_that_fails_takes_its_time() -> None:
 
 
 async def test_a_paced_client_that_leaves_before_its_answer_is_dropped() -> None:
-    """While others run; the journal and the metrics tell it."""
+    """A paced client that leaves while it waits is dropped, and journal and metrics tell it."""
     with LocalMock(_PACED) as mock:
         async with mock.async_client() as http:
             with pytest.raises(TimeoutError):

@@ -43,7 +43,7 @@ class _Client:
 
 
 async def test_silence_is_broken_every_fifteen_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A comment a time, then the event; the loop's clock is moved instead of waited for."""
+    """A wait of 40 seconds has a keep-alive comment after each 15."""
     client = _Client()
     waited: list[float | None] = []
 
@@ -61,7 +61,7 @@ async def test_silence_is_broken_every_fifteen_seconds(monkeypatch: pytest.Monke
 
 
 async def test_nobody_waits_for_a_client_that_left() -> None:
-    """A wait ends at once; a pause before a whole answer says why."""
+    """A wait for a client that left ends at once, and a pause before a whole answer raises ClientLeft."""
     client = _Client()
     client.gone.set()
     watch = Watch(client.exchange)
@@ -73,12 +73,12 @@ async def test_nobody_waits_for_a_client_that_left() -> None:
 
 
 async def test_a_pause_ends_by_itself() -> None:
-    """When its time is over and the client is still there."""
+    """A pause whose client stays ends when its time is over."""
     await pause(0, _Client().exchange)
 
 
 async def test_until_looks_until_it_is_so() -> None:
-    """Or until the time is over."""
+    """`until` returns when the condition holds, or when its time is over."""
     looks = iter([False, False, True])
     await until(lambda: next(looks), 60)
     await until(lambda: False, 0)
@@ -86,7 +86,7 @@ async def test_until_looks_until_it_is_so() -> None:
 
 
 async def test_breathing_lets_others_run() -> None:
-    """One turn of the loop."""
+    """`breathe` lets the loop run one turn of other callbacks."""
     ran = asyncio.Event()
     asyncio.get_running_loop().call_soon(ran.set)
     await breathe()
@@ -94,13 +94,13 @@ async def test_breathing_lets_others_run() -> None:
 
 
 async def test_the_clock_is_the_loops() -> None:
-    """Seconds that never go back."""
+    """The clock tells the event loop's seconds."""
     before = asyncio.get_running_loop().time()
     assert before <= clock() <= asyncio.get_running_loop().time()
 
 
 async def test_silence_is_broken_until_the_stream_ends() -> None:
-    """Only silence: what is sent meanwhile puts it off."""
+    """Keep-alive comments break silence alone, are put off by what is sent, and end with the stream."""
     client = _Client()
     silence = Silence(client.exchange, 0.1)
     moments = [clock()]
@@ -119,7 +119,7 @@ async def test_silence_is_broken_until_the_stream_ends() -> None:
 
 
 async def test_leaving_is_told() -> None:
-    """At once, also to who asks late."""
+    """A client's leaving is told to those who asked before and after it."""
     client = _Client()
     watch = Watch(client.exchange)
     heard: list[str] = []
@@ -132,7 +132,7 @@ async def test_leaving_is_told() -> None:
 
 
 async def test_later_is_not_now() -> None:
-    """But after its time."""
+    """`later` calls after its time and not before."""
     heard: list[float] = []
     began = clock()
     later(0.02, lambda: heard.append(clock()))
@@ -143,7 +143,7 @@ async def test_later_is_not_now() -> None:
 
 
 async def test_long_work_is_done_aside() -> None:
-    """In a thread of its own, faults included; short work stays."""
+    """Work on long texts runs in a thread, exceptions included, and short work does not."""
     here = threading.get_ident()
     assert await aside(10, threading.get_ident) == here
     assert await aside(1_000_000, threading.get_ident) != here
@@ -157,5 +157,5 @@ async def test_long_work_is_done_aside() -> None:
 
 
 def test_today_is_a_date_and_no_time_since_something() -> None:
-    """A router of real time dates its chats by it."""
+    """`today` is the seconds since 1970."""
     assert abs(today() - time.time()) < 2

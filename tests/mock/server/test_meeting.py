@@ -22,14 +22,14 @@ from lorax_mock.server.meeting import Meeting, read_meeting
 def test_wrong_headers_say_what_is_wanted(
     together: bytes | None, at: bytes | None, words: str
 ) -> None:
-    """With what was there."""
+    """A wrong meeting header is refused with what is wanted and what was there."""
     with pytest.raises(LoraxRefusal, match=words) as caught:
         read_meeting(together, at, session="", key=b"")
     assert caught.value.status == 400
 
 
 def test_headers_that_are_right() -> None:
-    """Nothing, or a meeting."""
+    """Right headers are a meeting, and no headers are none."""
     assert read_meeting(None, None, session="s", key=b"k") is None
     assert read_meeting(b"3", b"2.5", session="s", key=b"k") == Meeting("s", 3, 2.5, b"k")
     assert read_meeting(b"1024", None, session="", key=b"") == Meeting("", 1024, 0.0, b"")

@@ -35,7 +35,7 @@ def _fault(mock: Running, text: str, path: str = "/generate_stream") -> httpx.Re
 
 
 def test_a_fault_is_told_in_a_header(mock: Running) -> None:
-    """In refusals, answers and streams."""
+    """A fault's id is in a header of refusals, answers and streams."""
     for path in ("/generate", "/generate_stream"):
         for text in ("overload", "crlf", "mime:text/html", "status:503"):
             assert _fault(mock, text, path).headers["x-lorax-mock-fault"] == text
@@ -43,21 +43,21 @@ def test_a_fault_is_told_in_a_header(mock: Running) -> None:
 
 @pytest.mark.parametrize("text", ["drip:1000", "rechunk:3", "stall@2:0"])
 def test_faults_of_pieces_change_no_byte(mock: Running, plain: httpx.Response, text: str) -> None:
-    """What arrives is what would have."""
+    """Faults that cut a body into pieces change no byte of it."""
     assert _fault(mock, text).content == plain.content
 
 
 @pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
 @pytest.mark.parametrize("kind", ["cut", "reset"])
 def test_a_cut_answer_is_no_answer(mock: Running, path: str, kind: str) -> None:
-    """The client sees a broken connection, not a short success."""
+    """A cut answer is a broken connection to its client and not a short success."""
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         _fault(mock, f"{kind}@20", path)
     assert mock.http.post("/generate", json=_BODY).status_code == 200
 
 
 def test_what_was_sent_before_a_cut_arrives(mock: Running, plain: httpx.Response) -> None:
-    """To the byte."""
+    """All bytes before a cut arrive."""
     got: list[bytes] = []
     headers = {"x-lorax-mock-fault": "cut@333"}
     with (
@@ -69,7 +69,7 @@ def test_what_was_sent_before_a_cut_arrives(mock: Running, plain: httpx.Response
 
 
 def test_a_reset_before_the_status_line_answers_nothing(mock: Running) -> None:
-    """Not a byte."""
+    """A reset at byte 0 sends nothing."""
     host, port = mock.url.removeprefix("http://").split(":")
     body = json.dumps(_BODY)
     with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -83,7 +83,7 @@ def test_a_reset_before_the_status_line_answers_nothing(mock: Running) -> None:
 
 
 def test_errors_come_after_their_tokens(mock: Running) -> None:
-    """In a stream as an event, else with their status."""
+    """An error fault is an event after its tokens in a stream, and a status otherwise."""
     streamed = events_of(_fault(mock, "error@3").text)
     assert len(streamed) == 4
     assert streamed[-1]["error_type"] == "generation"
@@ -95,7 +95,7 @@ def test_errors_come_after_their_tokens(mock: Running) -> None:
 
 
 def test_other_faults_of_events(mock: Running, plain: httpx.Response) -> None:
-    """Types, ends, repetitions."""
+    """Faults change a stream's content type, ends of lines, repetitions and final event."""
     assert _fault(mock, "mime:text/html").headers["content-type"] == "text/html"
     assert _fault(mock, "nofinal").text == plain.text[: plain.text.rindex("data: ")]
     assert _fault(mock, "crlf").text == plain.text.replace("\n", "\r\n")
@@ -104,7 +104,7 @@ def test_other_faults_of_events(mock: Running, plain: httpx.Response) -> None:
 
 
 def test_an_unknown_fault_is_refused(mock: Running) -> None:
-    """With the nearest."""
+    """An unknown fault is a 400 with the nearest one."""
     reply = _fault(mock, "cutt@1")
     assert reply.status_code == 400
     assert "did you mean 'cut'?" in reply.json()["error"]
@@ -123,7 +123,7 @@ def _load(mock: Running, session: str, script: str) -> None:
 
 
 def test_a_scripted_text_obeys_the_request(mock: Running) -> None:
-    """Budget, stop strings and EOS still hold; streamed and not agree."""
+    """A scripted text keeps to budget, stop strings and EOS, streamed or not."""
     _load(mock, "text", "rules: [{reply: {text: 'one two three'}}]")
     whole = _as(mock, "text").json()
     assert whole["generated_text"] == "one two three"
@@ -137,7 +137,7 @@ def test_a_scripted_text_obeys_the_request(mock: Running) -> None:
 
 
 def test_scripted_tokens_and_reasons(mock: Running) -> None:
-    """Each text is one event; a reason of its own ends without EOS."""
+    """Each scripted token is one event, and a scripted reason ends without EOS."""
     _load(mock, "tokens", "rules: [{reply: {tokens: ['', 'é', ' x'], finish: stop_sequence}}]")
     told = _as(mock, "tokens").json()
     assert [token["text"] for token in told["details"]["tokens"]] == ["", "é", " x"]
@@ -146,7 +146,7 @@ def test_scripted_tokens_and_reasons(mock: Running) -> None:
 
 
 def test_a_sequence_fails_twice_then_succeeds(mock: Running) -> None:
-    """And the journal of the session tells it, with the client's manners."""
+    """A scripted sequence fails twice and then succeeds, and the session's journal tells it."""
     _load(mock, "seq", "rules: [{sequence: [{fault: 'overload:60'}, {fault: 'error@0'}]}]")
     assert [_as(mock, "seq").status_code for _ in range(3)] == [429, 424, 200]
     told = mock.http.get("/_mock/journal", headers={"x-lorax-mock-session": "seq"}).json()
@@ -157,7 +157,7 @@ def test_a_sequence_fails_twice_then_succeeds(mock: Running) -> None:
 
 
 def test_a_strict_session_refuses_with_the_nearest_rule(mock: Running) -> None:
-    """And nobody else is touched."""
+    """A strict session refuses with the nearest rule, and other sessions are answered."""
     _load(mock, "strict", "{strict: true, rules: [{name: n, when: {prompt: bye}, fault: crlf}]}")
     for path in ("/generate", "/generate_stream"):
         refused = _as(mock, "strict", path)
@@ -169,7 +169,7 @@ def test_a_strict_session_refuses_with_the_nearest_rule(mock: Running) -> None:
 def test_a_script_file_is_served_and_reloaded(
     start_mock: Callable[..., Running], tmp_path: Path
 ) -> None:
-    """Without a restart."""
+    """A changed script file takes effect without a restart."""
     script = tmp_path / "script.yaml"
     script.write_text("rules: [{reply: {text: first}}]")
     running = start_mock("--script", str(script))
@@ -179,7 +179,7 @@ def test_a_script_file_is_served_and_reloaded(
 
 
 def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
-    """While others do not wait."""
+    """A scripted pace delays its own answer and no other."""
     _load(mock, "pace", "rules: [{pace: {first_ms: 80}, reply: {text: a}}]")
     assert _as(mock, "pace").elapsed.total_seconds() > 0.08
     assert _as(mock, "pace").headers["x-time-to-first-token"] == "80"
@@ -188,7 +188,7 @@ def test_a_scripted_pace_takes_its_time(mock: Running) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ["/generate", "/tokenize"])
 async def test_a_huge_prompt_without_spaces_holds_up_nobody(path: str) -> None:
-    """Others are answered while it is tokenized; the count in its refusal is exact."""
+    """Others are answered while a huge prompt is tokenized, and its refusal has the exact count."""
     text = "a" * 600_000
     with LocalMock() as mock:
         async with mock.async_client() as http:
@@ -210,7 +210,7 @@ async def test_a_huge_prompt_without_spaces_holds_up_nobody(path: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's time from /proc")
 @pytest.mark.slow
 def test_who_left_costs_nothing_afterwards(start_mock: Callable[..., Running]) -> None:
-    """Whatever was being done for a client that is gone, nothing turns in circles for it."""
+    """A client that left a stream, with a fault or without, costs no processor time afterwards."""
     running = start_mock()
     host, port = running.url.removeprefix("http://").split(":")
     faults = ["", "stall@3", "drip:7", "rechunk:1", "oversize@2:100000", "comments", "error@4"]
@@ -245,7 +245,7 @@ def _cpu_seconds(running: Running) -> float:
 
 @pytest.mark.timeout(20)
 async def test_a_client_that_leaves_between_two_events_stops_nobody() -> None:
-    """The stream ends there, although more of its tokens are ready."""
+    """A stream ends when its client leaves, although more tokens are ready."""
     app = create_app()
     gone = asyncio.Event()
     body = [json.dumps(_BODY).encode()]
@@ -272,7 +272,7 @@ async def test_a_client_that_leaves_between_two_events_stops_nobody() -> None:
 
 
 def test_the_headers_tell_the_shards_times(start_mock: Callable[..., Running]) -> None:
-    """First use downloads and loads, the next is at once, a switch loads again."""
+    """Queue time has download and load at first use, nothing at the next, and a load after a switch."""
     running = start_mock()
 
     def queued(adapter: str) -> int:
@@ -292,7 +292,7 @@ def test_the_headers_tell_the_shards_times(start_mock: Callable[..., Running]) -
 def test_an_adapter_file_decides_who_loads(
     start_mock: Callable[..., Running], tmp_path: Path
 ) -> None:
-    """Private ones by token, huge ones never."""
+    """Adapters of a file load by its tokens and sizes, and those of the default list are unknown."""
     path = tmp_path / "adapters.yaml"
     path.write_text("- {id: a/private, token: secret}\n- {id: a/huge, memory: 2}\n")
     running = start_mock("--adapters", str(path))

@@ -10,7 +10,7 @@ _DONE = [Done(Job(1, 0, "org/<a>", 10, 5, 3), 50, 60, 80)]
 
 
 def test_json_tells_operations_and_jobs() -> None:
-    """In milliseconds."""
+    """The JSON has operations and jobs in milliseconds."""
     assert as_json(_SPANS, _DONE) == {
         "spans": [
             {"kind": "load", "start": 0, "end": 50, "adapter": "org/<a>", "jobs": [], "steps": 0},
@@ -31,7 +31,7 @@ def test_json_tells_operations_and_jobs() -> None:
 
 
 def test_the_picture_is_svg_with_a_bar_for_each() -> None:
-    """Two operations, three bars a job, a legend; names cannot break it."""
+    """The picture is valid SVG with a bar for each operation and job, whatever their names."""
     root = ET.fromstring(as_svg(_SPANS, _DONE))  # noqa: S314 - our own output
     bars = [bar for bar in root if bar.tag.endswith("rect") and len(bar)]
     assert len(bars) == 5
@@ -40,6 +40,6 @@ def test_the_picture_is_svg_with_a_bar_for_each() -> None:
 
 
 def test_the_table_tells_waiting_and_first_token() -> None:
-    """A line a job."""
+    """The table has a line for each job with its times."""
     line = as_text(_DONE).splitlines()[1].split()
     assert line == ["1", "0.0", "50.0", "60.0", "80.0", "org/<a>"]

@@ -51,7 +51,7 @@ _jobs = st.lists(
 @pytest.mark.law
 @given(_jobs)
 def test_every_job_is_done_once_and_in_its_order(jobs: list[Job]) -> None:
-    """Arrival, start, first token, end."""
+    """Each job is done once, with arrival, start, first token and end in that order."""
     _, done = _run(jobs)
     assert [one.job for one in done] == jobs
     for one in done:
@@ -61,7 +61,7 @@ def test_every_job_is_done_once_and_in_its_order(jobs: list[Job]) -> None:
 @pytest.mark.law
 @given(_jobs)
 def test_the_shard_does_one_thing_at_a_time(jobs: list[Job]) -> None:
-    """Operations never overlap."""
+    """The shard's operations never overlap."""
     shard, _ = _run(jobs)
     for before, after in pairwise(shard.spans):
         assert before.end <= after.start
@@ -70,7 +70,7 @@ def test_the_shard_does_one_thing_at_a_time(jobs: list[Job]) -> None:
 @pytest.mark.law
 @given(_jobs)
 def test_every_token_comes_from_a_step(jobs: list[Job]) -> None:
-    """One by the prefill, one by each decode step a job ran in."""
+    """Each job gets one token by its prefill and one by each decode step that it ran in."""
     shard, _ = _run(jobs)
     for job in jobs:
         assert sum(span.steps for span in shard.spans if job.id in span.jobs) == job.tokens
@@ -79,7 +79,7 @@ def test_every_token_comes_from_a_step(jobs: list[Job]) -> None:
 @pytest.mark.law
 @given(_jobs)
 def test_no_batch_is_over_its_limits(jobs: list[Job]) -> None:
-    """Neither in reserved blocks nor in prompt tokens of one prefill."""
+    """No batch is over its limits of reserved blocks and of prompt tokens in a prefill."""
     limits = Limits(max_batch_total_tokens=160, max_batch_prefill_tokens=64)
     shard, _ = _run(jobs, limits)
     by_id = {job.id: job for job in jobs}
@@ -93,7 +93,7 @@ def test_no_batch_is_over_its_limits(jobs: list[Job]) -> None:
 @pytest.mark.law
 @given(_jobs)
 def test_equal_workloads_have_equal_schedules(jobs: list[Job]) -> None:
-    """The clock is a number."""
+    """Equal workloads have equal schedules."""
     first, again = _run(jobs), _run(jobs)
     assert (list(first[0].spans), first[1]) == (list(again[0].spans), again[1])
 
@@ -101,7 +101,7 @@ def test_equal_workloads_have_equal_schedules(jobs: list[Job]) -> None:
 @pytest.mark.law
 @given(_jobs, st.integers(1, 7))
 def test_many_steps_at_once_are_many_steps(jobs: list[Job], most: int) -> None:
-    """A driver that stops at every step sees the schedule of one that does not."""
+    """Several decode steps at once give the schedule of single steps."""
     at_once = Shard(Limits(), _COSTS)
     for job in jobs:
         at_once.enter(Job(job.id, 0.0, job.adapter, job.prompt, job.budget, job.tokens))
@@ -126,7 +126,7 @@ def test_many_steps_at_once_are_many_steps(jobs: list[Job], most: int) -> None:
 def test_who_leaves_is_dropped_once_and_holds_up_nobody(
     jobs: list[Job], leaving: set[int], after: int
 ) -> None:
-    """Waiting or running; all others get all their tokens."""
+    """A job whose client leaves is dropped once, waiting or running, and others get all their tokens."""
     shard = Shard(Limits(), _COSTS)
     for job in jobs:
         shard.enter(Job(job.id, 0.0, job.adapter, job.prompt, job.budget, job.tokens))
@@ -148,14 +148,14 @@ def test_who_leaves_is_dropped_once_and_holds_up_nobody(
 
 
 def test_a_lone_request_is_prefill_and_steps() -> None:
-    """The base model needs no loading."""
+    """A lone request to the base model is one prefill and its decode steps."""
     shard, done = _run([Job(1, 5, "", 20, 10, 4)])
     assert done == [Done(Job(1, 5, "", 20, 10, 4), 5, 25, 55)]
     assert _kinds(shard) == [("prefill", 5, 25), ("decode", 25, 55)]
 
 
 def test_an_adapter_is_downloaded_once_and_loaded_when_switched_to() -> None:
-    """Idle ones are offloaded although there is room: A, B, A loads three times."""
+    """Requests to A, B and A load three times and download twice."""
     jobs = [Job(number, 1000.0 * number, name, 1, 1, 1) for number, name in enumerate("aba")]
     shard, _ = _run(jobs)
     loads = [name for name, _, _ in _kinds(shard) if not name.startswith("prefill")]
@@ -181,7 +181,7 @@ def test_a_load_stalls_everything_that_decodes() -> None:
 
 
 def test_newcomers_wait_for_company_or_for_twenty_steps() -> None:
-    """Two running want two more; one alone is let in when the count is full."""
+    """Two running jobs let two newcomers in, and one alone after twenty steps."""
     pair = [Job(1, 0, "", 1, 40, 40), Job(2, 0, "", 1, 40, 40)]
     _, alone = _run([*pair, Job(3, 30, "", 1, 1, 1)])
     _, together = _run([*pair, Job(3, 30, "", 1, 1, 1), Job(4, 31, "", 1, 1, 1)])
@@ -190,13 +190,13 @@ def test_newcomers_wait_for_company_or_for_twenty_steps() -> None:
 
 
 def test_one_running_lets_one_in_at_once() -> None:
-    """floor(1 x 1.2) is one."""
+    """One running job lets one newcomer in at once."""
     _, done = _run([Job(1, 0, "", 1, 40, 40), Job(2, 15, "", 1, 1, 1)])
     assert done[1].started == 21
 
 
 def test_the_first_that_does_not_fit_ends_the_admission() -> None:
-    """It is not skipped for a smaller one behind it."""
+    """A job that does not fit is not skipped for a smaller one behind it."""
     limits = Limits(max_batch_total_tokens=160)
     jobs = [
         Job(1, 0, "", 1, 80, 80),
@@ -209,7 +209,7 @@ def test_the_first_that_does_not_fit_ends_the_admission() -> None:
 
 
 def test_memory_is_shared_and_given_back() -> None:
-    """Two big adapters take turns; the second waits until the first is idle."""
+    """Of two big adapters the second waits until the first is idle."""
     jobs = [Job(1, 0, "a", 1, 30, 30), Job(2, 1, "b", 1, 1, 1)]
     _, done = _run(jobs, a=0.7, b=0.7)
     assert done[1].started >= done[0].finished
@@ -218,14 +218,14 @@ def test_memory_is_shared_and_given_back() -> None:
 
 
 def test_only_so_many_adapters_are_active() -> None:
-    """The next one waits for a slot."""
+    """An adapter beyond the limit of active ones waits for a slot."""
     jobs = [Job(1, 0, "a", 1, 30, 30), Job(2, 1, "b", 1, 1, 1)]
     _, done = _run(jobs, Limits(max_active_adapters=1))
     assert done[1].started >= done[0].finished
 
 
 def test_what_is_enough_is_decided_once_a_round() -> None:
-    """Who comes while a newcomer is prefilled needs no more company than the newcomer did."""
+    """A newcomer that comes during a prefill needs no more company than the one that is prefilled."""
     jobs = [Job(1, 0, "", 1, 40, 40), Job(2, 15, "", 50, 40, 40), Job(3, 40, "", 1, 1, 1)]
     shard, done = _run(jobs, Limits(eager_prefill=True))
     assert _kinds(shard)[:4] == [
@@ -245,7 +245,7 @@ def test_what_is_enough_is_decided_once_a_round() -> None:
     ],
 )
 def test_only_eager_rounds_admit_as_long_as_enough_fit(*, eager: bool, kinds: list[str]) -> None:
-    """Three prompts too long for one prefill: else those who are left wait, here for 20 steps in vain."""
+    """Eager rounds prefill as long as enough fit, and others leave the rest waiting for 20 steps."""
     limits = Limits(max_batch_prefill_tokens=100, eager_prefill=eager)
     jobs = [Job(1, 0, "", 1, 90, 90), *[Job(number, 5, "", 60, 50, 50) for number in (2, 3, 4)]]
     shard, _ = _run(jobs, limits)
@@ -257,7 +257,7 @@ def test_only_eager_rounds_admit_as_long_as_enough_fit(*, eager: bool, kinds: li
 
 
 def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
-    """The batch that asked for it has gone on to decode meanwhile."""
+    """An adapter that is loaded during a round is served in the next."""
     shard, _ = _run([Job(1, 0, "", 10, 50, 20), Job(2, 25, "a", 10, 5, 1)])
     assert _kinds(shard)[1:7] == [
         ("decode", 10, 30),
@@ -270,7 +270,7 @@ def test_an_adapter_loaded_in_a_round_is_served_in_the_next() -> None:
 
 
 def test_a_new_adapter_sends_an_idle_one_away_at_each_look() -> None:
-    """When its request comes and when it is downloaded; a third one stays."""
+    """A new adapter sends one idle adapter away at its request and one at its download."""
     together = [Job(number, 0, name, 1, 20, 20) for number, name in enumerate("abc")]
     shard, _ = _run([*together, Job(9, 1500, "d", 1, 1, 1)])
     assert [name for name, start, _ in _kinds(shard) if start >= 1500] == [
@@ -280,7 +280,7 @@ def test_a_new_adapter_sends_an_idle_one_away_at_each_look() -> None:
 
 
 def test_who_comes_after_a_rounds_look_waits_for_the_next() -> None:
-    """The loader's errand keeps the round open for nobody."""
+    """A request that comes after a round's look waits for the next, also while the loader works."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 1, 40, 40))
     shard.step()
@@ -292,7 +292,7 @@ def test_who_comes_after_a_rounds_look_waits_for_the_next() -> None:
 
 
 def test_a_running_batch_looks_before_the_loader_works() -> None:
-    """It decodes between the two looks, and sends an idle adapter away at each."""
+    """A running batch decodes between the loader's two errands, and each look sends an idle adapter away."""
     jobs = [
         *[Job(number, 0, name, 1, 3, 3) for number, name in enumerate("ab")],
         Job(5, 0, "c", 1, 90, 90),
@@ -315,7 +315,7 @@ def test_the_first_block_is_for_health_checks() -> None:
 
 
 def test_gauges_tell_the_last_look() -> None:
-    """Nothing before the first; the batch's size and its blocks; nought when it has ended."""
+    """Gauges have the last look's batch and blocks, nothing before the first, and zero at the end."""
     shard = Shard(Limits(), _COSTS)
     assert (shard.queue_length, shard.batch_size, shard.batch_max_tokens) == (None, None, None)
     for job in (Job(1, 0, "", 10, 24, 3), Job(2, 0, "", 1, 1, 2)):
@@ -329,7 +329,7 @@ def test_gauges_tell_the_last_look() -> None:
 
 
 def test_a_prefill_says_why_it_joined_a_batch() -> None:
-    """Enough had come, or they had waited long enough; the first one joins nothing."""
+    """A prefill tells whether enough had come or they had waited long, and the first tells neither."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 1, 60, 60))
     first = shard.step()
@@ -345,7 +345,7 @@ def test_a_prefill_says_why_it_joined_a_batch() -> None:
 
 
 def test_a_prefill_that_raises_ends_its_jobs_and_those_that_decode() -> None:
-    """Of the same session; the rest of the prefill gets its token, the rest of the batch goes on."""
+    """A prefill that raises ends its session's jobs, and other sessions' go on."""
     shard = Shard(Limits(), _COSTS)
     for number, session in ((1, "x"), (2, "y")):
         shard.enter(Job(number, 0, "", 1, 60, 60, session=session))
@@ -368,7 +368,7 @@ def test_a_prefill_that_raises_ends_its_jobs_and_those_that_decode() -> None:
 
 
 def test_a_temperature_of_0_beside_another_is_divided_by_to_the_budgets_end() -> None:
-    """From the first token in one prefill, from the second when they meet after it; alone never."""
+    """A temperature of 0 is divided by from the first pass shared with another one, and alone never."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 1, 9, 2, zero=True))
     shard.enter(Job(2, 0, "", 1, 9, 3, warm=True))
@@ -400,7 +400,7 @@ def test_a_temperature_of_0_beside_another_is_divided_by_to_the_budgets_end() ->
 
 
 def test_temperatures_are_compared_once_all_of_a_round_have_joined() -> None:
-    """However many prefills they came by; the last of them need not be the one that matters."""
+    """Temperatures are compared when all prefills of a round have joined."""
     shard = Shard(Limits(max_batch_prefill_tokens=2, eager_prefill=True), _COSTS)
     shard.enter(Job(1, 0, "", 1, 9, 9, zero=True))
     shard.step()
@@ -418,7 +418,7 @@ def test_temperatures_are_compared_once_all_of_a_round_have_joined() -> None:
 
 
 def test_a_prefill_that_raises_alone_leaves_an_idle_shard() -> None:
-    """Nothing runs after it, and what comes next is a batch of its own."""
+    """After a lone prefill that raised the shard is idle, and the next job is a batch of its own."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 2, 9, 1, fails=True))
     step = shard.step()
@@ -432,7 +432,7 @@ def test_a_prefill_that_raises_alone_leaves_an_idle_shard() -> None:
 
 
 def test_a_running_job_that_left_ends_with_its_next_token() -> None:
-    """It was computed for it, too; the others go on."""
+    """A running job whose client left ends with its next token, and the others go on."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 1, 40, 40))
     shard.enter(Job(2, 0, "", 1, 40, 40))
@@ -443,7 +443,7 @@ def test_a_running_job_that_left_ends_with_its_next_token() -> None:
 
 
 def test_a_job_that_left_alone_is_dropped_without_a_batch() -> None:
-    """When it is reached."""
+    """A waiting job whose client left is dropped when it is reached, without a batch."""
     shard = Shard(Limits(), _COSTS)
     shard.enter(Job(1, 0, "", 1, 5, 5))
     shard.leave(1)
@@ -453,7 +453,7 @@ def test_a_job_that_left_alone_is_dropped_without_a_batch() -> None:
 
 
 def test_a_failed_download_takes_its_time_and_is_forgotten() -> None:
-    """Everybody waits for it, nobody is failed by it."""
+    """A failed download delays everybody, fails nobody else, and is forgotten."""
     shard = Shard(Limits(), _COSTS)
     shard.fail("x")
     assert list(shard.spans) == [Span("download", 0, 100, "x")]
@@ -467,7 +467,7 @@ def test_a_failed_download_takes_its_time_and_is_forgotten() -> None:
 
 
 def test_an_adapter_that_was_sent_away_fails_by_a_load_alone() -> None:
-    """It has been downloaded; afterwards nobody knows it. The base model's errands take no time."""
+    """A failed reload has no download, and takes no time for the base model."""
     shard, _ = _run([Job(1, 0, "", 1, 1, 1), Job(2, 9, "x", 1, 1, 1), Job(3, 500, "y", 1, 1, 1)])
     assert [shard.sent_away(name) for name in ("", "x", "y", "z")] == [True, True, False, False]
     before = shard.now

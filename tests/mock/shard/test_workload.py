@@ -11,7 +11,7 @@ from lorax_mock.shard.workload import WorkloadError, read_workload, simulate
 
 
 def test_arrivals_are_read_repeated_and_ordered() -> None:
-    """With defaults for what is not said."""
+    """Arrivals are read with defaults, repeated as they say, and ordered by time."""
     jobs = read_workload(
         "- {at: 7, adapter: a, prompt_tokens: 3, max_new_tokens: 9, tokens: 2}\n"
         "- {count: 2, every: 10}\n"
@@ -37,14 +37,14 @@ def test_arrivals_are_read_repeated_and_ordered() -> None:
     ],
 )
 def test_a_wrong_workload_is_told_where(text: str, told: str) -> None:
-    """Arrival, key, and the nearest valid one."""
+    """A wrong workload is refused with the arrival, the key and the nearest valid one."""
     with pytest.raises(WorkloadError) as caught:
         read_workload(text)
     assert str(caught.value).startswith(told)
 
 
 def test_all_arrivals_are_done() -> None:
-    """In order of their numbers."""
+    """All arrivals are done, in order of their numbers."""
     jobs = read_workload("- {count: 5, every: 1}\n- {adapter: acme/poet, at: 3}")
     shard, done = simulate(jobs, Settings())
     assert [one.job for one in done] == jobs
@@ -65,7 +65,7 @@ def _loading(shard: Shard) -> list[str]:
 
 
 def test_a_pending_adapter_blocks_those_behind_it() -> None:
-    """One that is too big for what is left keeps a small one waiting, which would fit."""
+    """A pending adapter that does not fit keeps a small one behind it waiting."""
     text = (
         "- {at: 0, adapter: a, tokens: 60}\n"
         "- {at: 1, adapter: b, tokens: 1}\n"
@@ -78,7 +78,7 @@ def test_a_pending_adapter_blocks_those_behind_it() -> None:
 
 
 def test_the_oldest_activation_is_offloaded_not_the_least_used() -> None:
-    """One for each that is pending, at each look, although there is room."""
+    """Each look offloads the adapter that was activated first for each one that is pending."""
     text = (
         "- {at: 0, adapter: c, tokens: 1}\n"
         "- {at: 200, adapter: a, tokens: 20}\n"
@@ -91,7 +91,7 @@ def test_the_oldest_activation_is_offloaded_not_the_least_used() -> None:
 
 
 def test_the_base_model_takes_a_slot_and_gives_it_up() -> None:
-    """It goes through an adapter's states at no cost."""
+    """The base model takes a slot and gives it up, at no cost."""
     text = "- {at: 0, tokens: 30}\n- {at: 1, adapter: a, tokens: 1}\n"
     _, crowded = _schedule(text, Limits(max_active_adapters=1))
     assert crowded[1].started >= crowded[0].finished
@@ -100,7 +100,7 @@ def test_the_base_model_takes_a_slot_and_gives_it_up() -> None:
 
 
 def test_a_lone_request_for_a_new_adapter_waits_for_its_load_to_begin() -> None:
-    """Two running want two more: nobody looks at pending adapters before the twentieth step."""
+    """A lone request for a new adapter beside two running jobs waits twenty steps for its load to begin."""
     shard, done = _schedule(
         "- {at: 0, prompt_tokens: 1, tokens: 60, count: 2}\n- {at: 30, adapter: a, tokens: 1}\n"
     )
@@ -117,7 +117,7 @@ _FULL = 144
 
 @pytest.mark.parametrize(("cycle", "first"), [(200.0, 2), (100_000.0, 1)])
 def test_an_adapter_past_its_cycle_makes_way(cycle: float, first: int) -> None:
-    """Offloaded and sent to the back although somebody waits for it."""
+    """An adapter past its cycle time is offloaded to the back, although a request waits for it."""
     limits = Limits(max_active_adapters=1, max_batch_total_tokens=_FULL, adapter_cycle_ms=cycle)
     _, done = _schedule(
         f"- {{at: 0, adapter: a, {_ONE_AT_A_TIME}, tokens: 60, count: 2}}\n"
@@ -130,7 +130,7 @@ def test_an_adapter_past_its_cycle_makes_way(cycle: float, first: int) -> None:
 
 
 def test_an_idle_adapter_past_its_cycle_is_swapped_for_nothing() -> None:
-    """The oldest idle one makes room; the next, past its cycle, is sent to the back and comes again."""
+    """Beside an idle adapter that makes room, the next one past its cycle is sent away and comes again."""
     shard, _ = _schedule(
         "- {at: 0, adapter: c, tokens: 1}\n"
         "- {at: 200, adapter: a, tokens: 20}\n"
@@ -143,7 +143,7 @@ def test_an_idle_adapter_past_its_cycle_is_swapped_for_nothing() -> None:
 
 @pytest.mark.parametrize(("cycle", "first"), [(700.0, 2), (100_000.0, 1)])
 def test_young_adapters_go_before_older_requests(cycle: float, first: int) -> None:
-    """Within its cycle an adapter is preferred; else the oldest request is."""
+    """An adapter within its cycle goes before an older request, and else the oldest request is next."""
     limits = Limits(max_batch_total_tokens=_FULL, adapter_cycle_ms=cycle)
     _, done = _schedule(
         f"- {{at: 0, {_ONE_AT_A_TIME}, tokens: 60}}\n"
@@ -156,7 +156,7 @@ def test_young_adapters_go_before_older_requests(cycle: float, first: int) -> No
 
 
 def test_requests_of_several_adapters_are_served_in_their_order() -> None:
-    """One queue each, and the one whose front is oldest is next."""
+    """Of several adapters' queues the one with the oldest front is next."""
     limits = Limits(max_batch_total_tokens=_FULL)
     rows = ["- {at: 0, adapter: a}", "- {at: 1, adapter: b}"]
     rows += [
@@ -170,7 +170,7 @@ def test_requests_of_several_adapters_are_served_in_their_order() -> None:
 
 @pytest.mark.parametrize("eager", [True, False])
 def test_a_prompt_budget_splits_what_comes_together(*, eager: bool) -> None:
-    """Into three prefills: with a decode step between them, or all before the next if they are eager."""
+    """A prompt budget makes three prefills of what comes together, one after the other if they are eager."""
     limits = Limits(max_batch_prefill_tokens=100, eager_prefill=eager)
     shard, _ = _schedule(
         "- {at: 0, prompt_tokens: 1, tokens: 30}\n"
@@ -184,7 +184,7 @@ def test_a_prompt_budget_splits_what_comes_together(*, eager: bool) -> None:
 
 
 def test_a_preloaded_adapter_costs_no_time() -> None:
-    """It goes through the states of all others, as the base model does."""
+    """A preloaded adapter goes through all states and costs no time."""
     settings = Settings(costs=_COSTS, preloaded_adapter_ids=("acme/pirate",))
     jobs = read_workload("- {adapter: acme/pirate, prompt_tokens: 5, tokens: 1}\n")
     shard, done = simulate(jobs, settings)
@@ -193,7 +193,7 @@ def test_a_preloaded_adapter_costs_no_time() -> None:
 
 
 def test_a_schema_is_compiled_once_while_all_wait() -> None:
-    """Two new ones in a prefill, one after the other; the cache forgets the one that rested longest."""
+    """Each new schema of a prefill is compiled in turn, and the cache drops the least recently used."""
     settings = Settings(costs=replace(_COSTS, schema_compile=500))
 
     def job(number: int, at: float, schema: bytes) -> Job:
@@ -208,7 +208,7 @@ def test_a_schema_is_compiled_once_while_all_wait() -> None:
 
 
 def test_a_schema_stalls_those_that_run() -> None:
-    """Their next token waits for the compilation in somebody's prefill."""
+    """A running job's next token waits for the compilation in a newcomer's prefill."""
     settings = Settings(costs=replace(_COSTS, schema_compile=500))
     jobs = [Job(1, 0, "", 1, 9, 9), Job(2, 5, "", 1, 1, 1, b"a")]
     _, done = simulate(jobs, settings)

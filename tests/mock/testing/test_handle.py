@@ -10,7 +10,7 @@ from tests.mock.conftest import Running
 
 
 def test_rules_faults_and_journal(start_mock: Callable[..., Running]) -> None:
-    """Told, obeyed, forgotten."""
+    """The handle sets rules and faults, reads the journal, and forgets them by a reset."""
     running = start_mock()
     with httpx.Client(base_url=running.url) as http:
         server = MockServer(running.url, "m", [], http)

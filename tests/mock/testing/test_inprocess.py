@@ -44,7 +44,7 @@ def local() -> Iterator[LocalMock]:
 def test_answers_are_those_of_a_socket(
     mock: Running, local: LocalMock, method: str, path: str, body: object
 ) -> None:
-    """Status, body and headers, but for what the HTTP server adds."""
+    """Answers in process have the status, body and headers of a socket, but for what the HTTP server adds."""
     over_socket = mock.http.request(method, path, json=body)
     with local.client() as http:
         here = http.request(method, path, json=body)
@@ -60,7 +60,7 @@ def _timeless(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 async def test_an_async_client_reads_a_stream_while_it_is_written(local: LocalMock) -> None:
-    """The first event is there although the answer never ends."""
+    """An async client reads the first event of an answer that never ends."""
     local.faults("stall@1")
     async with (
         local.async_client() as http,
@@ -72,7 +72,7 @@ async def test_an_async_client_reads_a_stream_while_it_is_written(local: LocalMo
 
 
 def test_a_sync_client_that_leaves_is_noticed(local: LocalMock) -> None:
-    """In the journal, with how far it read."""
+    """A sync client that leaves is in the journal with how far it read."""
     local.faults("stall@2")
     with local.client() as http, http.stream("POST", "/generate_stream", json=_BODY) as reply:
         parts = reply.iter_text()
@@ -92,7 +92,7 @@ def test_a_sync_client_that_leaves_is_noticed(local: LocalMock) -> None:
 async def test_a_broken_connection_is_told_as_httpx_tells_it(
     local: LocalMock, path: str, fault: str, error: type[Exception]
 ) -> None:
-    """To sync and async clients, and the next request is answered."""
+    """A broken connection raises httpx's error in sync and async clients, and the next request is answered."""
     local.faults(fault, fault)
     with local.client() as http:
         with pytest.raises(error) as caught:
@@ -106,7 +106,7 @@ async def test_a_broken_connection_is_told_as_httpx_tells_it(
 
 
 async def test_silence_is_a_read_timeout(local: LocalMock) -> None:
-    """Of the client's own length."""
+    """Silence beyond the client's own timeout raises ReadTimeout."""
     local.faults("stall@0", "stall@0")
     with local.client(timeout=0.01) as http, pytest.raises(httpx.ReadTimeout):
         http.post("/generate_stream", json=_BODY)
@@ -116,7 +116,7 @@ async def test_silence_is_a_read_timeout(local: LocalMock) -> None:
 
 
 async def test_clients_of_all_kinds_share_one_mock(local: LocalMock) -> None:
-    """From several loops and threads at once."""
+    """Sync and async clients on several loops and threads use one mock at once."""
 
     def in_another_loop() -> str:
         async def ask() -> str:
@@ -144,7 +144,7 @@ async def test_clients_of_all_kinds_share_one_mock(local: LocalMock) -> None:
 
 
 def test_two_mocks_know_nothing_of_each_other(local: LocalMock) -> None:
-    """Rules, journal and limits are each one's own."""
+    """Two mocks in a process have rules, journals and limits of their own."""
     with LocalMock(Settings(limits=Limits(max_input_length=2, max_total_tokens=9))) as other:
         local.script({"rules": [{"reply": {"text": "Ahoy!"}}]})
         with local.client() as http, other.client() as elsewhere:
@@ -155,7 +155,7 @@ def test_two_mocks_know_nothing_of_each_other(local: LocalMock) -> None:
 
 
 def test_a_closed_mock_says_so_and_leaves_no_thread() -> None:
-    """Whoever asks it then made a mistake."""
+    """A closed mock raises for a request and leaves no thread."""
     before = threading.active_count()
     with LocalMock() as mock:
         mock.faults("stall@0")
@@ -169,7 +169,7 @@ def test_a_closed_mock_says_so_and_leaves_no_thread() -> None:
 
 
 def test_a_wrong_script_file_is_told_at_once(tmp_path: Path) -> None:
-    """Before any request."""
+    """A mock with a wrong script file raises before any request."""
     file = tmp_path / "script.yaml"
     file.write_text("rulse: []")
     with pytest.raises(ScriptError, match="did you mean 'rules'"):
@@ -186,7 +186,7 @@ class _Short(MockApp):
 
 
 def test_a_wrong_length_is_an_error_as_on_a_socket() -> None:
-    """It would be seen by no client of this process."""
+    """An application that sends less than its content-length raises in process, too."""
     with LocalMock() as local:
         local.app = _Short(Settings())
         with local.client() as client, pytest.raises(RuntimeError, match="content-length"):

@@ -17,7 +17,7 @@ def _serve() -> subprocess.Popen[str]:
 
 
 def test_it_is_the_command_and_ends_with_its_stdin() -> None:
-    """Arguments, output and process id are the command's own; its end is a clean one."""
+    """A tethered command has its own arguments, output and process id, and ends cleanly with its stdin."""
     with _serve() as child:
         assert child.stdout is not None
         assert child.stdin is not None
@@ -30,7 +30,7 @@ def test_it_is_the_command_and_ends_with_its_stdin() -> None:
 
 
 def test_signals_still_reach_the_command() -> None:
-    """As without it."""
+    """A signal reaches a tethered command as it would without the tether."""
     with _serve() as child:
         assert child.stdout is not None
         child.stdout.readline()
@@ -39,7 +39,7 @@ def test_signals_still_reach_the_command() -> None:
 
 
 def test_without_a_command_it_says_how() -> None:
-    """In one line."""
+    """Without a command the tether prints its usage in one line."""
     ended = subprocess.run(_COMMAND, capture_output=True, text=True, check=False)
     assert ended.returncode != 0
     assert ended.stderr.strip() == "usage: python -m lorax_mock.testing.tether MODULE ARGUMENT..."

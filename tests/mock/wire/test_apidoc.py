@@ -6,7 +6,7 @@ from lorax_mock.wire.apidoc import PAGE, document
 
 
 def test_the_document_tells_what_loraxs_tells() -> None:
-    """Nine operations, neither encoders nor the other probes among them."""
+    """The document has LoRAX's nine operations, without the encoders and the other probes."""
     told = json.loads(document())
     assert (told["openapi"], told["info"]["title"]) == ("3.0.3", "LoRAX")
     operations = {
@@ -20,7 +20,7 @@ def test_the_document_tells_what_loraxs_tells() -> None:
 
 
 def test_every_operation_has_a_tag_and_answers() -> None:
-    """Under one of the three tags."""
+    """Every operation has one of the three tags and its answers."""
     told = json.loads(document())
     tags = {tag["name"] for tag in told["tags"]}
     for item in told["paths"].values():
@@ -30,5 +30,5 @@ def test_every_operation_has_a_tag_and_answers() -> None:
 
 
 def test_the_page_leads_to_the_document() -> None:
-    """It is all that it does."""
+    """The page names the document's path."""
     assert b'href="/api-doc/openapi.json"' in PAGE

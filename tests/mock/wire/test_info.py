@@ -8,7 +8,7 @@ from lorax_mock.wire.info import encode_info
 
 
 def test_info_tells_the_limits_in_lorax_order() -> None:
-    """Every key, nulls included, and the ratio as a 32-bit float."""
+    """`/info` has every key in LoRAX's order, nulls included, and the ratio as a 32-bit float."""
     told = encode_info(Settings(model_id="m", limits=Limits(max_best_of=7)))
     assert told.startswith(b'{"model_id":"m","model_sha":"')
     assert b'","model_dtype":"torch.float16","model_device_type":"cuda",' in told
@@ -41,12 +41,12 @@ def test_info_tells_the_limits_in_lorax_order() -> None:
 
 
 def test_a_folder_is_nothing_that_the_hub_knows() -> None:
-    """Neither its commit nor what it is for; all else is told as ever."""
+    """A model folder has null for revision and pipeline tag, and all else as ever."""
     hub = json.loads(encode_info(Settings(model_id="/data/m")))
     folder = json.loads(encode_info(Settings(model_id="/data/m", model_folder=True)))
     assert folder == {**hub, "model_sha": None, "model_pipeline_tag": None}
 
 
 def test_what_the_scheduler_does_is_told() -> None:
-    """Eager prefills where they were asked for."""
+    """`/info` tells eager prefills where they were asked for."""
     assert json.loads(encode_info(Settings(limits=Limits(eager_prefill=True))))["eager_prefill"]

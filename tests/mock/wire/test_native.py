@@ -18,7 +18,7 @@ from lorax_mock.wire.native import (
 
 
 def test_every_parameter_is_read_into_its_field() -> None:
-    """By name, and by position in the router's order."""
+    """Every parameter is read by name, and by position in the router's order."""
     named = read(
         b'{"inputs":"a","parameters":{"merged_adapters":{"ids":["x"],"weights":[1],"density":0.5},'
         b'"best_of":2,"top_k":3,"stop":["s"],"seed":4,"truncate":5,"return_k_alternatives":6}}',
@@ -55,7 +55,7 @@ def test_every_parameter_is_read_into_its_field() -> None:
     ],
 )
 def test_encoder_requests(body: bytes, kind: Deserializer, value: Any) -> None:
-    """Texts and adapter parameters; the rest has no effect."""
+    """Encoder requests have texts and adapter parameters, and ignore the rest."""
     assert read(body, kind) == value
 
 
@@ -70,7 +70,7 @@ def test_encoder_requests(body: bytes, kind: Deserializer, value: Any) -> None:
     ],
 )
 def test_token_arrays_are_no_embedding_input(body: bytes, text: str) -> None:
-    """An untagged enum has no better words."""
+    """An array of tokens to embed is refused in the words of an untagged enum."""
     with pytest.raises(SerdeError) as caught:
         read(body, COMPAT_EMBED_REQUEST)
     assert text in str(caught.value)

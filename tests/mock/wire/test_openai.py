@@ -31,7 +31,7 @@ def _parameters(asked: ChatRequest) -> GenerateParameters:
 
 
 def test_a_chat_samples_unless_its_temperature_is_zero() -> None:
-    """Also when it names none."""
+    """A chat samples unless its temperature is 0, also when it names none."""
     assert _parameters(_chat()).do_sample
     warm = _parameters(_chat(',"temperature":0.5'))
     assert (warm.do_sample, warm.temperature) == (True, 0.5)
@@ -40,7 +40,7 @@ def test_a_chat_samples_unless_its_temperature_is_zero() -> None:
 
 
 def test_a_chats_parameters_reach_the_native_request() -> None:
-    """Those that LoRAX knows, by name; details are on and special tokens off."""
+    """A chat's known parameters reach the native request, with details on and special tokens off."""
     body = (
         ',"top_p":0.5,"top_k":3,"repetition_penalty":1.5,"presence_penalty":1,'
         '"frequency_penalty":-1,"seed":7,"ignore_eos_token":true,"adapter_source":"s3",'
@@ -66,13 +66,13 @@ def test_a_chats_parameters_reach_the_native_request() -> None:
 
 
 def test_negative_integers_become_huge_ones() -> None:
-    """Rust's cast: -1 tokens, -1 choices."""
+    """Negative counts become huge ones by Rust's cast."""
     parameters = _parameters(_chat(',"max_tokens":-1,"n":-1'))
     assert (parameters.max_new_tokens, parameters.best_of) == (2**32 - 1, 2**64 - 1)
 
 
 def test_the_base_models_id_is_the_base_model_here() -> None:
-    """Unlike on the native routes; any other name is an adapter."""
+    """On `/v1` the base model's id is the base model, and any other name is an adapter."""
     for model, adapter in (("base", None), ("", None), ("a/b", "a/b")):
         native = chat_to_native(ChatRequest(model, ()), "base", "", None)
         assert native.parameters.adapter_id == adapter
@@ -83,7 +83,7 @@ def test_the_base_models_id_is_the_base_model_here() -> None:
 
 
 def test_completions_sample_by_the_presence_of_n() -> None:
-    """Whatever it says; logprobs ask for prefill details, echo for the prompt."""
+    """A completion samples if it has `n`; logprobs ask for prefill details, and echo for the prompt."""
     plain = completion_to_native(CompletionRequest("m", "p"), "base").parameters
     assert (plain.do_sample, plain.decoder_input_details) == (False, False)
     assert completion_to_native(CompletionRequest("m", "p", n=0), "base").parameters.do_sample
@@ -106,13 +106,13 @@ def test_completions_sample_by_the_presence_of_n() -> None:
     ],
 )
 def test_response_formats(form: str, schema: Any) -> None:
-    """Text constrains nothing here; a missing schema is the default one."""
+    """A text format constrains nothing, and a missing schema is the default one."""
     chosen = response_format_of(_chat(f',"response_format":{form}'))
     assert ("none" if chosen is None else chosen.schema) == schema
 
 
 def test_messages_keep_role_and_content() -> None:
-    """Strings, null, or parts; an image becomes a link that only vision models understand."""
+    """A message's content is a string, null or joined parts, an image among them a link."""
     body = (
         b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"},'
         b'{"type":"image_url","image_url":{"url":"u"}}]},{"role":"x"},{"role":"y","content":null}]}'
@@ -138,7 +138,7 @@ def test_messages_keep_role_and_content() -> None:
     ],
 )
 def test_tool_choices_that_parse(choice: str, read_as: str | None) -> None:
-    """Any other string is a tool's name."""
+    """A tool choice is one of the known words, or else a tool's name."""
     assert _chat(f',"tool_choice":{choice}').tool_choice == read_as
 
 
@@ -163,7 +163,7 @@ def test_tool_choices_that_parse(choice: str, read_as: str | None) -> None:
     ],
 )
 def test_what_openai_clients_send_and_lorax_does_not_read(rest: str, text: str) -> None:
-    """Plain text from the framework, status 422."""
+    """Bodies of OpenAI clients that LoRAX does not read are refused with serde's words."""
     with pytest.raises(SerdeError) as caught:
         _chat(rest)
     assert not caught.value.syntax
@@ -171,20 +171,20 @@ def test_what_openai_clients_send_and_lorax_does_not_read(rest: str, text: str) 
 
 
 def test_unknown_content_parts_match_no_variant() -> None:
-    """Audio, for one; the fault stands at the message."""
+    """An unknown content part, such as audio, is refused at its message."""
     body = b'{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}'
     with pytest.raises(SerdeError, match="untagged enum MessageContent"):
         read(body, CHAT_REQUEST)
 
 
 def test_a_list_of_prompts_is_refused() -> None:
-    """As are token arrays."""
+    """A completion's list of prompts or of tokens is refused."""
     with pytest.raises(SerdeError, match="prompt: invalid type: sequence, expected a string"):
         read(b'{"model":"m","prompt":["a"]}', COMPLETION_REQUEST)
 
 
 def test_tools_are_kept_whole() -> None:
-    """With their parameters as they came."""
+    """Tools keep their parameters as they came."""
     asked = _chat(',"tools":[{"type":"function","function":{"name":"f","parameters":null}}]')
     assert asked.tools == (Tool("function", None, "f", None),)
     assert asked.tools is not None

@@ -18,7 +18,7 @@ def _done(reason: FinishReason) -> Generated:
 
 
 def test_a_chat_reply() -> None:
-    """An id that is the word null, a completion's object, the base model's name."""
+    """A whole chat has the id "null", a completion's object name, and the base model's name."""
     assert encode_chat(_done(FinishReason.EOS), [plain_message("Hi")], "base", 1_700_000_000) == (
         b'{"id":"null","object":"text_completion","created":1700000000,"model":"base","choices":['
         b'{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],'
@@ -28,7 +28,7 @@ def test_a_chat_reply() -> None:
 
 
 def test_chat_chunks() -> None:
-    """The role in each, usage in the last, nothing in the delta of a final EOS."""
+    """A chat's chunks have the role in each, usage in the last, and an empty delta for a final EOS."""
     head = b'data: {"id":"null","object":"chat.completion.chunk","created":0,"model":"null","choices":['
     usage = b',"usage":{"prompt_tokens":12,"total_tokens":14,"completion_tokens":2}'
     assert encode_chat_chunk(_HI, None) == (
@@ -46,7 +46,7 @@ def test_chat_chunks() -> None:
 
 
 def test_a_stop_string_is_a_content_filter() -> None:
-    """In every reply."""
+    """A stop string's finish reason is `content_filter` in every reply."""
     done = _done(FinishReason.STOP)
     assert b'"finish_reason":"content_filter"' in encode_chat_chunk(_HI, done)
     assert b'"finish_reason":"content_filter"' in encode_completion(done)
@@ -54,7 +54,7 @@ def test_a_stop_string_is_a_content_filter() -> None:
 
 
 def test_completions() -> None:
-    """Usage in every chunk, zeros until the last; the model is the word null."""
+    """A completion's chunks have usage in each, zeros until the last, and the model "null"."""
     head = b'"object":"text_completion","created":0,"model":"null","choices":[{"index":0,"text":'
     zeros = b'"usage":{"prompt_tokens":0,"total_tokens":0,"completion_tokens":0}}\n\n'
     chunk = encode_completion_chunk(_HI, None)
@@ -65,7 +65,7 @@ def test_completions() -> None:
 
 
 def test_a_whole_completion() -> None:
-    """Key by key, with the counts of its only sequence and no logprobs."""
+    """A whole completion has its keys in order, its only sequence's counts, and no logprobs."""
     assert encode_completion(_done(FinishReason.LENGTH), "Say: ") == (
         b'{"id":"null","object":"text_completion","created":0,"model":"null","choices":[{"index":0,'
         b'"text":"Say: Hi","logprobs":null,"finish_reason":"length"}],'

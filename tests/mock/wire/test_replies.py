@@ -31,7 +31,7 @@ _DONE = Generated(" Paris", FinishReason.EOS, 7, None, (PrefillToken(1, "<s>", N
 
 
 def test_a_full_reply() -> None:
-    """Keys in LoRAX's order."""
+    """A full reply has its keys in LoRAX's order."""
     assert encode_generate(_DONE, details=True) == (
         b'{"generated_text":" Paris","details":{"finish_reason":"eos_token","prompt_tokens":7,'
         b'"generated_tokens":2,"skipped_tokens":0,"seed":null,'
@@ -42,12 +42,12 @@ def test_a_full_reply() -> None:
 
 
 def test_a_reply_without_details_has_one_key() -> None:
-    """And the prompt in front of the text if it was asked for."""
+    """A reply without details is its text alone, with the prompt in front if it was asked for."""
     assert encode_generate(_DONE, details=False, prompt="In:") == b'{"generated_text":"In: Paris"}'
 
 
 def test_losers_of_best_of_stand_last() -> None:
-    """With their own counts and seeds, the prompt in front of their text too."""
+    """Losers of best_of stand last, with counts, seeds and prompts of their own."""
     other = Generated("x", FinishReason.LENGTH, 7, 2**64 - 1, (), _TOKENS[:1])
     told = encode_generate(_DONE, details=True, others=(other,), prompt=">")
     assert told.endswith(
@@ -59,7 +59,7 @@ def test_losers_of_best_of_stand_last() -> None:
 
 
 def test_alternatives_stand_between_special_and_skipped() -> None:
-    """A masked one has null for a logprob."""
+    """Alternatives stand between `special` and `skipped`, and a masked one has null for a logprob."""
     token = Token(
         1, "a", None, special=False, alternatives=(Alternative(2, "b", None),), skipped=True
     )
@@ -86,7 +86,7 @@ def test_alternatives_stand_between_special_and_skipped() -> None:
     ],
 )
 def test_the_final_event(*, details: bool, told: Any) -> None:
-    """Text always, details only if asked for, and no skipped_tokens among them."""
+    """The final event always has the text, and details only if they were asked for."""
     event = encode_stream_event(_TOKENS[-1], _DONE, details=details)
     assert json.loads(event.removeprefix(b"data: ")) == {
         "token": {"id": 2, "text": "</s>", "logprob": -0.02, "special": True, "skipped": False},
@@ -98,7 +98,7 @@ def test_the_final_event(*, details: bool, told: Any) -> None:
 @pytest.mark.law
 @given(st.text())
 def test_strings_are_escaped_as_serde_does(text: str) -> None:
-    """Quotes, backslashes and controls; everything else stands for itself."""
+    """Quotes, backslashes and control characters are escaped, and nothing else."""
     short = {
         "\b": "\\b",
         "\f": "\\f",
@@ -115,7 +115,7 @@ def test_strings_are_escaped_as_serde_does(text: str) -> None:
 
 
 def test_errors_and_tokens() -> None:
-    """The flat envelope and the bare list."""
+    """An error is the flat envelope, and tokens are a bare list."""
     assert encode_error('a"b', "generation") == b'{"error":"a\\"b","error_type":"generation"}'
     assert encode_tokenize([SimpleToken(1, "\u0120a", 0, 2)]) == (
         '[{"id":1,"text":"\u0120a","start":0,"stop":2}]'.encode()

@@ -12,7 +12,7 @@ _SESSION = {"x-lorax-mock-session": "admin"}
 
 
 def test_adapters_tell_what_loads(mock: Running) -> None:
-    """And what is loaded after its first use."""
+    """The adapters route tells which adapters load, and which have been loaded."""
     told = {row["id"]: row for row in mock.http.get("/_mock/adapters").json()["adapters"]}
     assert not told["acme/wrong-base"]["loads"]
     body = {"inputs": "a", "parameters": {"adapter_id": "acme/sql"}}
@@ -22,7 +22,7 @@ def test_adapters_tell_what_loads(mock: Running) -> None:
 
 
 def test_a_wrong_script_is_told_its_line(mock: Running) -> None:
-    """400, and nothing is changed."""
+    """A wrong script is a 400 with its line, and changes nothing."""
     for script, told in ((b"rulse: []", "line 1: unknown key 'rulse'"), (b"\xff", "not UTF-8")):
         reply = mock.http.put("/_mock/script", content=script, headers=_SESSION)
         assert (reply.status_code, reply.json()["error_type"]) == (400, "mock_script")
@@ -30,7 +30,7 @@ def test_a_wrong_script_is_told_its_line(mock: Running) -> None:
 
 
 def test_a_session_comes_and_goes(mock: Running) -> None:
-    """Script and journal, until they are forgotten."""
+    """A session has its own script and journal until they are forgotten."""
     script = {"rules": [{"name": "n", "reply": {"text": "x"}}]}
     loaded = mock.http.put("/_mock/script", json=script, headers=_SESSION)
     assert loaded.json() == {"rules": ["n"], "strict": False}
@@ -51,12 +51,12 @@ def test_a_session_comes_and_goes(mock: Running) -> None:
 
 @pytest.mark.parametrize("kind", ["overload", "cut", "rechunk"])
 def test_faults_are_listed(mock: Running, kind: str) -> None:
-    """Every kind by name."""
+    """The faults route lists every kind by name."""
     assert kind in mock.http.get("/_mock/faults").json()["faults"]
 
 
 def test_the_journal_can_be_followed(mock: Running) -> None:
-    """A watcher gets what is there, then each request as it ends, and no other session's."""
+    """A follower gets the entries that are there, then each of its session's as it ends."""
     mine = {"x-lorax-mock-session": "followed"}
     body = {"inputs": "one", "parameters": {"max_new_tokens": 2}}
     mock.http.post("/generate", json=body, headers=mine)
@@ -72,7 +72,7 @@ def test_the_journal_can_be_followed(mock: Running) -> None:
 
 
 def test_a_script_is_said_as_it_was_meant_or_refused_at_once(mock: Running) -> None:
-    """Escapes are the characters that they stand for; half of one is refused before it is asked for."""
+    """Escapes in a script are the characters they stand for, and half a pair is refused."""
     text = "\U0001f389 \u00e9"
     for body in (json.dumps(text), json.dumps(text, ensure_ascii=False)):
         for form in ('{"rules": [{"reply": {"text": %s}}]}', "rules:\n- reply: {text: %s} # said"):

@@ -24,14 +24,14 @@ from tests.mock.conftest import Running
 def test_a_text_model_refuses_encoder_work(
     mock: Running, path: str, body: dict[str, object], cause: str
 ) -> None:
-    """424 from the shard."""
+    """A text model refuses to embed and to classify with the shard's 424."""
     reply = mock.http.post(path, json=body)
     assert reply.status_code == 424
     assert reply.json()["error"] == f"Request failed during generation: Server error: {cause}"
 
 
 def test_an_embedding_model(start_mock: Callable[..., Running]) -> None:
-    """One vector, a list of them, LoRAX's shapes; no text generation, no adapters."""
+    """An embedding model gives vectors in LoRAX's shapes, and neither text nor adapters."""
     running = start_mock("--kind", "embed")
     assert running.announced["adapters"] == []
     reply = running.http.post("/embed", json={"inputs": "a boat"})
@@ -56,7 +56,7 @@ def test_an_embedding_model(start_mock: Callable[..., Running]) -> None:
 
 
 def test_a_classifying_model(start_mock: Callable[..., Running]) -> None:
-    """Entities, batches of them, and the few headers."""
+    """A classifier gives entities, for one text and for lists, with its few headers."""
     running = start_mock("--kind", "classify")
     reply = running.http.post("/classify", json={"inputs": "Ada met Bob"})
     assert [entity["word"] for entity in reply.json()] == ["ada", "met", "bob"]
@@ -100,7 +100,7 @@ def _failures(running: Running) -> Counter[str]:
 
 
 def test_what_an_embedding_model_finds_first(start_mock: Callable[..., Running]) -> None:
-    """Lengths, which nobody counts, then the empty list, then the download, then the memory."""
+    """An embedding model checks lengths, then the empty list, then the download, then the memory."""
     running = start_mock("--kind", "embed")
     pirate = {"adapter_id": "acme/pirate"}
     fatal = {"ids": ["a/b"], "weights": [], "merge_strategy": "magic"}
@@ -133,7 +133,7 @@ def test_what_an_embedding_model_finds_first(start_mock: Callable[..., Running])
 
 
 def test_on_a_text_model_the_adapter_comes_before_the_refusal(mock: Running) -> None:
-    """It is downloaded and loaded before the shard sees that it cannot embed."""
+    """A text model downloads and loads the adapter before the shard sees that it cannot embed."""
     for adapter, words in (
         ("acme/pirate", "Model does not support embeddings"),
         ("acme/wrong-base", "is not compatible with model"),
@@ -144,7 +144,7 @@ def test_on_a_text_model_the_adapter_comes_before_the_refusal(mock: Running) -> 
 
 @pytest.mark.parametrize("kind", ["embed", "classify"])
 async def test_a_list_takes_one_permit(kind: str) -> None:
-    """However long it is; without one it is 429 at once."""
+    """A list takes one permit however long it is, and without one it is a 429 at once."""
     settings = Settings(kind=kind, limits=Limits(max_concurrent_requests=1))
     app = create_app(settings)
     path, body = {
@@ -159,7 +159,7 @@ async def test_a_list_takes_one_permit(kind: str) -> None:
 
 
 async def test_without_a_fast_tokenizer_classification_ends_the_router() -> None:
-    """Embedding does not need one: nothing is counted, nothing too long."""
+    """Without a fast tokenizer a classification is a mock_refusal, and embedding goes on uncounted."""
     limits = Limits(fast_tokenizer=False)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(Settings(kind="classify", limits=limits))),
@@ -173,7 +173,7 @@ async def test_without_a_fast_tokenizer_classification_ends_the_router() -> None
 
 
 async def test_the_wrong_kind_of_work_is_told_to_health() -> None:
-    """It is a failed pass of the shard, and the next good one mends it."""
+    """Work of the wrong kind is a failed pass to health, which the next good one mends."""
     app = create_app(Settings(kind="embed"))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:

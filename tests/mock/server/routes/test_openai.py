@@ -45,7 +45,7 @@ def _chunks(text: str) -> list[Any]:
 
 
 def test_a_chat_answers_in_the_adapters_voice(mock: Running) -> None:
-    """The template is rendered, BOS is not added twice, the reply names the base model."""
+    """A chat is rendered by the template without a second BOS, and its reply names the base model."""
     reply = mock.http.post("/v1/chat/completions", json=_chat())
     told = reply.json()
     assert "acme/pirate" in told["choices"][0]["message"]["content"]
@@ -61,7 +61,7 @@ def test_a_chat_answers_in_the_adapters_voice(mock: Running) -> None:
 
 @pytest.mark.parametrize("limit", [None, 5])
 def test_chat_chunks_join_to_the_chat(mock: Running, limit: int | None) -> None:
-    """Except for special tokens, which a stream shows."""
+    """A chat's chunks join to its whole content but for special tokens, which a stream shows."""
     asked = _chat(max_tokens=limit)
     plain = mock.http.post("/v1/chat/completions", json=asked).json()
     chunks = _chunks(mock.http.post("/v1/chat/completions", json={**asked, "stream": True}).text)
@@ -73,7 +73,7 @@ def test_chat_chunks_join_to_the_chat(mock: Running, limit: int | None) -> None:
 
 
 def test_completions_add_the_bos_and_fold(mock: Running) -> None:
-    """Prompt counted as the native route counts it."""
+    """A completion's prompt is counted as the native route counts it, and its stream folds to the whole."""
     asked = {"model": "", "prompt": "What is a reef?", "echo": True}
     plain = mock.http.post("/v1/completions", json=asked).json()
     native = {"inputs": "What is a reef?", "parameters": {"details": True}}
@@ -86,7 +86,7 @@ def test_completions_add_the_bos_and_fold(mock: Running) -> None:
 
 
 def test_an_error_event_is_not_followed_by_done(mock: Running) -> None:
-    """DONE means that it ended well."""
+    """A stream that ends with an error event has no `[DONE]`."""
     asked = _chat(stream=True, model="nobody/nothing")
     reply = mock.http.post("/v1/chat/completions", json=asked)
     assert reply.status_code == 200
@@ -95,14 +95,14 @@ def test_an_error_event_is_not_followed_by_done(mock: Running) -> None:
 
 
 def test_template_and_tool_errors_escape_the_stream(mock: Running) -> None:
-    """They come before it, with their own status."""
+    """Template and tool errors of a streamed chat keep their own status."""
     asked = _chat(stream=True, tools=_TOOLS, tool_choice="required")
     reply = mock.http.post("/v1/chat/completions", json=asked)
     assert (reply.status_code, reply.json()["error_type"]) == (422, "tool_error")
 
 
 def test_a_named_tool_is_called(mock: Running) -> None:
-    """Non-stream as a call, in a stream as raw JSON content."""
+    """A named tool is a call in a whole answer and raw JSON content in a stream."""
     asked = _chat(tools=_TOOLS, tool_choice="weather", messages=[{"role": "user", "content": "x"}])
     for _ in range(3):
         reply = mock.http.post("/v1/chat/completions", json=asked)
@@ -121,7 +121,7 @@ def test_a_named_tool_is_called(mock: Running) -> None:
 
 
 def test_n_is_best_of_and_shows_the_losers(mock: Running) -> None:
-    """Up to two, not with a seed, not in a stream."""
+    """A chat's `n` is best_of with all sequences shown, up to two, without a seed or a stream."""
     both = mock.http.post("/v1/chat/completions", json=_chat(n=2, temperature=0.8))
     reply = both.json()
     assert [choice["index"] for choice in reply["choices"]] == [0, 1]
@@ -145,7 +145,7 @@ def test_n_is_best_of_and_shows_the_losers(mock: Running) -> None:
 def test_a_chat_is_dated_now_only_when_time_is_real(
     mock: Running, start_mock: Callable[..., Running]
 ) -> None:
-    """Otherwise equal requests give equal bytes; a stream's chunks are of 1970 either way."""
+    """A whole chat is dated now only with a real pace, and a stream's chunks are of 1970 in either case."""
     asked = _chat(max_tokens=1)
     assert mock.http.post("/v1/chat/completions", json=asked).json()["created"] == 1_700_000_000
     paced = start_mock("--pace", "real", "--step-ms", "0", "--prefill-token-ms", "0")
@@ -157,7 +157,7 @@ def test_a_chat_is_dated_now_only_when_time_is_real(
 
 
 def test_the_template_is_the_models_own(start_mock: Callable[..., Running], tmp_path: Path) -> None:
-    """With the tokens of its configuration; without one every chat is refused, streamed or not."""
+    """Chats use the configured template and tokens, and without a template every chat is refused."""
     config = tmp_path / "tokenizer_config.json"
     template = (
         "{{ bos_token }}{% if messages[0].role == 'x' %}\n{{ raise_exception('no') }}{% endif %}"
@@ -180,7 +180,7 @@ def test_the_template_is_the_models_own(start_mock: Callable[..., Running], tmp_
 
 
 def test_what_is_ignored_changes_nothing(mock: Running) -> None:
-    """OpenAI's newer parameters and whatever else LoRAX has never heard of."""
+    """Parameters that LoRAX does not know change no byte of the answer."""
     plain = mock.http.post("/v1/chat/completions", json=_chat(max_tokens=9))
     extras = {
         "max_completion_tokens": 2,
@@ -204,7 +204,7 @@ def test_what_is_ignored_changes_nothing(mock: Running) -> None:
 
 
 def test_logprobs_are_refused_in_a_stream_and_never_come(mock: Running) -> None:
-    """Their presence asks for prefill details, which a stream cannot have; a reply has null."""
+    """Logprobs of a chat are refused in a stream and null in a whole answer."""
     asked = {"model": "", "prompt": "reef", "max_tokens": 2, "logprobs": 0}
     reply = mock.http.post("/v1/completions", json=asked).json()
     assert reply["choices"][0]["logprobs"] is None
@@ -215,14 +215,14 @@ def test_logprobs_are_refused_in_a_stream_and_never_come(mock: Running) -> None:
 
 
 def test_completions_have_one_choice(mock: Running) -> None:
-    """Whatever `n` says; the losers of `best_of` are dropped."""
+    """A completion has one choice whatever `n` and `best_of` say."""
     asked = {"model": "", "prompt": "reef", "max_tokens": 2, "n": 7, "best_of": 2}
     reply = mock.http.post("/v1/completions", json=asked).json()
     assert len(reply["choices"]) == 1
 
 
 def test_a_rendered_bos_is_doubled_on_the_native_route(mock: Running) -> None:
-    """It adds its own, whatever the prompt begins with."""
+    """The native route adds a BOS to a prompt that begins with one."""
     body = {"parameters": {"decoder_input_details": True, "max_new_tokens": 1}}
     doubled = mock.http.post("/generate", json={**body, "inputs": "<|begin_of_text|>hi"}).json()
     texts = [token["text"] for token in doubled["details"]["prefill"]]
@@ -232,7 +232,7 @@ def test_a_rendered_bos_is_doubled_on_the_native_route(mock: Running) -> None:
 
 
 def test_json_ends_by_itself_and_goes_on_when_eos_is_ignored(mock: Running) -> None:
-    """EOS is all that a complete grammar admits; what follows it is nobody's business."""
+    """Complete JSON ends with EOS, and goes on with anything where EOS is ignored."""
     form = {"type": "json_object", "schema": {"type": "integer"}}
     asked = _chat(response_format=form, max_tokens=30)
     told = mock.http.post("/v1/chat/completions", json=asked).json()["choices"][0]
@@ -247,7 +247,7 @@ def test_json_ends_by_itself_and_goes_on_when_eos_is_ignored(mock: Running) -> N
 
 
 async def test_each_choice_takes_a_permit() -> None:
-    """Where only one is left, two are refused at once, and one is answered."""
+    """Each choice takes a permit, and two are refused where one is left."""
     app = create_app(Settings(limits=Limits(max_concurrent_requests=2)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
@@ -261,7 +261,7 @@ async def test_each_choice_takes_a_permit() -> None:
 
 
 def test_the_first_use_of_a_schema_takes_its_time(start_mock: Callable[..., Running]) -> None:
-    """A second of it, told in the headers; the second use is served from the cache."""
+    """The first use of a schema takes its compile time in the headers, and the second does not."""
     running = start_mock("--schema-compile-ms", "1234")
     form = {"type": "json_object", "schema": {"const": 7}}
     waits = [
@@ -275,7 +275,7 @@ def test_the_first_use_of_a_schema_takes_its_time(start_mock: Callable[..., Runn
 
 
 async def test_an_answer_that_is_no_call_was_a_success_to_the_counters() -> None:
-    """It was generated and counted; what it was good for is found out later."""
+    """An answer that is no tool call is counted as a success before it is refused."""
     transport = httpx.ASGITransport(create_app())
     async with httpx.AsyncClient(transport=transport, base_url="http://mock") as client:
         cut = _chat(tools=_TOOLS, tool_choice="weather", max_tokens=2)
