@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
-from lorax_mock.testing.handle import MockServer
+from lorax_mock.testing.mock_server import MockServer
 
 if TYPE_CHECKING:
     from lorax_mock.settings import Settings

@@ -29,7 +29,7 @@ from lorax_mock.http.axum import Header, Scope
 from lorax_mock.prompt.tokenizer import Tokenizer
 from lorax_mock.server.app import MockApp, create_app
 from lorax_mock.settings import Settings
-from lorax_mock.testing.handle import MockServer
+from lorax_mock.testing.mock_server import MockServer
 
 __all__ = ["LocalMock", "LocalTransport"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from lorax_mock.testing.handle import MockServer
+from lorax_mock.testing.mock_server import MockServer
 from tests.mock.conftest import Running
 
 
