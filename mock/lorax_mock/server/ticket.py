@@ -24,7 +24,7 @@ class Work:
     """What the shard raises at its prefill."""
 
     session: str = ""
-    """Whom that would end with it."""
+    """The session whose other jobs that error ends, too."""
 
     warm: bool = False
     """Whether a temperature of 0 beside it would be divided by."""

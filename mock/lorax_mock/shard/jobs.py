@@ -28,7 +28,7 @@ class Job:
     """Whether the shard raises at its prefill."""
 
     session: str = ""
-    """Whom it may harm: those of the same session."""
+    """The session that it is of; it may harm no other's jobs."""
 
     zero: bool = False
     """Whether its temperature is 0, which the shard divides by beside another temperature."""
@@ -88,7 +88,7 @@ class Step:
     """Of each step."""
 
     jobs: tuple[int, ...] = ()
-    """Who got a token by each."""
+    """The jobs that got a token by each step."""
 
     steps: int = 0
     done: tuple[Done, ...] = ()

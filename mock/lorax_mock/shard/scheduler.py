@@ -98,7 +98,7 @@ class Shard:
         self._adapters = Residency(limits, memory or {})
         self._loads = loads or {}
         self._resident = frozenset((*resident, ""))
-        """Whose errands do nothing: the base model, and adapters that were preloaded."""
+        """The adapters whose errands do nothing: the base model, and those that were preloaded."""
 
         self._running: list[_Running] = []
         self._batch: tuple[int, ...] = ()
@@ -355,7 +355,7 @@ class Shard:
         return Step("decode", self._costs.step, jobs, steps, *self._part(), divided=divided)
 
     def _part(self) -> tuple[tuple[Done, ...], tuple[int, ...]]:
-        """Who has all its tokens leaves the batch, and whose client has left; gives back the done."""
+        """Take jobs off the batch; returns the finished ones, and the ids of those whose clients have left."""
         done: list[Done] = []
         staying: list[_Running] = []
         for one in self._running:
