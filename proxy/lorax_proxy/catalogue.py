@@ -6,7 +6,7 @@ that `/info` told, and the templates that were loaded.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
@@ -79,7 +79,6 @@ class Directory:
         kind: Kind = Kind.GENERATE,
         *,
         adapter_source: str | None = None,
-        merge: Merge | None = None,
     ) -> Found:
         """What a request's `model` means, and what is known of its upstream.
 
@@ -98,18 +97,33 @@ class Directory:
         if configured is not None:
             await self.upstreams[configured.upstream].ready()
         try:
-            route = self._route(name, kind, adapter_source, merge)
+            route = self._route(name, kind, adapter_source)
         except UpstreamError:
             refused = await self._learn(kind)
             try:
-                route = self._route(name, kind, adapter_source, merge)
+                route = self._route(name, kind, adapter_source)
             except UpstreamError as error:
                 raise refused or error from None
         upstream = self.upstreams[route.upstream]
         facts = await upstream.ready()
         return Found(route, upstream, facts, upstream.epoch)
 
-    def _route(self, name: str, kind: Kind, source: str | None, merge: Merge | None) -> Route:
+    def merged(self, found: Found, name: str, merge: Merge) -> Found:
+        """The same place with adapters that the client merges.
+
+        Args:
+            found: What `name` means without them.
+            name: The request's `model`.
+            merge: The adapters.
+
+        Raises:
+            RequestRefused: When the name is no base model's, or an id is not the client's to name.
+        """
+        return replace(found, route=self._route(name, Kind.GENERATE, None, merge))
+
+    def _route(
+        self, name: str, kind: Kind, source: str | None, merge: Merge | None = None
+    ) -> Route:
         """Where a name leads, unless an upstream that is not known yet might say otherwise.
 
         A name that nobody has may be its base model; and what goes to the default upstream must not

@@ -1,18 +1,21 @@
 """The endpoints that carry text: a request's bytes become something to deliver.
 
-    bytes -> document -> parameter table -> route -> typed request -> plan -> delivery
+    bytes -> route -> document -> parameter table -> typed request -> plan -> delivery
 
 Each step is a pure function of `core`; what this module adds is the clock and the identities, and
-the waiting for an upstream that is not known yet.
+the waiting for an upstream that is not known yet. The route comes first, so that the steps between
+it and the delivery wait for nothing: a large request takes them in one go, in a thread, and there is
+one large document at a time.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from lorax_proxy.answers import gather
-from lorax_proxy.aside import LARGE, aside
+from lorax_proxy.aside import LARGE, aside, dear
 from lorax_proxy.asked import Asked, tell_failure
 from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
@@ -23,7 +26,7 @@ from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
-from lorax_proxy.core.parsing import read_document, read_request
+from lorax_proxy.core.parsing import read_destination, read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind
@@ -46,6 +49,15 @@ from lorax_proxy.wire.openai_requests import (
 __all__ = ["Gateway"]
 
 _Request = TypeVar("_Request", bound=SamplingRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read(Generic[_Request]):
+    """A request that was read, where it goes, and the parameters that were ignored."""
+
+    request: _Request
+    found: Found
+    ignored: tuple[str, ...]
 
 
 class _Answering(Protocol):
@@ -143,67 +155,54 @@ class Gateway:
         await until_gone(client, answered)
 
     async def _chat(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = await aside(len(body), self._document, body, Endpoint.CHAT)
-        found = await self._find(document)
-        request = await aside(len(body), _typed, ChatRequest, document, found)
-        self._judge_count(request, 1, 1)
-        found = await self._merged(request, found)
+        found = await self._find(body, Kind.GENERATE)
         now = self._now()
         template = self._directory.template(found.route, found.facts)
-        if is_dear(request) and len(body) < LARGE:
-            # lowering many tools takes up to a second; they do not queue up behind large bodies
-            plan = await asyncio.to_thread(
-                plan_chat, request, found.route, found.facts, template, now
-            )
-        else:
-            plan = await aside(
-                len(body), plan_chat, request, found.route, found.facts, template, now
-            )
+
+        def plan(read: _Read[ChatRequest]) -> Plan:
+            self._judge_count(read.request, 1, 1)
+            return plan_chat(read.request, read.found.route, read.found.facts, template, now)
+
+        read, planned = await self._prepare(body, Endpoint.CHAT, ChatRequest, found, plan)
         # the keywords alone: what stands before them are the client's own names
-        client.record.dropped = tuple(sorted({path.rpartition(".")[2] for path in plan.dropped}))
+        client.record.dropped = tuple(sorted({path.rpartition(".")[2] for path in planned.dropped}))
         answer_id = f"chatcmpl-{self._new_id()}"
         style = ChatStyle(
             answer_id,
             # a zero budget asks for nothing, so nothing is called
-            tools=plan.reading.grammar is not None and bool(plan.requests),
-            legacy=request.functions is not None,
-            logprobs=plan.reading.logprobs is not None,
+            tools=planned.reading.grammar is not None and bool(planned.requests),
+            legacy=read.request.functions is not None,
+            logprobs=planned.reading.logprobs is not None,
         )
-        identity = Identity(
-            answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
-        )
-        await self._delivery.deliver(
-            client, self._asked(request, found, plan, identity, style, ignored, anew=anew)
-        )
+        await self._deliver(client, read, planned, answer_id, now, style, anew=anew)
 
     async def _completions(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = await aside(len(body), self._document, body, Endpoint.COMPLETIONS)
-        found = await self._find(document)
-        request = await aside(len(body), _typed, CompletionRequest, document, found)
-        found = await self._merged(request, found)
-        # before there are as many requests to send
-        self._judge_count(request, prompt_count(request), request.best_of or 1)
-        plan = await aside(len(body), plan_completion, request, found.route, found.facts)
-        identity = Identity(
-            f"cmpl-{self._new_id()}",
-            int(self._now().timestamp()),
-            _model(request, found),
-            found.facts.fingerprint,
+        found = await self._find(body, Kind.GENERATE)
+
+        def plan(read: _Read[CompletionRequest]) -> Plan:
+            request = read.request
+            # before there are as many requests to send
+            self._judge_count(request, prompt_count(request), request.best_of or 1)
+            return plan_completion(request, read.found.route, read.found.facts)
+
+        read, planned = await self._prepare(
+            body, Endpoint.COMPLETIONS, CompletionRequest, found, plan
         )
-        style = CompletionStyle(logprobs=plan.reading.logprobs is not None)
-        await self._delivery.deliver(
-            client, self._asked(request, found, plan, identity, style, ignored, anew=anew)
-        )
+        style = CompletionStyle(logprobs=planned.reading.logprobs is not None)
+        answer_id = f"cmpl-{self._new_id()}"
+        await self._deliver(client, read, planned, answer_id, self._now(), style, anew=anew)
 
     async def _embeddings(self, client: Client, body: bytes, *, anew: bool) -> None:
-        document, ignored = await aside(len(body), self._document, body, Endpoint.EMBEDDINGS)
-        request = await aside(len(body), read_request, EmbeddingRequest, document)
-        found = await self._directory.find(
-            request.model, Kind.EMBED, adapter_source=request.adapter_source
-        )
+        found = await self._find(body, Kind.EMBED)
+
+        def prepare() -> tuple[EmbeddingRequest, Sequence[tuple[str, bytes]], tuple[str, ...]]:
+            document, ignored = self._document(body, Endpoint.EMBEDDINGS)
+            request = read_request(EmbeddingRequest, document)
+            return request, embedding_bodies(request, found.route), ignored
+
+        request, calls, ignored = await aside(len(body), prepare)
         client.record.model = request.model
         client.record.upstream = found.upstream.name
-        calls = await aside(len(body), embedding_bodies, request, found.route)
         limit = asyncio.Semaphore(_EMBED_AT_ONCE)
         epoch = None if anew else found.epoch
 
@@ -263,22 +262,56 @@ class Gateway:
         )
         return parameters.document, parameters.ignored
 
-    async def _find(self, document: Mapping[str, Any]) -> Found:
-        """What the request's `model` means; needed before its type, for the model's defaults."""
+    async def _find(self, body: bytes, kind: Kind) -> Found:
+        """What a request's `model` means, before the rest of it is read."""
+        destination = read_destination(body)
+        name = destination.model
+        if name is None:
+            raise RequestRefused(
+                "Missing required parameter: 'model'.",
+                param="model",
+                code="missing_required_parameter",
+            )
+        if not isinstance(name, str):
+            raise RequestRefused(
+                "Invalid type for 'model': expected a string.", param="model", code="invalid_type"
+            )
         # with a merge it is the merged adapters' source, and the model is the base
-        merges = document.get("merged_adapters") is not None
-        source = None if merges else document.get("adapter_source")
+        source = None if destination.merged_adapters is not None else destination.adapter_source
         return await self._directory.find(
-            _name(document), adapter_source=source if isinstance(source, str) else None
+            name, kind, adapter_source=source if isinstance(source, str) else None
         )
 
-    async def _merged(self, request: SamplingRequest, found: Found) -> Found:
-        """The same with the client's `merged_adapters`, if there are any."""
-        if request.merged_adapters is None:
-            return found
-        return await self._directory.find(
-            request.model, merge=merge_of(request.merged_adapters, request.adapter_source)
-        )
+    async def _prepare(
+        self,
+        body: bytes,
+        endpoint: Endpoint,
+        model: type[_Request],
+        found: Found,
+        plan: Callable[[_Read[_Request]], Plan],
+    ) -> tuple[_Read[_Request], Plan]:
+        """Everything between a request's bytes and its delivery, here if it is quick."""
+        if len(body) >= LARGE:
+
+            def both() -> tuple[_Read[_Request], Plan]:
+                read = self._read(body, endpoint, model, found)
+                return read, plan(read)
+
+            return await aside(len(body), both)
+        read = self._read(body, endpoint, model, found)
+        if isinstance(read.request, ChatRequest) and is_dear(read.request):
+            return read, await dear(plan, read)
+        return read, plan(read)
+
+    def _read(
+        self, body: bytes, endpoint: Endpoint, model: type[_Request], found: Found
+    ) -> _Read[_Request]:
+        document, ignored = self._document(body, endpoint)
+        request = _typed(model, document, found)
+        if request.merged_adapters is not None:
+            merge = merge_of(request.merged_adapters, request.adapter_source)
+            found = self._directory.merged(found, request.model, merge)
+        return _Read(request, found, ignored)
 
     def _judge_count(self, request: SamplingRequest, prompts: int, best_of: int) -> None:
         """Refuse what would become more LoRAX requests than are allowed."""
@@ -293,18 +326,22 @@ class Gateway:
                 code="above_max_value",
             )
 
-    def _asked(
+    async def _deliver(
         self,
-        request: SamplingRequest,
-        found: Found,
+        client: Client,
+        read: _Read[_Request],
         plan: Plan,
-        identity: Identity,
+        answer_id: str,
+        now: datetime,
         style: Style,
-        ignored: tuple[str, ...],
         *,
         anew: bool,
-    ) -> Asked:
-        return Asked(
+    ) -> None:
+        request, found = read.request, read.found
+        identity = Identity(
+            answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
+        )
+        asked = Asked(
             plan=plan,
             upstream=found.upstream,
             epoch=None if anew else found.epoch,
@@ -315,30 +352,16 @@ class Gateway:
             stream=bool(request.stream),
             usage_asked=bool(request.stream_options and request.stream_options.include_usage),
             headers=(
-                *_named("x-ignored-parameters", ignored),
+                *_named("x-ignored-parameters", read.ignored),
                 *_named("x-unenforced-keywords", header_names(plan.dropped)),
             ),
         )
+        await self._delivery.deliver(client, asked)
 
 
 def _model(request: SamplingRequest | EmbeddingRequest, found: Found) -> str:
     """The answer's `model`: the client's name for it, or the base model's own where it gave none."""
     return request.model or found.facts.model_id
-
-
-def _name(document: Mapping[str, Any]) -> str:
-    name = document.get("model")
-    if name is None:
-        raise RequestRefused(
-            "Missing required parameter: 'model'.",
-            param="model",
-            code="missing_required_parameter",
-        )
-    if not isinstance(name, str):
-        raise RequestRefused(
-            "Invalid type for 'model': expected a string.", param="model", code="invalid_type"
-        )
-    return name
 
 
 def _typed(model: type[_Request], document: Mapping[str, Any], found: Found) -> _Request:

@@ -1,6 +1,7 @@
 """What is dear by its size goes to a thread, and no request holds the event loop."""
 
 import asyncio
+import functools
 import gc
 import json
 import threading
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.aside import LARGE, aside
+from lorax_proxy.aside import LARGE, aside, dear
 from tests.proxy.running import chat, generation, lorax, running, token
 from tests.proxy.servers import (
     LAST_CHUNK,
@@ -42,6 +43,31 @@ async def test_small_work_is_done_here_and_large_work_aside() -> None:
     assert (name == here, collects, gc.isenabled()) == (False, False, True)
 
 
+async def test_dear_work_does_not_wait_behind_large_work() -> None:
+    """A small request with tools is planned while a large one is in its thread."""
+    release = threading.Event()
+    large = asyncio.create_task(aside(LARGE, release.wait, 60))
+    assert await dear(threading.current_thread) not in (threading.current_thread(), None)
+    assert not large.done()
+    release.set()
+    assert await large
+
+
+@pytest.mark.parametrize("go", [functools.partial(aside, LARGE), dear], ids=["large", "dear"])
+async def test_work_that_nobody_waits_for_any_more_is_not_begun(go: Callable[..., Any]) -> None:
+    """Its client left while it waited for its turn."""
+    release = threading.Event()
+    begun: list[int] = []
+    first = asyncio.create_task(go(release.wait, 60))
+    waits, stays = (asyncio.create_task(go(begun.append, number)) for number in (1, 2))
+    await asyncio.sleep(0)
+    waits.cancel()
+    await asyncio.gather(waits, return_exceptions=True)
+    release.set()
+    await asyncio.gather(first, stays)
+    assert begun == [2]
+
+
 @pytest.mark.parametrize("size", [0, LARGE])
 async def test_what_it_raises_is_raised(size: int) -> None:
     """As if it were called, and the collector goes on."""
@@ -70,14 +96,14 @@ def schema(kind: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
-    "messages": lambda: (CHAT, {"model": "", "messages": turns(40_000)}),
+    "messages": lambda: (CHAT, {"model": "", "messages": turns(19_000)}),
     "calls in the history": lambda: (
         CHAT,
         {
             "model": "",
             "messages": [
                 {"role": "user", "content": "x"},
-                {"role": "assistant", "tool_calls": [call(n) for n in range(18_000)]},
+                {"role": "assistant", "tool_calls": [call(n) for n in range(9_000)]},
             ],
         },
     ),
@@ -85,7 +111,7 @@ FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
         CHAT,
         {
             "model": "",
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 40_000}],
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 19_000}],
         },
     ),
     "template arguments": lambda: (
@@ -102,7 +128,7 @@ FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
     "properties of a schema": lambda: (
         CHAT,
         schema(
-            {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(40_000)}}
+            {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(19_000)}}
         ),
     ),
     "tools": lambda: (
@@ -111,9 +137,13 @@ FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
             **chat(model=""),
             "tools": [
                 {"type": "function", "function": {"name": f"f{n}", "parameters": {}}}
-                for n in range(15_000)
+                for n in range(6_000)
             ],
         },
+    ),
+    "more objects than any request needs": lambda: (
+        CHAT,
+        {**chat(model=""), "documents": [{}] * 600_000},
     ),
     "a model's name": lambda: (CHAT, {**chat(), "model": "m" * 1_900_000}),
 }

@@ -5,6 +5,7 @@ requests that ask for more than they say. What is looked at is how the work grow
 that a new parameter, template or refusal that is not linear shows, however fast it is when small.
 """
 
+import asyncio
 import itertools
 import json
 import sys
@@ -16,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from lorax_proxy.app import create_app
+from lorax_proxy.config import Settings, UpstreamSettings
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Facts
@@ -25,6 +28,7 @@ from lorax_proxy.core.text_completion import plan_completion
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.template_files import load_template
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest
+from tests.proxy.memory import MemoryExchange, MemoryTransport, call
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
 FACTS = Facts("m", None, 4)
@@ -202,3 +206,30 @@ def test_calls_and_memory_are_linear_in_the_bytes(template: PreparedTemplate, na
     characters, calls, held = measured[-1]
     assert calls <= 2_000 + 10 * characters, measured
     assert held <= 1_000_000 + 60 * characters, measured
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+async def test_large_documents_are_there_one_at_a_time(path: str) -> None:
+    """Ten large requests at once take the memory of one, and for each more only its texts."""
+    chats = {"model": "", "messages": [user()] * 9_999}
+    texts = {"model": "", "prompt": ["a"] * 200_000}
+    body = chats if "chat" in path else texts
+    size = len(json.dumps(body))
+
+    async def most_held_by(count: int) -> int:
+        transport = MemoryTransport(lambda _path: MemoryExchange([b"{}"]))
+        settings = Settings(
+            upstream=[UpstreamSettings(url="http://lorax")], log_level="error", max_choices=2
+        )
+        app = create_app(settings, open_transport=lambda _upstream: transport)
+        await call(app, path, {"model": "", "messages": [user()], "prompt": "a"})
+        tracemalloc.start()
+        try:
+            await asyncio.gather(*(call(app, path, body) for _ in range(count)))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    one, ten = await most_held_by(1), await most_held_by(10)
+    assert ten < one + 9 * 3 * size

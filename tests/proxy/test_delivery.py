@@ -714,8 +714,8 @@ SILENCES: list[tuple[str, dict[str, Any], list[Step], dict[str, Any]]] = [
     ("no event, idle", {"stream": True}, [Send(event_stream()), Stall()], {"idle_timeout": 0.05}),
     ("folded", {"stop": "x"}, [Send(event_stream()), Stall()], {"first_event_timeout": 0.05}),
     ("whole", {}, [Stall()], {"first_event_timeout": 0.05}),
-    ("total", {"stream": True}, [Send(event_stream()), Stall()], {"total_timeout": 0.05}),
-    ("total, whole", {}, [Stall()], {"total_timeout": 0.05}),
+    ("total", {"stream": True}, [Send(event_stream()), Stall()], {"total_timeout": 0.5}),
+    ("total, whole", {}, [Stall()], {"total_timeout": 0.5}),
 ]
 
 

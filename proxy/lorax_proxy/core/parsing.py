@@ -1,8 +1,9 @@
 """A request's bytes to its type, or a refusal in the words of OpenAI's own API.
 
 Two steps: the bytes become a JSON document (`read_document`), then the document becomes a request
-type (`read_request`). Between them `core.parameters` looks at every key. The refusals carry the
-`code` values that OpenAI sends for the same mistakes, since clients switch on them.
+type (`read_request`). Between them `core.parameters` looks at every key. Where the request goes is
+read before both (`read_destination`). The refusals carry the `code` values that OpenAI sends for the
+same mistakes, since clients switch on them.
 """
 
 import difflib
@@ -15,13 +16,25 @@ from pydantic_core import ErrorDetails
 
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["is_too_deep", "nearest", "read_document", "read_request"]
+__all__ = [
+    "Destination",
+    "is_too_deep",
+    "nearest",
+    "read_destination",
+    "read_document",
+    "read_request",
+]
 
 _Request = TypeVar("_Request", bound=BaseModel)
 
 _MAX_DEPTH = 64
 """Levels of a document. A schema of ten objects inside one another has some 25; what walks a
 document after us (schemas, templates) recurses, and must not run out of stack."""
+
+_MAX_CONTAINERS = 20_000
+"""Objects and arrays of a document. Each message, part, tool call and subschema is one. A message
+makes six tokens or more of a prompt, so that as many do not fit a model; and each costs microseconds
+for which nothing else runs."""
 
 _MAX_ERRORS = 1_000
 """How many errors are looked at for the one that is told. Lists are given up at their first, so more
@@ -73,26 +86,54 @@ def _can_be_near(one: int, other: int) -> bool:
 
 def is_too_deep(document: object) -> bool:
     """Whether lists and objects are nested deeper than any request needs."""
+    return any(depth == _MAX_DEPTH for depth, _ in enumerate(_levels(document)))
+
+
+def _levels(document: object) -> Iterator[list[dict[str, Any] | list[Any]]]:
+    """The lists and objects of each level, from the outermost to the last that has any."""
     level = _containers([document])
-    for _ in range(_MAX_DEPTH):
-        if not level:
-            return False
+    while level:
+        yield level
         level = _containers(
             inner for each in level for inner in (each.values() if isinstance(each, dict) else each)
         )
-    return bool(level)
 
 
 def _containers(values: Iterable[object]) -> list[dict[str, Any] | list[Any]]:
     return [value for value in values if isinstance(value, (dict, list))]
 
 
+class Destination(msgspec.Struct, frozen=True):
+    """The members of a request that say where it goes, of whatever types they are."""
+
+    model: Any = None
+    adapter_source: Any = None
+    merged_adapters: Any = None
+
+
+_DESTINATIONS = msgspec.json.Decoder(Destination)
+
+
+def read_destination(body: bytes) -> Destination:
+    """What a body says of its model; the rest of it is skipped.
+
+    Raises:
+        RequestRefused: As `read_document`, when it cannot be read so far.
+    """
+    try:
+        return _DESTINATIONS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = read_document(body)
+    return Destination(**{name: document.get(name) for name in Destination.__struct_fields__})
+
+
 def read_document(body: bytes) -> dict[str, Any]:
     """Decode a request body.
 
     Raises:
-        RequestRefused: When it is not JSON, not a JSON object, or nested too deeply. Surrogates
-            without a partner, NaN and numbers beyond a double are not JSON here.
+        RequestRefused: When it is not JSON, not a JSON object, nested too deeply, or of more
+            objects and arrays than any request needs. Surrogates without a partner, NaN and numbers
+            beyond a double are not JSON here.
     """
     if not body.strip():
         raise RequestRefused("The request has no body; send a JSON object.")
@@ -108,10 +149,17 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RequestRefused(
             f"We could not parse the JSON body of your request: {error}."
         ) from None
-    if is_too_deep(document):
-        raise RequestRefused(
-            f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
-        )
+    count = 0
+    for depth, level in enumerate(_levels(document)):
+        if depth == _MAX_DEPTH:
+            raise RequestRefused(
+                f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
+            )
+        count += len(level)
+        if count > _MAX_CONTAINERS:
+            raise RequestRefused(
+                f"The JSON body is too large: it may have {_MAX_CONTAINERS} objects and arrays."
+            )
     if not isinstance(document, dict):
         raise RequestRefused(
             f"The JSON body must be an object, but it is {_seen(document)}.", code="invalid_type"
