@@ -42,3 +42,7 @@ class ClientLimits(BaseModel):
     max_connections_per_peer: int | None = Field(default=None, ge=1)
     """The most connections from one address, else 503; by default three quarters of all, because
     behind a load balancer every client has its address."""
+    max_buffered_body_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """The most bytes of requests' bodies at once, over all connections, else 503. A body is kept until
+    its answer is complete: 5,000 conversations of 100 KB fit, and what is left of a machine with
+    1 GB is for reading them."""

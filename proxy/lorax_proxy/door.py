@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.observe import Observer
 
-__all__ = ["Door", "Guest"]
+__all__ = ["Bodies", "Door", "Guest"]
 
 _MAX_TURNED_AWAY = 64
 """The most connections beyond the limit that are told so at once, or an eighth of the places if that
@@ -45,11 +45,40 @@ class Guest(Protocol):
         """Close at once."""
 
 
+class Bodies:
+    """Counts the bytes of requests' bodies, over all connections.
+
+    Attributes:
+        held: Bytes in memory now.
+    """
+
+    def __init__(self, most: int, observer: Observer) -> None:
+        self.held = 0
+        self._most = most
+        self._observer = observer
+        self._full = False
+        observer.body_bytes.set_function(lambda: self.held)
+
+    def take(self, size: int) -> bool:
+        """Count so many bytes more, which may be none or less; False when there is no room for them."""
+        if size > 0 and self.held + size > self._most:
+            if not self._full:
+                # once, until there is room again
+                self._full = True
+                self._observer.warn("too_many_bodies", bytes=self.held)
+            return False
+        self.held += size
+        if self.held < self._most * 9 // 10:
+            self._full = False
+        return True
+
+
 class Door:
     """Counts connections, ends those that take too long, and sees everybody out.
 
     Attributes:
         limits: The sizes and times that connections hold to.
+        bodies: What their requests' bodies take.
         now: The loop's time in seconds, as of the last tick.
         leaving: Whether the server is shutting down: requests that begin now are refused.
     """
@@ -66,6 +95,7 @@ class Door:
         """
         self.limits = limits
         self.observer = observer
+        self.bodies = Bodies(limits.max_buffered_body_bytes, observer)
         self.now = 0.0
         self.leaving = False
         # the last quarter is for requests to LoRAX, and for what the process has open anyway

@@ -24,6 +24,8 @@ class Exchange(RequestResponseCycle):
 
     is_rest_small: Callable[[], bool]
     """Whether so little is missing of the request that reading it keeps the connection."""
+    body_bytes = 0
+    """Bytes of the request's body that are counted as held, decoded ones too."""
     closes = False
     """Whether the answer came before the request was complete, and ends the connection."""
 

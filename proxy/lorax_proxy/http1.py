@@ -12,6 +12,7 @@ HTTP/1 as strangers speak it: uvicorn's protocol (uvicorn/protocols/http/httptoo
 """
 
 import asyncio
+import functools
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
@@ -27,7 +28,7 @@ from lorax_proxy.core.heads import HeadRefused, late, too_many_connections
 from lorax_proxy.door import Door
 from lorax_proxy.exchange import ChunklessExchange, Exchange
 from lorax_proxy.incoming import Incoming
-from lorax_proxy.surface import refused_unread
+from lorax_proxy.surface import COUNT_BODY, refused_unread
 from lorax_proxy.wire.openai_replies import encode_error
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Connection(Incoming):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(door.limits, config, server_state, app_state, _loop)
+        super().__init__(door.limits, door.bodies, config, server_state, app_state, _loop)
         self.peer = ""
         self._door = door
         self._running: Exchange | None = None
@@ -136,6 +137,7 @@ class Connection(Incoming):
             on_response=self.on_response_complete,
         )
         cycle.is_rest_small = self.is_rest_small
+        scope["extensions"] = {COUNT_BODY: {"count": functools.partial(self.count_body, cycle)}}
         self.cycle = cycle
         self._asked = True
         self._in_head = False
@@ -161,11 +163,18 @@ class Connection(Incoming):
         """An answer is complete: the next one's turn, if there is one."""
         self.server_state.total_requests += 1
         answered, self._running = self._running, None
+        if answered is not None:
+            self._forget_body(answered)
         self._since = self._door.now
         if self.transport.is_closing():
             return
         if answered is not None and answered.more_body and answered.closes:
             self._linger()
+            return
+        if self.pipeline and self._door.leaving:
+            # these were not begun; who reads this answer knows it of those behind it (RFC 9112 9.6)
+            self.pipeline.clear()
+            self._refuse(failures.shutting_down())
             return
         if self.pipeline:
             cycle, app = self.pipeline.pop()

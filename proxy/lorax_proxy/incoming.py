@@ -4,6 +4,7 @@
   one with every request. llhttp stops behind the head of such a request and takes its body for
   another protocol, so a new parser is given the same head without the offer, and goes on.
 - *Sizes* are checked while a head comes in, before there is a request.
+- *Bodies* are counted over all connections, as they come, until they are answered.
 - *Requests that wait behind another* are few. The loop reads 256 KiB at once, which may be ten
   thousand of them and take a second, so bytes are parsed a slice at a time, and held when it is
   enough.
@@ -20,7 +21,16 @@ from uvicorn.server import ServerState
 
 from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.core.failures import ApiError
-from lorax_proxy.core.heads import HeadRefused, check_count, check_head, check_size, malformed
+from lorax_proxy.core.heads import (
+    HeadRefused,
+    check_count,
+    check_head,
+    check_size,
+    malformed,
+    too_many_bodies,
+)
+from lorax_proxy.door import Bodies
+from lorax_proxy.exchange import Exchange
 
 __all__ = ["Incoming"]
 
@@ -51,6 +61,7 @@ class Incoming(HttpToolsProtocol):
     def __init__(
         self,
         limits: ClientLimits,
+        bodies: Bodies,
         config: uvicorn.Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -58,6 +69,9 @@ class Incoming(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
         self._limits = limits
+        self._bodies = bodies
+        # what this connection counts for in them
+        self._counted = 0
         # heads up to this size need no further look
         self._least_limit = min(limits.max_header_bytes, limits.max_request_line_bytes)
         # whether there was a request, and `cycle` is the newest
@@ -88,7 +102,7 @@ class Incoming(HttpToolsProtocol):
         """Make requests of the next bytes."""
         if self._flow.full:
             # what was under way when reading was paused
-            self._held += data
+            self._hold(self._held + data)
         elif len(data) <= _SLICE and not self.pipeline and not self._deaf:
             self._read_slice(data)
         else:
@@ -98,24 +112,59 @@ class Incoming(HttpToolsProtocol):
         """Go on with what was held, if there is room for more requests."""
         if self._flow.full and len(self.pipeline) < _MAX_PIPELINED:
             self._flow.full = False
-            held, self._held = self._held, b""
+            held = self._held
+            self._hold(b"")
             self._read(held)
 
     def _drop_held(self) -> None:
         """Look at nothing more, and let it come."""
         self._deaf = True
         self._flow.full = False
-        self._held = b""
+        self._hold(b"")
         self.flow.resume_reading()
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what came behind more requests than may wait."""
+        if self._count(len(data) - len(self._held)):
+            self._held = data
+        else:
+            self._break_off(too_many_bodies())
+
+    def _count(self, size: int) -> bool:
+        """Count bytes that are kept, or no longer kept; False when there is no room for them."""
+        if not self._bodies.take(size):
+            return False
+        self._counted += size
+        return True
+
+    def count_body(self, cycle: Exchange, size: int) -> None:
+        """Count bytes of a request's body, until its answer is complete.
+
+        Raises:
+            HeadRefused: 503 when there is no room for them.
+        """
+        if not self._count(size):
+            raise HeadRefused(too_many_bodies())
+        cycle.body_bytes += size
+
+    def _forget_body(self, cycle: Exchange) -> None:
+        """Count a request's body no longer."""
+        self._count(-cycle.body_bytes)
+        cycle.body_bytes = 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed, by whomever."""
+        self._count(-self._counted)  # whatever it was for
+        super().connection_lost(exc)
 
     def _read(self, data: bytes) -> None:
         """Make requests of bytes, a slice at a time; what is too many requests is held."""
         start = 0
         while start < len(data) and not self._deaf:
             if len(self.pipeline) >= _MAX_PIPELINED:
-                self._held = data[start:]
                 self._flow.full = True
                 self.flow.pause_reading()
+                self._hold(data[start:])
                 return
             # a body that is known to go on is no crowd of requests
             end = start + max(_SLICE, self._rest() or 0)
@@ -176,6 +225,8 @@ class Incoming(HttpToolsProtocol):
         self._body_bytes += len(body)
         if cycle.response_complete:
             return
+        assert isinstance(cycle, Exchange)  # noqa: S101 - no others are made here
+        self.count_body(cycle, len(body))
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
             self.flow.pause_reading()

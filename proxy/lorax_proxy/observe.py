@@ -128,6 +128,11 @@ class Observer:
             "Open connections of clients.",
             registry=self.registry,
         )
+        self.body_bytes = Gauge(
+            "lorax_proxy_buffered_body_bytes",
+            "Bytes of requests' bodies in memory.",
+            registry=self.registry,
+        )
         self.refused_connections = Counter(
             "lorax_proxy_refused_connections",
             "Connections beyond max_connections or max_connections_per_peer.",

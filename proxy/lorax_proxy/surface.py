@@ -20,12 +20,14 @@ from typing import Any
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
+from lorax_proxy.core.heads import HeadRefused
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer, Record
 from lorax_proxy.wire.compression import Decoder, TooLarge, codings
 from lorax_proxy.wire.openai_replies import encode_error, error_event
 
 __all__ = [
+    "COUNT_BODY",
     "AsgiApp",
     "Client",
     "ClientLeft",
@@ -46,6 +48,17 @@ Headers = Sequence[tuple[str, str]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """A client's request id that may go into our log and back into a header."""
+
+
+COUNT_BODY = "lorax_proxy.count_body"
+"""The ASGI extension of our own server that counts bytes of a body beside those that came."""
+
+
+def _uncounted(_size: int) -> None:
+    """Count nothing: a server that is not ours has its own limits."""
+
+
+_UNCOUNTED: Mapping[str, Callable[[int], None]] = {"count": _uncounted}
 
 
 class ClientLeft(Exception):
@@ -91,6 +104,7 @@ class Client:
         """The whole request body, without its compression.
 
         Raises:
+            HeadRefused: 503 when it is compressed, and there is no room for what it becomes.
             RequestRefused: 413 when it is larger than `limit` bytes, 415 when it is not JSON or
                 compressed as nothing here can undo, 400 when it is not what its encoding says.
             ClientLeft: When the client went away before it was complete.
@@ -107,6 +121,7 @@ class Client:
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
         decoder = self._decoder(limit)
+        count = self.scope.get("extensions", {}).get(COUNT_BODY, _UNCOUNTED)["count"]
         chunks: list[bytes] = []
         size = received = 0
         while True:
@@ -120,6 +135,7 @@ class Client:
                     chunk = decoder.feed(chunk)
                 except TooLarge:
                     raise _too_large(limit) from None
+                count(len(chunk))
             chunks.append(chunk)
             size += len(chunk)
             if max(size, received) > limit:
@@ -261,6 +277,8 @@ class Surface:
                 await self._serve(client, endpoint)
         except RequestRefused as error:
             await client.fail(failures.refusal(error))
+        except HeadRefused as refused:
+            await client.fail(refused.error)
         except ClientLeft:
             record.error = "client_left"
         except asyncio.CancelledError:

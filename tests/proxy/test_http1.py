@@ -1,9 +1,12 @@
 """HTTP/1 as strangers speak it, byte by byte on real sockets, and with clients that others wrote."""
 
 import asyncio
+import gzip
 import itertools
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -553,6 +556,84 @@ async def test_a_body_that_comes_slowly_but_well_is_awaited() -> None:
             await connection.send(b"x" * 3000)
             await asyncio.sleep(0.02)
         assert told(await connection.reply()) == "x" * 60000
+
+
+def buffered(observer: Observer) -> float:
+    """Bytes of bodies in memory, as the metrics tell them."""
+    (line,) = re.findall(
+        rb"^lorax_proxy_buffered_body_bytes (.+)$", observer.metrics(), re.MULTILINE
+    )
+    return float(line)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the server go on until something is so."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - metrics ring no bell
+            await asyncio.sleep(0)
+
+
+def half(size: int) -> bytes:
+    """A request whose body does not end with these bytes."""
+    return request("POST", TELL, b"x" * size, content_length="150000")
+
+
+def compressed(size: int) -> bytes:
+    """One that becomes as large, and waits for its answer."""
+    return request("POST", "/v1/waits", gzip.compress(b"x" * size), content_encoding="gzip")
+
+
+def crowded(size: int) -> bytes:
+    """Requests behind one that waits for its answer."""
+    few = request("POST", TELL, b"x" * 4000) * (size // 4000 + 1)
+    return request("POST", "/v1/waits", b"") + few
+
+
+@pytest.mark.parametrize("large", [half, compressed, crowded])
+async def test_bodies_are_bounded_over_all_connections(large: Callable[[int], bytes]) -> None:
+    """What has begun goes on, what would be too much is a 503, and what is over is given back."""
+    release = asyncio.Event()
+
+    async def waits(client: Client) -> None:
+        await client.body(LIMIT)
+        await release.wait()
+        await client.reply(b"{}")
+
+    observer = Observer("error")
+    limits = ClientLimits(max_buffered_body_bytes=160_000)
+    async with served(
+        app(observer, None, **{"/waits": waits}), limits=limits, observer=observer
+    ) as proxy:
+        for turn in ("answered", "left"):
+            release.clear()
+            kept = await proxy.connect()
+            await kept.send(large(120_000))
+            await until(lambda: buffered(observer) >= 100_000)
+            assert (await proxy.post(TELL, b"x" * 1000)).status == 200
+            reply = await proxy.post(TELL, b"x" * 60_000)
+            assert (reply.status, reply.error["code"]) == (503, "too_many_bodies")
+            assert reply.headers["retry-after"] == "1"
+            release.set()
+            if turn == "left" or large is half:
+                kept.leave()
+            await until(lambda: not buffered(observer))
+            assert (await proxy.post(TELL, b"x" * 60_000)).status == 200
+
+
+async def test_what_waits_behind_a_request_is_given_up_when_there_is_no_room_for_it() -> None:
+    """A crowd that is held unread counts too; its connection ends behind what is under way."""
+    observer = Observer("error")
+    limits = ClientLimits(max_buffered_body_bytes=50_000)
+    async with served(app(observer), limits=limits, observer=observer) as proxy:
+        crowd = await proxy.connect()
+        await crowd.send(request("POST", TELL, b"x" * 2000) * 100)
+        replies = 0
+        while (reply := await crowd.reply()).status == 200:
+            replies += 1
+        assert 1 <= replies < 100
+        assert (reply.status, reply.error["code"]) == (503, "too_many_bodies")
+        assert await crowd.at_end()
+        await until(lambda: not buffered(observer))
 
 
 async def test_a_client_that_takes_nothing_is_left() -> None:

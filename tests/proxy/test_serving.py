@@ -114,7 +114,9 @@ async def test_whoever_is_served_at_the_end_is_told(tmp_path: Path) -> None:
             silent = await proxy.open("POST", CHAT, chat("two", stream=True))
             whole = await proxy.open("POST", CHAT, chat("three"))
             await server.until_asked("/generate_stream", 2)
-            await server.until_asked("/generate", 1)
+            crowd = await proxy.connect()
+            await crowd.send(request("POST", CHAT, chat("four")) * 3)
+            await server.until_asked("/generate", 2)
             late = await proxy.connect()
             await late.send(FRESH)
             idle = await proxy.open("GET", "/health")
@@ -124,11 +126,13 @@ async def test_whoever_is_served_at_the_end_is_told(tmp_path: Path) -> None:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", running.port))
             await late.send(b"\r\n")
-            for connection in (late, silent, whole):
+            # of those that wait behind another, the first is answered for all
+            for connection in (late, silent, whole, crowd, crowd):
                 reply = await connection.reply()
                 assert reply.status == 503, reply
                 assert reply.error["code"] == "shutting_down"
                 assert reply.headers["retry-after"] == "1"
+            for connection in (late, silent, whole, crowd):
                 assert await connection.at_end()
             rest = (await streamed.reader.read()).decode()
             assert '"code":"shutting_down"' in rest
@@ -137,7 +141,7 @@ async def test_whoever_is_served_at_the_end_is_told(tmp_path: Path) -> None:
             assert await asyncio.to_thread(running.process.wait, 30) == 0
             proxy.disconnect()
     told = [line["error"] for line in logged(log) if line["event"] == "request" and "error" in line]
-    assert told == ["shutting_down"] * 4
+    assert told == ["shutting_down"] * 6
 
 
 async def test_a_log_that_nobody_reads_does_not_stop_the_proxy() -> None:

@@ -14,6 +14,7 @@ __all__ = [
     "check_size",
     "late",
     "malformed",
+    "too_many_bodies",
     "too_many_connections",
 ]
 
@@ -111,6 +112,17 @@ def too_many_connections() -> ApiError:
         "This server has as many connections as it may. Please try again.",
         "server_error",
         code="too_many_connections",
+        headers=(("retry-after", "1"),),
+    )
+
+
+def too_many_bodies() -> ApiError:
+    """A body for which there is no memory left, while others' are kept."""
+    return ApiError(
+        503,
+        "This server has as many request bodies in memory as it may. Please try again.",
+        "server_error",
+        code="too_many_bodies",
         headers=(("retry-after", "1"),),
     )
 
