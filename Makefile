@@ -130,6 +130,10 @@ matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice ea
 docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_proxy.core.parameters
 	@$(BIN)/python -m tests.house.support_table README.md
 
+.PHONY: release
+release: $(VENV)/run.stamp ## wheel, sdist and notes of this version in dist/, judged; tags nothing
+	@$(BIN)/python -m tests.house.release
+
 .PHONY: locks
 locks: ## write requirements/**/*.txt anew from pyproject.toml and *.in (needs uv)
 	@requirements/lock

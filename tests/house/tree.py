@@ -5,7 +5,16 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["PACKAGES", "ROOT", "imports", "is_type_checking", "module_name", "modules", "tracked"]
+__all__ = [
+    "PACKAGES",
+    "ROOT",
+    "imports",
+    "is_type_checking",
+    "module_name",
+    "modules",
+    "present",
+    "tracked",
+]
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
@@ -32,8 +41,17 @@ def module_name(path: Path, source: Path) -> str:
 
 def tracked(root: Path = ROOT) -> Iterator[Path]:
     """Every file that git tracks and that is there."""
+    return _listed(root)
+
+
+def present(root: Path = ROOT) -> Iterator[Path]:
+    """Every file that git would track: those too that are not added yet, none that it ignores."""
+    return _listed(root, "--cached", "--others", "--exclude-standard")
+
+
+def _listed(root: Path, *options: str) -> Iterator[Path]:
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True
+        ["git", "ls-files", "-z", *options], cwd=root, check=True, capture_output=True, text=True
     ).stdout
     for name in listed.split("\0"):
         if name and (root / name).is_file():
