@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -52,6 +53,19 @@ def test_a_taken_port_says_what_to_do() -> None:
     assert message.startswith(f"port: cannot listen on 127.0.0.1:{port}: ")
     assert "--port" in message
     assert "\n" not in message
+
+
+def test_little_is_taken_for_a_client_that_does_not_read() -> None:
+    """The kernel would take megabytes for each."""
+    with listen("127.0.0.1", 0) as listener, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            taken = 0
+            while select.select([], [accepted], [], 0)[1]:
+                taken += accepted.send(b"x" * 4096)
+    assert 2**17 < taken < 2**20
 
 
 def test_a_port_that_was_just_left_can_be_taken_again() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Ask", "Conduct", "Expected", "Mix", "script"]
+__all__ = ["LONGEST", "Ask", "Conduct", "Expected", "Mix", "script"]
 
 
 class Expected(Enum):
@@ -64,7 +64,8 @@ _WORDS = (
 
 _TEXTS = 32
 _LONG = 0
-"""The number of the text that slow clients read."""
+"""The number of the text that slow clients read, and that deaf ones do not: 720 KB, more than the
+proxy and its kernel take for a client, in few tokens, so that saying it is no load."""
 
 _HALT = "halt"
 """What the stop string cuts at; it stands once in each text, in its middle."""
@@ -89,9 +90,14 @@ _FAULTY_TEXTS = 3
 """How many of the texts each fault is scripted for."""
 
 
+_LONG_TOKENS = [f" {number}" + " compass" * 1_800 for number in range(50)]
+
+
 def _text(number: int) -> str:
+    if number == _LONG:
+        return "".join(_LONG_TOKENS)
     draws = random.Random(number)
-    length = 500 if number == _LONG else draws.randrange(20, 90)
+    length = draws.randrange(20, 90)
     words = [draws.choice(_WORDS) for _ in range(length)]
     words[length // 2] = _HALT
     return f"Answer {number}: " + " ".join(words) + "."
@@ -106,14 +112,16 @@ def script() -> Mapping[str, Any]:
     rules: list[dict[str, Any]] = []
     for fault in {*_BREAKING, *_BREAKING_WHOLE, *_BENIGN, *_REFUSING, _HANGING}:
         for number in range(1, 1 + _FAULTY_TEXTS):
-            reply = {"text": _text(number)}
             when = {"prompt_contains": _mark(number, fault)}
-            rules.append({"when": when, "reply": reply, "fault": fault})
+            rules.append({"when": when, "reply": {"text": _text(number)}, "fault": fault})
     for number in range(_TEXTS):
         when = {"prompt_contains": _mark(number)}
         # with a pace it is off the shard, where clients that read nothing would hold every place
         pace = {"pace": {"first_ms": 0, "step_ms": 0}} if number == _LONG else {}
-        rules.append({"when": when, "reply": {"text": _text(number)}, **pace})
+        reply: dict[str, Any] = {"text": _text(number)}
+        if number == _LONG:
+            reply = {"tokens": _LONG_TOKENS}
+        rules.append({"when": when, "reply": reply, **pace})
     return {"strict": True, "rules": rules}
 
 
@@ -255,3 +263,6 @@ _HEALTHY = (
     lambda number: _completion("completion, streamed", number, stream=True),
     lambda number: _completion("completion, whole", number, stream=False),
 )
+
+LONGEST = _chat("long, streamed", _LONG, stream=True).body
+"""A request for the longest text, for whoever reads none of it."""

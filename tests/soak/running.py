@@ -18,14 +18,15 @@ from pathlib import Path
 
 from tests.soak.client import Client, get
 from tests.soak.judging import Verdict, judge
-from tests.soak.mix import Conduct, Expected, Mix, script
+from tests.soak.mix import LONGEST, Conduct, Expected, Mix, script
 
 __all__ = ["Options", "Report", "soak"]
 
 _PROBE_EVERY = 0.02
-_FIRST_MINUTE = 60.0
+_WARM = 60.0
+"""Seconds after which memory must be flat, once everybody is there."""
 _FLAT = 1.10
-"""Memory at the end over memory after the first minute."""
+"""Memory at the end of a phase over memory at its beginning."""
 
 _IDLE_POOL = 256
 """Connections to LoRAX that the proxy may keep (`upstream.direct`)."""
@@ -46,7 +47,9 @@ class Options:
         clients: How many clients ask at once.
         faults: The share of requests whose upstream answer is faulty.
         kept: Connections that are opened before, kept open and used again at the end.
-        deaf: Clients that ask for a long stream and never read.
+        deaf: Clients that ask for a long stream and never read. They come one by one in `arriving`
+            seconds, since all at once they would be a load of their own, and the proxy leaves them
+            after `patience` seconds: meanwhile they are all there.
         transport: The proxy's client towards LoRAX.
     """
 
@@ -57,6 +60,24 @@ class Options:
     deaf: int = 0
     seed: int = 1
     transport: str = "direct"
+
+    @property
+    def arriving(self) -> float:
+        """Seconds in which the deaf clients come."""
+        return min(300.0, self.seconds / 10) if self.deaf else 0.0
+
+    @property
+    def patience(self) -> float:
+        """Seconds that the proxy waits for a client that takes nothing (`client_write_timeout`)."""
+        return self.seconds / 2
+
+    @property
+    def phases(self) -> Sequence[tuple[float, float]]:
+        """When memory must be flat: with the deaf clients, and without them."""
+        start = self.arriving + _WARM
+        if not self.deaf:
+            return [(start, self.seconds)]
+        return [(start, self.patience), (self.patience + start, self.seconds)]
 
 
 @dataclass(slots=True)
@@ -71,6 +92,7 @@ class Report:
     latencies: list[float] = field(default_factory=list[float])
     probes: list[float] = field(default_factory=list[float])
     memory: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
+    under_way: list[tuple[float, int]] = field(default_factory=list[tuple[float, int]])
     left: int = 0
     files: tuple[int, int] = (0, 0)
     kept_lost: int = 0
@@ -87,14 +109,26 @@ class Report:
         return sum(n for (_, each), n in self.verdicts.items() if each is verdict)
 
     @property
-    def growth(self) -> float | None:
-        """Memory in the last tenth of the time over memory after the first minute, if it lasted."""
-        end = self.options.seconds
-        after = [size for at, size in self.memory if _FIRST_MINUTE <= at < _FIRST_MINUTE * 1.5]
-        late = [size for at, size in self.memory if at >= end * 0.9]
-        if end < 2 * _FIRST_MINUTE or not after or not late:
-            return None
-        return statistics.median(late) / statistics.median(after)
+    def growths(self) -> Mapping[tuple[float, float], float]:
+        """Memory at the end over memory at the beginning, of each phase that is long enough."""
+        found: dict[tuple[float, float], float] = {}
+        for start, end in self.options.phases:
+            tenth = (end - start) / 10
+            early = [size for at, size in self.memory if start <= at < start + tenth]
+            late = [size for at, size in self.memory if end - tenth <= at < end]
+            if end - start >= _WARM and early and late:
+                found[start, end] = statistics.median(late) / statistics.median(early)
+        return found
+
+    @property
+    def most_under_way(self) -> int:
+        """How many requests had no whole answer at once."""
+        return max((count for _, count in self.under_way), default=0)
+
+    @property
+    def still_under_way(self) -> int:
+        """How many had none at the end, before the deaf clients went."""
+        return self.under_way[-1][1] if self.under_way else 0
 
     def faults(self) -> list[str]:
         """Everything that is not as it has to be."""
@@ -103,8 +137,18 @@ class Report:
             for (kind, verdict), n in sorted(self.verdicts.items(), key=lambda each: each[0][0])
             if verdict is not Verdict.RIGHT
         ]
-        if self.growth is not None and self.growth > _FLAT:
-            found.append(f"memory grew by {self.growth - 1:.0%} after the first minute")
+        for (start, end), growth in self.growths.items():
+            if growth > _FLAT:
+                found.append(f"memory grew by {growth - 1:.0%} from {start:.0f} to {end:.0f} s")
+        deaf = self.options.deaf
+        if self.most_under_way < deaf:
+            found.append(f"of {deaf} deaf clients no more than {self.most_under_way} were held up")
+        # the last of them was held up some seconds after it came
+        over = self.options.arriving + self.options.patience + _WARM < self.options.seconds
+        if over and self.still_under_way > self.options.clients + 2:
+            found.append(
+                f"{self.still_under_way} requests under way when deaf clients must be left"
+            )
         before, after = self.files
         if after > before + _IDLE_POOL + 8:
             found.append(f"{after} open files at the end, {before} at the start")
@@ -120,14 +164,15 @@ class Report:
         """The report, for people."""
         sizes = [size for _, size in self.memory] or [0]
         memory = f"{sizes[0]} -> {sizes[-1]} MB, most {max(sizes)}"
-        if self.growth is not None:
-            memory += f"; {self.growth - 1:+.1%} after the first minute"
+        for (start, end), growth in self.growths.items():
+            memory += f"; {growth - 1:+.1%} from {start:.0f} to {end:.0f} s"
         told = ", ".join(f"{self.count(v)} {v.value}" for v in Verdict)
         return [
             f"requests   {self.asked} in {self.options.seconds:.0f} s: {told}, {self.left} left",
             f"latency    {_spread(self.latencies)} (healthy answers)",
             f"/health    {_spread(self.probes)} (every {_PROBE_EVERY * 1000:.0f} ms)",
             f"memory     {memory}",
+            f"under way  {self.most_under_way} at most, {self.still_under_way} at the end",
             f"files      {self.files[0]} -> {self.files[1]}",
             *(f"FAULT      {fault}" for fault in self.faults()),
         ]
@@ -151,8 +196,8 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
         log = Path(folder, "proxy.log")
         with _processes(Path(folder), log, options) as (port, mock, pid):
             files = _files(pid)
-            begun = time.monotonic()
             async with _kept(port, options.kept) as kept:
+                begun = time.monotonic()
                 await _beside(
                     [
                         *(
@@ -164,7 +209,7 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
                     ],
                     [
                         _probe(report, port),
-                        _measure(report, pid, begun, tell),
+                        _measure(report, port, pid, begun, tell),
                         _deaf(port, options),
                     ],
                 )
@@ -221,10 +266,13 @@ async def _probe(report: Report, port: int) -> None:
         streams[1].transport.abort()
 
 
-async def _measure(report: Report, pid: int, begun: float, tell: Callable[[str], None]) -> None:
+async def _measure(
+    report: Report, port: int, pid: int, begun: float, tell: Callable[[str], None]
+) -> None:
     while True:
         at = time.monotonic() - begun
         report.memory.append((at, _memory(pid)))
+        report.under_way.append((at, await _under_way(port)))
         if len(report.memory) % 60 == 0:
             wrong = report.asked - report.count(Verdict.RIGHT) - report.left
             tell(f"{at:5.0f} s  {report.asked} requests, {wrong} wrong, {report.memory[-1][1]} MB")
@@ -261,21 +309,10 @@ async def _ask_kept(kept: Sequence[tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 async def _deaf(port: int, options: Options) -> None:
-    """Clients that ask for a long stream and read nothing of it, come one by one in the first half.
-
-    All at once they would be a load of their own: a mock that says a thousand long texts together.
-    """
-    body = json.dumps(
-        {
-            "model": "",
-            "stream": True,
-            "max_tokens": 2000,
-            "messages": [{"role": "user", "content": "Say [0|]"}],
-        }
-    ).encode()
+    """Clients that ask for a long stream and read nothing of it."""
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
-        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(LONGEST)}\r\n\r\n"
     )
     writers: list[asyncio.StreamWriter] = []
     try:
@@ -286,9 +323,9 @@ async def _deaf(port: int, options: Options) -> None:
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
             # a reader's limit is what asyncio itself would read ahead
             _, writer = await asyncio.open_connection(sock=sock, limit=1)
-            writer.write(head.encode() + body)
+            writer.write(head.encode() + LONGEST)
             writers.append(writer)
-            await asyncio.sleep(options.seconds / 2 / options.deaf)
+            await asyncio.sleep(options.arriving / options.deaf)
         await asyncio.Event().wait()
     finally:
         for writer in writers:
@@ -300,19 +337,23 @@ async def _settled(port: int, mock: int, pid: int, files: int) -> str:
     end = time.monotonic() + _SETTLE
     left = "?"
     while time.monotonic() < end:
-        metrics = (await get(port, "/metrics")).decode()
-        # the question itself is one
-        found = re.search(r"^lorax_proxy_active_requests (\S+)", metrics, re.MULTILINE)
-        assert found is not None
-        active = float(found[1]) - 1
+        active = await _under_way(port)
         journal = json.loads(await get(mock, "/_mock/journal"))
         open_ = sum(entry["outcome"] == "open" for entry in journal["entries"])
         many = _files(pid) - files - _IDLE_POOL - 8
         if not active and not open_ and many <= 0:
             return ""
-        left = f"{active:.0f} requests, {open_} at LoRAX, {max(0, many)} files"
+        left = f"{active} requests, {open_} at LoRAX, {max(0, many)} files"
         await asyncio.sleep(0.2)
     return left
+
+
+async def _under_way(port: int) -> int:
+    """How many requests the proxy has not answered whole, this question apart."""
+    metrics = (await get(port, "/metrics")).decode()
+    found = re.search(r"^lorax_proxy_active_requests (\S+)", metrics, re.MULTILINE)
+    assert found is not None
+    return int(float(found[1])) - 1
 
 
 @contextlib.contextmanager
@@ -343,6 +384,7 @@ def _processes(folder: Path, log: Path, options: Options) -> Generator[tuple[int
                     **environment,
                     "LORAX_PROXY_TRANSPORT": options.transport,
                     "LORAX_PROXY_CLIENT_IDLE_TIMEOUT": str(options.seconds + 600),
+                    "LORAX_PROXY_CLIENT_WRITE_TIMEOUT": str(options.patience),
                     "LORAX_PROXY_MAX_CONNECTIONS_PER_PEER": "16000",
                 },
                 log,
