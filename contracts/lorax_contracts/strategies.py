@@ -14,6 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -38,6 +39,13 @@ _AWKWARD = ("é", "日本語", "😀", "\u2028", "\u0085", "a\nb", '"', "\\", "<
 
 def texts(*, max_size: int = 24) -> st.SearchStrategy[str]:
     """Text that is not empty and can travel: many scripts, line breakers, no lone surrogates."""
+    return _texts(max_size)
+
+
+# A strategy is validated and labelled when it is first drawn from, which takes longer than the drawing:
+# what requests are drawn from is made once.
+@cache
+def _texts(max_size: int) -> st.SearchStrategy[str]:
     plain = st.text(
         st.characters(exclude_categories=("Cs", "Cc"), max_codepoint=0x2FFFF),
         min_size=1,
@@ -49,9 +57,10 @@ def texts(*, max_size: int = 24) -> st.SearchStrategy[str]:
     )
 
 
-def _parts() -> st.SearchStrategy[list[dict[str, str]]]:
-    part = texts(max_size=8).map(lambda text: {"type": "text", "text": text})
-    return st.lists(part, min_size=1, max_size=3)
+_PARTS = st.lists(
+    texts(max_size=8).map(lambda text: {"type": "text", "text": text}), min_size=1, max_size=3
+)
+_CONTENT = st.one_of(texts(), _PARTS)
 
 
 @st.composite
@@ -76,8 +85,7 @@ def message_lists(draw: st.DrawFn, *, tools: bool = False) -> list[dict[str, Any
             messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
             messages.append({"role": "tool", "tool_call_id": f"call_{turn}", "content": "1"})
         messages.append({"role": "assistant", "content": draw(texts())})
-    content = draw(st.one_of(texts(), _parts()))
-    messages.append({"role": "user", "content": content})
+    messages.append({"role": "user", "content": draw(_CONTENT)})
     return messages
 
 
@@ -89,20 +97,21 @@ _SCALARS: tuple[dict[str, Any], ...] = (
 )
 
 
+_NAMES = st.lists(
+    st.from_regex(r"[a-z][a-z_]{0,9}", fullmatch=True), min_size=1, max_size=3, unique=True
+)
+_KEYS = st.lists(st.sampled_from(["city", "count", "unit"]), max_size=3, unique=True)
+
+
 @st.composite
 def tool_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
     """One to three functions with flat parameters, or without any."""
-    names = draw(
-        st.lists(
-            st.from_regex(r"[a-z][a-z_]{0,9}", fullmatch=True), min_size=1, max_size=3, unique=True
-        )
-    )
+    names = draw(_NAMES)
     tools: list[dict[str, Any]] = []
     for name in names:
         function: dict[str, Any] = {"name": name}
         if draw(st.booleans()):
-            named = st.lists(st.sampled_from(["city", "count", "unit"]), max_size=3, unique=True)
-            keys: list[str] = draw(named)
+            keys: list[str] = draw(_KEYS)
             function["parameters"] = {
                 "type": "object",
                 "properties": {key: dict(draw(st.sampled_from(_SCALARS))) for key in keys},
@@ -122,15 +131,22 @@ _SAMPLING: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def _some(draw: st.DrawFn, members: dict[str, st.SearchStrategy[Any]]) -> dict[str, Any]:
+def _some(members: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     # Each is drawn or left out by itself, so that shrinking leaves out what does not matter.
-    chosen: dict[str, Any] = draw(st.fixed_dictionaries({}, optional=members))
-    return chosen
+    return st.fixed_dictionaries({}, optional=members)
 
 
-def _stops() -> st.SearchStrategy[Any]:
-    stop = st.sampled_from([".", ",", "e", "the", "\n", "END"])
-    return st.one_of(st.none(), stop, st.lists(stop, min_size=1, max_size=4, unique=True))
+_STOP = st.sampled_from([".", ",", "e", "the", "\n", "END"])
+_STOPS = st.one_of(st.none(), _STOP, st.lists(_STOP, min_size=1, max_size=4, unique=True))
+_CHAT = _some(
+    {
+        **_SAMPLING,
+        "n": st.integers(1, 2),
+        "stop": _STOPS,
+        "user": texts(max_size=8),
+        "logprobs": st.booleans(),
+    }
+)
 
 
 @st.composite
@@ -157,16 +173,7 @@ def chat_requests(
     }
     budget = draw(st.sampled_from(["max_tokens", "max_completion_tokens"]))
     request[budget] = draw(st.integers(1, max_tokens))
-    request |= _some(
-        draw,
-        {
-            **_SAMPLING,
-            "n": st.integers(1, 2),
-            "stop": _stops(),
-            "user": texts(max_size=8),
-            "logprobs": st.booleans(),
-        },
-    )
+    request |= draw(_CHAT)
     if request.get("logprobs"):
         request["top_logprobs"] = draw(st.integers(0, 3))
     if tools and draw(st.booleans()):
@@ -183,21 +190,42 @@ def chat_requests(
     return request
 
 
+_PROMPT = st.one_of(texts(), st.lists(texts(max_size=8), min_size=1, max_size=2))
+_COMPLETION = _some({**_SAMPLING, "n": st.integers(1, 2), "stop": _STOPS})
+
+
 @st.composite
 def completion_requests(
     draw: st.DrawFn, *, models: Sequence[str], max_tokens: int = 12
 ) -> dict[str, Any]:
     """A text completion request that OpenAI's document admits."""
-    prompt = st.one_of(texts(), st.lists(texts(max_size=8), min_size=1, max_size=2))
     request: dict[str, Any] = {
         "model": draw(st.sampled_from(list(models))),
-        "prompt": draw(prompt),
+        "prompt": draw(_PROMPT),
         "max_tokens": draw(st.integers(1, max_tokens)),
     }
-    request |= _some(draw, {**_SAMPLING, "n": st.integers(1, 2), "stop": _stops()})
+    request |= draw(_COMPLETION)
     if draw(st.booleans()):
         request["stream"] = True
     return request
+
+
+_GENERATE = _some(
+    {
+        "details": st.booleans(),
+        "do_sample": st.booleans(),
+        "temperature": st.sampled_from([0.5, 1.0, 1.5]),
+        "top_k": st.integers(1, 50),
+        "top_p": st.sampled_from([0.25, 0.5, 1.0]),
+        "typical_p": st.sampled_from([0.25, 0.5]),
+        "repetition_penalty": st.sampled_from([0.5, 1.0, 1.5]),
+        "seed": st.integers(0, 2**63),
+        "stop": st.lists(st.sampled_from([".", "a", "the", "\n"]), max_size=3, unique=True),
+        "ignore_eos_token": st.booleans(),
+        "return_full_text": st.booleans(),
+        "return_k_alternatives": st.integers(1, 3),
+    }
+)
 
 
 @st.composite
@@ -206,23 +234,7 @@ def generate_parameters(
 ) -> dict[str, Any]:
     """Parameters that LoRAX's router admits (router/src/validation.rs:194-424)."""
     parameters: dict[str, Any] = {"max_new_tokens": draw(st.integers(1, max_new_tokens))}
-    parameters |= _some(
-        draw,
-        {
-            "details": st.booleans(),
-            "do_sample": st.booleans(),
-            "temperature": st.sampled_from([0.5, 1.0, 1.5]),
-            "top_k": st.integers(1, 50),
-            "top_p": st.sampled_from([0.25, 0.5, 1.0]),
-            "typical_p": st.sampled_from([0.25, 0.5]),
-            "repetition_penalty": st.sampled_from([0.5, 1.0, 1.5]),
-            "seed": st.integers(0, 2**63),
-            "stop": st.lists(st.sampled_from([".", "a", "the", "\n"]), max_size=3, unique=True),
-            "ignore_eos_token": st.booleans(),
-            "return_full_text": st.booleans(),
-            "return_k_alternatives": st.integers(1, 3),
-        },
-    )
+    parameters |= draw(_GENERATE)
     adapted: bool = draw(st.booleans())
     if adapters and adapted:
         parameters["adapter_id"] = draw(st.sampled_from(list(adapters)))
@@ -240,15 +252,18 @@ def generate_requests(
     }
 
 
+# A model may write "</s>" as text; a judge cannot tell that from a leak.
+_WORDS = texts(max_size=6).filter(lambda text: "</s>" not in text)
+_PIECES = st.lists(st.one_of(_WORDS, st.just("")), min_size=0, max_size=6)
+
+
 @st.composite
 def lorax_events(draw: st.DrawFn, *, details: bool = True) -> list[dict[str, Any]]:
     """The events of one whole native stream, final event included, as LoRAX would send them.
 
     Characters may be split over tokens: the first then has empty text.
     """
-    # A model may write "</s>" as text; a judge cannot tell that from a leak.
-    words = texts(max_size=6).filter(lambda text: "</s>" not in text)
-    pieces = draw(st.lists(st.one_of(words, st.just("")), min_size=0, max_size=6))
+    pieces = draw(_PIECES)
     while pieces and not pieces[-1]:
         pieces.pop()
     ends = ["eos_token", "length"] if pieces else ["eos_token"]
