@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from lorax_contracts.client import Bounds, Client, Spent
 from lorax_contracts.errors import CannotRun
 from lorax_contracts.exchange import Finding
-from lorax_contracts.explore import explore
 from lorax_contracts.laws import Law, all_laws, law
 from lorax_contracts.opening import Server, find, first_model, open_lorax, open_openai
 from lorax_contracts.plan import EXPLORED, steps_for
@@ -114,6 +113,10 @@ def _run(session: Session, client: Server, options: Options, tell: _Tell) -> Non
     if "generation" in left_out:
         return
     way.begin("exploring", examples)
+    if not examples:
+        return
+    from lorax_contracts.explore import explore  # noqa: PLC0415 - not every run needs Hypothesis
+
     explore(
         session,
         session.forward,

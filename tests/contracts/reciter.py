@@ -6,8 +6,9 @@ tokens, so that a stop string may begin inside one.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["Spoken", "count", "identity", "recite", "speak", "value"]
@@ -54,7 +55,7 @@ class Spoken:
     call: tuple[str, str] | None = None
 
 
-def speak(tokens: list[str], request: Mapping[str, Any], budget: int | None) -> Spoken:
+def speak(tokens: Sequence[str], request: Mapping[str, Any], budget: int | None) -> Spoken:
     """Cuts what the model would say at the stop strings, the budget, or its own end."""
     stop = request.get("stop")
     stops = [stop] if isinstance(stop, str) else stop or []
@@ -96,7 +97,9 @@ def identity(*parts: Any) -> int:
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
 
 
-def recite(prompt: str, seed: Any, index: int) -> list[str]:
+# Every planted server is asked the same, and 1, 1.0 and true are three seeds.
+@lru_cache(maxsize=4096, typed=True)
+def recite(prompt: str, seed: Any, index: int) -> tuple[str, ...]:
     """The tokens that the model would go on to say: 20 to 50 words, some split in two."""
     tokens: list[str] = []
     for place in range(20 + identity(prompt, seed, index, "length") % 30):
@@ -106,7 +109,7 @@ def recite(prompt: str, seed: Any, index: int) -> list[str]:
             tokens += [spaced[:4], spaced[4:]]
         else:
             tokens.append(spaced)
-    return tokens
+    return tuple(tokens)
 
 
 def count(text: str) -> int:
