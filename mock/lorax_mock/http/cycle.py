@@ -22,8 +22,10 @@ _REASONS: Final = {status.value: status.phrase for status in http.HTTPStatus} | 
     414: "URI Too Long",
     416: "Range Not Satisfiable",
     418: "I'm a teapot",
+    422: "Unprocessable Entity",
 }
-"""As the crate http 1.1.0 words them (src/status.rs:330-510), where Python 3.11 does otherwise."""
+"""As the crate http 1.1.0 words them (src/status.rs:330-510), where a Python does otherwise: 3.13
+has other words for 413 and 422 than 3.11."""
 
 STATUS_LINES: Final = {
     (version, status): f"HTTP/{version} {status} {_REASONS.get(status, '<none>')}\r\n".encode()
