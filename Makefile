@@ -88,8 +88,22 @@ types: $(VENV)/test.stamp
 	@$(BIN)/pyright
 
 .PHONY: test
-test: lint types ## format, lint, types and tests: what CI runs
+test: lint types ## format, lint, types and tests: what CI runs first
 	@$(BIN)/pytest --numprocesses 2 $(ARGS)
+
+# What differs between Pythons: sockets, processes, parsers, depths, the words of their own tables.
+SHORT := tests/road tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/test_template_language.py
+
+.PHONY: short
+short: $(VENV)/test.stamp
+	@$(BIN)/pytest --numprocesses 2 -m "not law" $(SHORT) $(ARGS)
+
+# One alone: make short VENV=.venv-3.13 PYTHON=python3.13
+.PHONY: pythons
+pythons: $(VENV)/test.stamp ## a short suite on every other Python that pyproject.toml claims and that is here
+	@$(BIN)/python -m tests.house.pythons | while read -r version path; do \
+		echo "Python $$version: $$path"; \
+		PIP_NO_COMPILE=1 $(MAKE) --no-print-directory short VENV=.venv-$$version PYTHON="$$path" </dev/null; done
 
 .PHONY: cases
 cases: $(VENV)/test.stamp ## replay the small inputs of reported faults (tests/road/cases.yaml)
