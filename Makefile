@@ -91,6 +91,10 @@ types: $(VENV)/test.stamp
 test: lint types ## format, lint, types and tests: what CI runs first
 	@$(BIN)/pytest --numprocesses 2 $(ARGS)
 
+.PHONY: quick
+quick: $(VENV)/test.stamp ## ten seconds of the tests nearest to what changed since main
+	@$(BIN)/python -m tests.house.quick $(ARGS)
+
 # What differs between Pythons: sockets, processes, parsers, depths, the words of their own tables.
 SHORT := tests/road tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/test_template_language.py
 

@@ -15,6 +15,8 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# `make quick` looks in seconds; who wants to be sure runs `make test`.
+settings.register_profile("quick", max_examples=10, deadline=None)
 # `make mutants` asks thousands of times whether a test fails: alike each time, soon, and not at
 # which smallest example.
 settings.register_profile(

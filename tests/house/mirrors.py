@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.house.tree import PACKAGES
 
-__all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mismatches"]
+__all__ = ["TESTED_ELSEWHERE", "TESTS_OF_NO_MODULE", "mirror_of", "mismatches"]
 
 TESTED_ELSEWHERE: Mapping[str, str] = {
     "mock/lorax_mock/shard/residency.py": "test_scheduler and test_workload try it through the shard",
@@ -45,7 +45,7 @@ def mismatches(
     for package, folder in PACKAGES.items():
         source, tests = root / folder / package, root / "tests" / folder
         expected = {
-            _test_of(path.relative_to(source)): path
+            mirror_of(path.relative_to(source)): path
             for path in sorted(source.rglob("*.py"))
             if _has_code(path)
         }
@@ -68,7 +68,8 @@ def mismatches(
             yield f"{name}: is on a list of exceptions, and gone"
 
 
-def _test_of(module: Path) -> Path:
+def mirror_of(module: Path) -> Path:
+    """Where the test of a module stands: its path in the package -> the test's under `tests/proxy`, say."""
     name = module.name.replace("__main__", "main")
     if name == "__init__.py":
         return module.parent.parent / f"test_{module.parent.name}.py"
