@@ -49,6 +49,7 @@ class MemoryTransport:
 
     answers: Callable[[str], Exchange]
     opened: list[Exchange] = field(default_factory=list[Exchange])
+    asked: list[tuple[str, bytes | None]] = field(default_factory=list[tuple[str, bytes | None]])
     epoch: int = 0
     breaks: int = 0
 
@@ -62,7 +63,8 @@ class MemoryTransport:
         epoch: int | None = None,
     ) -> Exchange:
         """One request."""
-        del method, body, silence, epoch
+        del method, silence, epoch
+        self.asked.append((path, body))
         if path == "/info":
             return MemoryExchange([json.dumps(INFO).encode()])
         if path == "/tokenize":

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from lorax_proxy.core.routing import Adapter, Base, Merge, Route, Target
 from lorax_proxy.core.sampling import sampling, upstream_seed
 from lorax_proxy.core.stream import END_TOKENS, Reading
@@ -179,36 +181,23 @@ def make_plan(
     score = echo and reading.logprobs is not None
     discard = budget == 0 and score
     budget = 1 if discard else budget
-    chosen = sampling(request, facts.vocabulary_size)
     tries = max(request.n or 1, tries or 1)
-
-    def parameters(choice: int) -> GenerateParameters:
-        return GenerateParameters(
-            **target_parameters(route.target),
-            temperature=chosen.temperature,
-            repetition_penalty=chosen.repetition_penalty,
-            frequency_penalty=chosen.frequency_penalty,
-            presence_penalty=chosen.presence_penalty,
-            top_k=chosen.top_k,
-            top_p=chosen.top_p,
-            typical_p=chosen.typical_p,
-            do_sample=chosen.do_sample,
-            watermark=chosen.watermark,
-            max_new_tokens=budget,
-            ignore_eos_token=bool(request.ignore_eos_token or request.ignore_eos),
-            # a backstop: LoRAX stops by itself where one ends with a token. Under a tool grammar
-            # they are for the decoded text, of which LoRAX sees the JSON spelling only.
-            stop=() if reading.grammar else reading.stops[: facts.max_stop_sequences],
-            truncate=request.truncate,
-            # finish reason and usage come with the details only
-            details=True,
-            decoder_input_details=score,
-            return_k_alternatives=reading.logprobs or None,
-            seed=upstream_seed(request.seed, choice) if chosen.do_sample else None,
-            response_format=None if schema is None else ResponseFormat("json_object", schema),
-        )
-
-    asked = [] if budget == 0 else [parameters(choice) for choice in range(tries)]
+    parameters = replace(
+        sampling(request, facts.vocabulary_size),
+        **target_parameters(route.target),
+        max_new_tokens=budget,
+        ignore_eos_token=bool(request.ignore_eos_token or request.ignore_eos),
+        # a backstop: LoRAX stops by itself where one ends with a token. Under a tool grammar they
+        # are for the decoded text, of which LoRAX sees the JSON spelling only.
+        stop=() if reading.grammar else reading.stops[: facts.max_stop_sequences],
+        truncate=request.truncate,
+        # finish reason and usage come with the details only
+        details=True,
+        decoder_input_details=score,
+        return_k_alternatives=reading.logprobs or None,
+        response_format=None if schema is None else ResponseFormat("json_object", schema),
+    )
+    asked = [] if budget == 0 else [_choice(parameters, request.seed, i) for i in range(tries)]
     return Plan(
         prompts=tuple(prompts),
         requests=tuple(GenerateRequest(prompt, each) for prompt in prompts for each in asked),
@@ -221,6 +210,13 @@ def make_plan(
         discard=discard,
         truncate=request.truncate,
     )
+
+
+def _choice(parameters: GenerateParameters, seed: int | None, choice: int) -> GenerateParameters:
+    """The parameters of one of several choices, which differ by their seeds."""
+    if seed is None or not parameters.do_sample:
+        return parameters
+    return replace(parameters, seed=upstream_seed(seed, choice))
 
 
 def _holds_image(prompt: str) -> bool:

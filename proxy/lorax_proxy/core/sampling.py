@@ -10,13 +10,13 @@ request of the batch and can end the router (router/src/infer.rs:1490). So what 
 ranges in which the shard neither raises nor makes NaN of probabilities; docs/shield.md has them all.
 """
 
-from dataclasses import dataclass
+from msgspec.structs import replace
 
 from lorax_proxy.errors import RequestRefused
-from lorax_proxy.wire.lorax import as_f32
+from lorax_proxy.wire.lorax import GenerateParameters, as_f32
 from lorax_proxy.wire.openai_requests import SamplingRequest
 
-__all__ = ["Sampling", "sampling", "upstream_seed"]
+__all__ = ["sampling", "upstream_seed"]
 
 _GREEDY_BELOW = 1e-2
 """LoRAX divides logits by the temperature in the model's type (logits_process.py:203-206). 16-bit floats
@@ -38,23 +38,8 @@ _REPETITION_LEAST, _REPETITION_MOST = 1e-2, 1e2
 same overflow as with temperatures."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """The sampling part of LoRAX's parameters; None is left out."""
-
-    do_sample: bool
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    typical_p: float | None = None
-    repetition_penalty: float | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    watermark: bool = False
-
-
-def sampling(request: SamplingRequest, vocabulary_size: int | None = None) -> Sampling:
-    """Translate the sampling parameters.
+def sampling(request: SamplingRequest, vocabulary_size: int | None = None) -> GenerateParameters:
+    """LoRAX's parameters as far as they say how to sample.
 
     Args:
         request: The validated request.
@@ -78,25 +63,22 @@ def sampling(request: SamplingRequest, vocabulary_size: int | None = None) -> Sa
     repetition = _repetition(request.repetition_penalty)
     frequency = as_f32(request.frequency_penalty or 0.0) or None
     presence = as_f32(request.presence_penalty or 0.0) or None
+    always = GenerateParameters(
+        repetition_penalty=repetition,
+        frequency_penalty=frequency,
+        presence_penalty=presence,
+        watermark=bool(request.watermark),
+    )
     if temperature < _GREEDY_BELOW or top_p == 0:
         # nothing that LoRAX takes for sampling: it would win over greedy (tokens.py:313-338)
-        return Sampling(
-            do_sample=False,
-            repetition_penalty=repetition,
-            frequency_penalty=frequency,
-            presence_penalty=presence,
-            watermark=bool(request.watermark),
-        )
-    return Sampling(
+        return always
+    return replace(
+        always,
         do_sample=True,
         temperature=None if temperature == 1 else temperature,
         top_p=None if top_p == 1 else top_p,
         top_k=top_k,
         typical_p=None if typical_p >= 1 else typical_p,
-        repetition_penalty=repetition,
-        frequency_penalty=frequency,
-        presence_penalty=presence,
-        watermark=bool(request.watermark),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.sampling import Sampling, sampling, upstream_seed
+from lorax_proxy.core.sampling import sampling, upstream_seed
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import GenerateParameters, MergedAdapters, as_f32
 from lorax_proxy.wire.openai_requests import SamplingRequest
@@ -16,12 +16,12 @@ from lorax_proxy.wire.openai_requests import SamplingRequest
 ROOT = Path(__file__).parents[3]
 
 
-def asked(vocabulary_size: int | None = None, /, **parameters: Any) -> Sampling:
+def asked(vocabulary_size: int | None = None, /, **parameters: Any) -> GenerateParameters:
     """What these parameters become."""
     return sampling(SamplingRequest(model="m", **parameters), vocabulary_size)
 
 
-def lorax_samples(sent: Sampling) -> bool:
+def lorax_samples(sent: GenerateParameters) -> bool:
     """LoRAX's own rule: it samples when asked to, or when any of these is set to something."""
     return (
         sent.do_sample
@@ -35,46 +35,46 @@ def lorax_samples(sent: Sampling) -> bool:
 @pytest.mark.parametrize(
     ("parameters", "expected"),
     [
-        ({}, Sampling(do_sample=True)),
-        ({"temperature": None, "top_p": None}, Sampling(do_sample=True)),
-        ({"temperature": 1}, Sampling(do_sample=True)),
-        ({"temperature": 0.9999999999}, Sampling(do_sample=True)),
-        ({"temperature": 0.5}, Sampling(do_sample=True, temperature=0.5)),
-        ({"temperature": 2}, Sampling(do_sample=True, temperature=2.0)),
-        ({"temperature": 0}, Sampling(do_sample=False)),
-        ({"temperature": 1e-50}, Sampling(do_sample=False)),
-        ({"temperature": 0.0099}, Sampling(do_sample=False)),
-        ({"temperature": 0.01}, Sampling(do_sample=False)),  # a little less as a 32-bit float
-        ({"temperature": 0.0101}, Sampling(do_sample=True, temperature=as_f32(0.0101))),
-        ({"temperature": 0, "top_p": 0.9, "top_k": 5}, Sampling(do_sample=False)),
-        ({"temperature": 0, "typical_p": 0.5}, Sampling(do_sample=False)),
-        ({"top_p": 1}, Sampling(do_sample=True)),
-        ({"top_p": 0.99999999999}, Sampling(do_sample=True)),
-        ({"top_p": 0.5}, Sampling(do_sample=True, top_p=0.5)),
-        ({"top_p": 0}, Sampling(do_sample=False)),
-        ({"top_p": 1e-46}, Sampling(do_sample=False)),
-        ({"top_k": 0}, Sampling(do_sample=True)),
-        ({"top_k": -1}, Sampling(do_sample=True)),
-        ({"top_k": 1}, Sampling(do_sample=True, top_k=1)),
-        ({"top_k": 1000}, Sampling(do_sample=True, top_k=1000)),
-        ({"typical_p": 1}, Sampling(do_sample=True)),
-        ({"typical_p": 0.99999999999}, Sampling(do_sample=True)),
-        ({"typical_p": 0.5}, Sampling(do_sample=True, typical_p=0.5)),
-        ({"typical_p": 0.95}, Sampling(do_sample=True, typical_p=as_f32(0.95))),
-        ({"frequency_penalty": 0, "presence_penalty": 0.0}, Sampling(do_sample=True)),
-        ({"frequency_penalty": -2}, Sampling(do_sample=True, frequency_penalty=-2.0)),
-        ({"presence_penalty": 1e-50}, Sampling(do_sample=True)),
-        ({"repetition_penalty": 1}, Sampling(do_sample=True)),
-        ({"repetition_penalty": 1.5}, Sampling(do_sample=True, repetition_penalty=1.5)),
-        ({"repetition_penalty": 100}, Sampling(do_sample=True, repetition_penalty=100.0)),
+        ({}, GenerateParameters(do_sample=True)),
+        ({"temperature": None, "top_p": None}, GenerateParameters(do_sample=True)),
+        ({"temperature": 1}, GenerateParameters(do_sample=True)),
+        ({"temperature": 0.9999999999}, GenerateParameters(do_sample=True)),
+        ({"temperature": 0.5}, GenerateParameters(do_sample=True, temperature=0.5)),
+        ({"temperature": 2}, GenerateParameters(do_sample=True, temperature=2.0)),
+        ({"temperature": 0}, GenerateParameters()),
+        ({"temperature": 1e-50}, GenerateParameters()),
+        ({"temperature": 0.0099}, GenerateParameters()),
+        ({"temperature": 0.01}, GenerateParameters()),  # a little less as a 32-bit float
+        ({"temperature": 0.0101}, GenerateParameters(do_sample=True, temperature=as_f32(0.0101))),
+        ({"temperature": 0, "top_p": 0.9, "top_k": 5}, GenerateParameters()),
+        ({"temperature": 0, "typical_p": 0.5}, GenerateParameters()),
+        ({"top_p": 1}, GenerateParameters(do_sample=True)),
+        ({"top_p": 0.99999999999}, GenerateParameters(do_sample=True)),
+        ({"top_p": 0.5}, GenerateParameters(do_sample=True, top_p=0.5)),
+        ({"top_p": 0}, GenerateParameters()),
+        ({"top_p": 1e-46}, GenerateParameters()),
+        ({"top_k": 0}, GenerateParameters(do_sample=True)),
+        ({"top_k": -1}, GenerateParameters(do_sample=True)),
+        ({"top_k": 1}, GenerateParameters(do_sample=True, top_k=1)),
+        ({"top_k": 1000}, GenerateParameters(do_sample=True, top_k=1000)),
+        ({"typical_p": 1}, GenerateParameters(do_sample=True)),
+        ({"typical_p": 0.99999999999}, GenerateParameters(do_sample=True)),
+        ({"typical_p": 0.5}, GenerateParameters(do_sample=True, typical_p=0.5)),
+        ({"typical_p": 0.95}, GenerateParameters(do_sample=True, typical_p=as_f32(0.95))),
+        ({"frequency_penalty": 0, "presence_penalty": 0.0}, GenerateParameters(do_sample=True)),
+        ({"frequency_penalty": -2}, GenerateParameters(do_sample=True, frequency_penalty=-2.0)),
+        ({"presence_penalty": 1e-50}, GenerateParameters(do_sample=True)),
+        ({"repetition_penalty": 1}, GenerateParameters(do_sample=True)),
+        ({"repetition_penalty": 1.5}, GenerateParameters(do_sample=True, repetition_penalty=1.5)),
+        ({"repetition_penalty": 100}, GenerateParameters(do_sample=True, repetition_penalty=100.0)),
         (
             {"temperature": 0, "repetition_penalty": 1.5, "frequency_penalty": 1},
-            Sampling(do_sample=False, repetition_penalty=1.5, frequency_penalty=1.0),
+            GenerateParameters(repetition_penalty=1.5, frequency_penalty=1.0),
         ),
-        ({"watermark": True, "temperature": 0}, Sampling(do_sample=False, watermark=True)),
+        ({"watermark": True, "temperature": 0}, GenerateParameters(watermark=True)),
     ],
 )
-def test_each_parameter(parameters: dict[str, Any], expected: Sampling) -> None:
+def test_each_parameter(parameters: dict[str, Any], expected: GenerateParameters) -> None:
     """What OpenAI's value means, said so that LoRAX means it too."""
     assert asked(**parameters) == expected
 
@@ -110,7 +110,7 @@ def test_a_known_vocabulary_is_the_limit(
     top_k: int, vocabulary_size: int, sent: int | None
 ) -> None:
     """As many as there are, or more, is no restriction: what the number means, said safely."""
-    assert asked(vocabulary_size, top_k=top_k) == Sampling(do_sample=True, top_k=sent)
+    assert asked(vocabulary_size, top_k=top_k) == GenerateParameters(do_sample=True, top_k=sent)
 
 
 @pytest.mark.law
