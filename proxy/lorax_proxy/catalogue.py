@@ -25,7 +25,7 @@ from lorax_proxy.core.routing import (
     Target,
     resolve,
 )
-from lorax_proxy.core.template_families import family_of
+from lorax_proxy.core.template.families import family_of
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import News, Upstream

@@ -4,7 +4,7 @@ ProxyError
 ├── RequestRefused      the client asked for what cannot be answered: 4xx, the request never left us
 ├── UpstreamError       LoRAX, or the way to it, failed: core.failures says what the client is told
 ├── SettingsInvalid     the operator's configuration is wrong: one line on the terminal, exit 2
-└── (core.templates, core.schemas and core.tools add their own, each with its place and reason)
+└── (core.template.chat_template, core.schema.lowered and core.tools.grammar add their own, each with its place and reason)
 """
 
 from typing import TYPE_CHECKING

@@ -31,7 +31,7 @@ from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
-from lorax_proxy.core.templates import TemplateFailed
+from lorax_proxy.core.template.chat_template import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion, prompt_count
 from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lorax_proxy.core.parsing import nearest
-from lorax_proxy.core.template_families import BUILTIN_TOKENS
-from lorax_proxy.core.templates import ChatTemplate, Limits, SpecialTokens
+from lorax_proxy.core.template.chat_template import ChatTemplate, Limits, SpecialTokens
+from lorax_proxy.core.template.families import BUILTIN_TOKENS
 from lorax_proxy.errors import SettingsInvalid
 from lorax_proxy.template_trial import try_template
 

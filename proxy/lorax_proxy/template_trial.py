@@ -1,6 +1,6 @@
 """A chat template's first rendering happens in a child process that may be killed.
 
-The budgets of `core.template_budget` stop a rendering that grows; they cannot stop what happens
+The budgets of `core.template.budget` stop a rendering that grows; they cannot stop what happens
 inside one operation of Python or Jinja that nobody priced, nor a source that is costly to parse. So
 when a template is loaded, a child with little time and memory compiles it and renders a few
 conversations. A template that the child does not survive, or that cannot render a plain question,
@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lorax_proxy.core.templates import (
+from lorax_proxy.core.template.chat_template import (
     ChatTemplate,
     Limits,
     SpecialTokens,

@@ -18,7 +18,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
     "proxy/lorax_proxy/asked.py": "a value; test_delivery and test_leaving ask with it",
     "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat and test_text_completion test both who keep it",
-    "proxy/lorax_proxy/core/template_instruments.py": "test_template_language tries it through templates",
+    "proxy/lorax_proxy/core/template/instruments.py": "test_language tries it through templates",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
     "proxy/lorax_proxy/exchange.py": "test_http1 tries it through its connection",
     "proxy/lorax_proxy/incoming.py": "test_http1 tries it through its connection",
@@ -32,6 +32,7 @@ TESTS_OF_NO_MODULE: Mapping[str, str] = {
     "tests/mock/test_recorded_router.py": "holds the whole mock to what LoRAX's router answered",
     "tests/proxy/test_bounds.py": "what any request may take, from its body to its plan",
     "tests/proxy/test_builtin_templates.py": "the built-in chat templates, which are data",
+    "tests/proxy/test_parameter_effects.py": "the parameter table, held to what the whole proxy does",
 }
 """Test files that test several modules together, and what."""
 

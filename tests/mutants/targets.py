@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Final
 
 from tests.house.tree import ROOT
@@ -32,20 +33,23 @@ class Target:
 
 
 def _core(name: str, *more: str) -> Target:
-    tests = tuple(f"tests/proxy/core/test_{each}.py" for each in (name, *more))
-    return Target(f"proxy/lorax_proxy/core/{name}.py", tests)
+    tests = (PurePosixPath("tests/proxy/core", each) for each in (name, *more))
+    return Target(
+        f"proxy/lorax_proxy/core/{name}.py",
+        tuple(str(each.with_name(f"test_{each.name}.py")) for each in tests),
+    )
 
 
 TARGETS: Final[Sequence[Target]] = (
     _core("stops"),
     _core("stream", "chat"),
-    _core("tool_reader", "stream"),
-    _core("tools"),
+    _core("tools/reader", "stream"),
+    _core("tools/grammar"),
     _core("failures"),
     _core("routing"),
     Target("mock/lorax_mock/model/engine.py", ("tests/mock/model/test_engine.py",)),
     # what those stand on
-    _core("json_text", "tool_reader"),
+    _core("json_text", "tools/reader"),
     Target(
         "mock/lorax_mock/model/distribution.py",
         ("tests/mock/model/test_distribution.py", "tests/mock/model/test_engine.py"),

@@ -40,10 +40,10 @@ def test_an_unknown_module_is_named() -> None:
 def test_functions_are_judged() -> None:
     """Their tests kill every mutant: the table says so, and the command succeeds."""
     # the second module is loaded while the first is judged
-    done = mutants("tool_reader", "stops", "--only", "*.finish")
+    done = mutants("reader", "stops", "--only", "*.finish")
     rows = [line.split() for line in done.stdout.splitlines()[1:]]
     assert [(row[0], row[5], row[6]) for row in rows] == [
-        ("lorax_proxy.core.tool_reader", "0", "100.0"),
+        ("lorax_proxy.core.tools.reader", "0", "100.0"),
         ("lorax_proxy.core.stops", "0", "100.0"),
         ("all", "0", "100.0"),
     ]

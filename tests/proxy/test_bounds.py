@@ -1,6 +1,6 @@
 """What any request may take: time and memory linear in its bytes, from the body to the plan.
 
-Schemas are bounded by themselves (`core.schema_effort`); this is everything else, in families of
+Schemas are bounded by themselves (`core.schema.effort`); this is everything else, in families of
 requests that ask for more than they say. What is looked at is how the work grows with the request, so
 that a new parameter, template or refusal that is not linear shows, however fast it is when small.
 """

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.templates import ChatTemplate, TemplateRefused
-from lorax_proxy.core.tool_prompt import fit_messages
+from lorax_proxy.core.template.chat_template import ChatTemplate, TemplateRefused
+from lorax_proxy.core.tools.prompt import fit_messages
 from lorax_proxy.template_files import builtin_names, load_template
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.templates import (
+from lorax_proxy.core.template.chat_template import (
     ChatTemplate,
     SpecialTokens,
     TemplateExhausted,

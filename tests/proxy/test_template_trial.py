@@ -5,8 +5,8 @@ from importlib.resources import files
 
 import pytest
 
-from lorax_proxy.core.template_budget import Limits
-from lorax_proxy.core.templates import (
+from lorax_proxy.core.template.budget import Limits
+from lorax_proxy.core.template.chat_template import (
     SpecialTokens,
     TemplateExhausted,
     TemplateFailed,

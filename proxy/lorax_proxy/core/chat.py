@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from lorax_proxy.core.stream import Finished, Piece, Text, TokenLogprob
-from lorax_proxy.core.tools import ArgumentsDelta, CallStarted
+from lorax_proxy.core.tools.grammar import ArgumentsDelta, CallStarted
 from lorax_proxy.wire.openai_replies import ChunkWriter
 
 __all__ = ["ChatStyle", "call_id", "logprob_document"]

@@ -16,8 +16,8 @@ from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
 
-from lorax_proxy.core.schemas import JSON_OBJECT, Lowered, SchemaRefused, lower
-from lorax_proxy.core.tools import (
+from lorax_proxy.core.schema.lowered import JSON_OBJECT, Lowered, SchemaRefused, lower
+from lorax_proxy.core.tools.grammar import (
     Allowed,
     Auto,
     Choice,

@@ -16,14 +16,14 @@ from lorax_proxy.core.plan import Facts, Plan, end_tokens, make_plan, stop_strin
 from lorax_proxy.core.routing import Route
 from lorax_proxy.core.special_text import SpecialText, SpecialTextFound, SpecialTextPolicy
 from lorax_proxy.core.stream import Reading
-from lorax_proxy.core.templates import (
+from lorax_proxy.core.template.chat_template import (
     ChatTemplate,
     TemplateExhausted,
     TemplateFailed,
     TemplateRefused,
     strip_leading_bos,
 )
-from lorax_proxy.core.tool_prompt import fit_messages
+from lorax_proxy.core.tools.prompt import fit_messages
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import ChatRequest
 

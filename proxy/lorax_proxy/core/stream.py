@@ -35,7 +35,7 @@ from typing import Literal
 
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stops import StopCutter
-from lorax_proxy.core.tools import (
+from lorax_proxy.core.tools.grammar import (
     ArgumentsDelta,
     CallStarted,
     TextDelta,

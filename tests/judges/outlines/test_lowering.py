@@ -12,9 +12,9 @@ from hypothesis import assume, event, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from lorax_proxy.core.schema_cost import compile_cost
-from lorax_proxy.core.schema_strings import FORMATS
-from lorax_proxy.core.schemas import JSON_OBJECT, MOST, SchemaRefused, lower
+from lorax_proxy.core.schema.cost import compile_cost
+from lorax_proxy.core.schema.lowered import JSON_OBJECT, MOST, SchemaRefused, lower
+from lorax_proxy.core.schema.strings import FORMATS
 from tests.judges.outlines.judging import LAW_SECONDS, Compiler, complaint, promised
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(LAW_SECONDS)]

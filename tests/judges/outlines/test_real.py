@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.schemas import lower
+from lorax_proxy.core.schema.lowered import lower
 from tests.judges.outlines.judging import Compiler, complaint, promised
 from tests.judges.outlines.real import REAL
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lorax_proxy.core.schema_cost import compile_cost
-from lorax_proxy.core.schemas import MOST, SchemaRefused
-from lorax_proxy.core.tools import (
+from lorax_proxy.core.schema.cost import compile_cost
+from lorax_proxy.core.schema.lowered import MOST, SchemaRefused
+from lorax_proxy.core.tools.grammar import (
     Allowed,
     ArgumentsDelta,
     Auto,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.schema_cost import compile_cost
-from lorax_proxy.core.schema_strings import FORMATS
-from lorax_proxy.core.schemas import JSON_OBJECT, lower
-from lorax_proxy.core.tools import Auto, FunctionTool, tool_grammar
+from lorax_proxy.core.schema.cost import compile_cost
+from lorax_proxy.core.schema.lowered import JSON_OBJECT, lower
+from lorax_proxy.core.schema.strings import FORMATS
+from lorax_proxy.core.tools.grammar import Auto, FunctionTool, tool_grammar
 from tests.judges.outlines.judging import Compiler, complaint, promised
 from tests.judges.outlines.real import REAL
 

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from lorax_proxy.core.template_families import BUILTIN_TOKENS
-from lorax_proxy.core.templates import (
+from lorax_proxy.core.template.chat_template import (
     ChatTemplate,
     SpecialTokens,
     TemplateFailed,
     TemplateInvalid,
     TemplateRefused,
 )
+from lorax_proxy.core.template.families import BUILTIN_TOKENS
 from lorax_proxy.template_files import load_template
 from tests.judges.transformers.constructs import CONSTRUCTS, REFUSING
 from tests.judges.transformers.conversations import (

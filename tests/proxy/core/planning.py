@@ -15,7 +15,7 @@ from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Base, Route
-from lorax_proxy.core.templates import ChatTemplate, SpecialTokens
+from lorax_proxy.core.template.chat_template import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import encode
 from lorax_proxy.wire.openai_requests import ChatRequest

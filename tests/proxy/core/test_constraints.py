@@ -6,7 +6,7 @@ import pytest
 
 from lorax_proxy.core.constraints import Constraints, constraints_of, header_names, is_dear
 from lorax_proxy.core.parsing import read_request
-from lorax_proxy.core.schemas import JSON_OBJECT
+from lorax_proxy.core.schema.lowered import JSON_OBJECT
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import ChatRequest
 

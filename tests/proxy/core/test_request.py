@@ -16,7 +16,7 @@ from lorax_proxy.core.plan import Facts, Plan
 from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Adapter, Base, Merge, Model, Route, Target
 from lorax_proxy.core.stream import END_TOKENS
-from lorax_proxy.core.templates import ChatTemplate, SpecialTokens
+from lorax_proxy.core.template.chat_template import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.template_files import load_template
 from lorax_proxy.wire.lorax import GenerateParameters, MergedAdapters

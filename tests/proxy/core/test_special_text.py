@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_proxy.core.special_text import SpecialText, SpecialTextFound
-from lorax_proxy.core.template_families import BUILTIN_TOKENS
+from lorax_proxy.core.template.families import BUILTIN_TOKENS
 
 LLAMA = ("<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>")
 AWKWARD = ("<s>", "</s>", "<<s>", "aab", "aba", "<s></s>", "[INST]", "a", "\n\n", "", "ab")

@@ -19,7 +19,7 @@ from lorax_proxy.core.stream import (
     Text,
     TokenLogprob,
 )
-from lorax_proxy.core.tool_reader import (
+from lorax_proxy.core.tools.reader import (
     ArgumentsDelta,
     CallStarted,
     Form,

@@ -1,0 +1,1 @@
+"""JSON schemas on their way down to what LoRAX's constrained decoder compiles."""

@@ -1,0 +1,1 @@
+"""Chat templates: their language, what rendering may cost, and the families they are known for."""
