@@ -7,18 +7,17 @@ what several choices need. One failure fails them all: the rest is cancelled.
 import asyncio
 import contextlib
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lorax_proxy.aside import aside
 from lorax_proxy.core.failures import Lost, Refused, retry_after
+from lorax_proxy.core.selection import Whole
 from lorax_proxy.core.short_prompts import WatchedChoice, may_be_few_tokens, mended
-from lorax_proxy.core.stream import Choice, Finished, Piece, Reading
+from lorax_proxy.core.stream import Choice, Piece, Reading
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
 from lorax_proxy.wire.lorax import (
     GenerateRequest,
-    PrefillToken,
     StreamDetails,
     Unreadable,
     decode_error,
@@ -30,7 +29,7 @@ from lorax_proxy.wire.lorax import (
 )
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 
-__all__ = ["Alone", "Answer", "Interleaved", "Whole", "gather", "generate", "refused"]
+__all__ = ["Alone", "Answer", "Interleaved", "gather", "generate", "refused"]
 
 _T = TypeVar("_T")
 
@@ -188,30 +187,6 @@ class Answer:
         self._failure = error
         if not pieces:
             raise error from cause
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """One LoRAX request's whole answer.
-
-    Attributes:
-        pieces: The choice's pieces; the last is `Finished`.
-        headers: LoRAX's headers.
-        prefill: The prompt's tokens, if they were asked for.
-        mean_logprob: The mean log probability of its tokens, by which `best_of` chooses.
-    """
-
-    pieces: Sequence[Piece]
-    headers: Sequence[tuple[str, str]] = ()
-    prefill: Sequence[PrefillToken] = ()
-    mean_logprob: float = 0.0
-
-    @property
-    def end(self) -> Finished:
-        """How the choice ended."""
-        last = self.pieces[-1]
-        assert isinstance(last, Finished)  # noqa: S101 - what makes an answer whole
-        return last
 
 
 async def generate(

@@ -12,13 +12,13 @@ Everything that decides is in `core`; how a request ends whose client leaves is 
 import asyncio
 from collections.abc import Sequence
 
-from lorax_proxy.answers import Alone, Answer, Interleaved, Whole, gather
+from lorax_proxy.answers import Alone, Answer, Interleaved, gather
 from lorax_proxy.aside import aside
 from lorax_proxy.asked import Asked, Headers
 from lorax_proxy.config import Settings
 from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.selection import Whole, count_generated, count_prompts, select, unasked
 from lorax_proxy.core.stream import Finished, Piece, Text
-from lorax_proxy.core.text_completion import prompt_tokens
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.heartbeat import Heartbeat
 from lorax_proxy.leaving import Leaving, never_begun
@@ -92,7 +92,8 @@ class Delivery:
 
     async def _whole(self, client: Client, asked: Asked) -> None:
         """Answer with one JSON document."""
-        every, returned = await self._choices(asked)
+        every = await self._every(asked)
+        returned = select(asked.plan, every, asked.bos)
         usage = await self._usage(asked, [answer.end for answer in every])
         _record(client, asked, [answer.end for answer in returned], usage)
 
@@ -106,35 +107,12 @@ class Delivery:
             await aside(size, folded), headers=(*asked.headers, *_timing(returned[0].headers))
         )
 
-    async def _choices(self, asked: Asked) -> tuple[list[Whole], list[Whole]]:
-        """Every answer, and of them those that are returned, prompt by prompt."""
+    async def _every(self, asked: Asked) -> list[Whole]:
+        """Every whole answer, prompt by prompt."""
         plan = asked.plan
-        if plan.requests:
-            every = await gather([self._one(asked, request) for request in plan.requests])
-        else:
-            # a zero budget asks for nothing, and LoRAX refuses it (router/src/validation.rs)
-            nothing = Whole([Finished("length", 0, None)])
-            every = [nothing] * (len(plan.prompts) * plan.choices)
-        tries = len(every) // len(plan.prompts)
-        returned: list[Whole] = []
-        for number, prompt in enumerate(plan.prompts):
-            mine = every[number * tries : (number + 1) * tries]
-            if plan.choices < tries:
-                # the likeliest by token, the first of equals: how LoRAX chooses, and OpenAI
-                mine = sorted(mine, key=lambda answer: -answer.mean_logprob)[: plan.choices]
-            returned += [self._echoed(asked, prompt, answer) for answer in mine]
-        return every, returned
-
-    def _echoed(self, asked: Asked, prompt: str, answer: Whole) -> Whole:
-        plan = asked.plan
-        if plan.discard:
-            answer = Whole(
-                [Finished("length", 0, answer.end.prompt_tokens)], answer.headers, answer.prefill
-            )
-        if not plan.echo:
-            return answer
-        tokens = prompt_tokens(prompt, answer.prefill, asked.bos) if plan.score else ()
-        return Whole([Text(prompt, tokens), *answer.pieces], answer.headers)
+        if not plan.requests:
+            return unasked(plan)
+        return await gather([self._one(asked, request) for request in plan.requests])
 
     async def _one(self, asked: Asked, request: GenerateRequest) -> Whole:
         """One LoRAX request and its whole answer."""
@@ -213,7 +191,7 @@ class Delivery:
 
     async def _stream_whole(self, client: Client, asked: Asked, writer: ChunkWriter) -> None:
         """Answer with a stream of what is only known as a whole."""
-        style = asked.style
+        plan, style = asked.plan, asked.style
 
         async def begin(timing: Headers = ()) -> None:
             await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
@@ -224,7 +202,8 @@ class Delivery:
             first=self._settings.status_wait,
             interval=self._settings.keepalive_interval,
         ) as heart:
-            every, returned = await self._choices(asked)
+            every = await self._every(asked)
+            returned = select(plan, every, asked.bos)
             out = b"".join(style.opening(writer, index) for index in range(len(returned)))
             for index, answer in enumerate(returned):
                 out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
@@ -259,18 +238,16 @@ class Delivery:
     async def _usage(self, asked: Asked, ends: Sequence[Finished]) -> Usage:
         """The counts of an answer: each prompt once, the tokens of every try."""
         plan = asked.plan
-        tries = len(ends) // len(plan.prompts)
-        prompt_count = 0
-        for number, prompt in enumerate(plan.prompts):
-            mine = ends[number * tries : (number + 1) * tries]
-            told = next((end.prompt_tokens for end in mine if end.prompt_tokens), None)
-            if told is None:
-                # we stopped LoRAX before it said, or it does not count (causal_lm.py:689)
-                told = await asked.upstream.count_tokens(prompt)
-                told = told if plan.truncate is None else min(told, plan.truncate)
-            prompt_count += told
-        generated = 0 if plan.discard else sum(end.completion_tokens for end in ends)
-        return Usage(prompt_count, generated)
+        counts = [
+            await self._count(asked, prompt) if told is None else told
+            for prompt, told in zip(plan.prompts, count_prompts(plan, ends), strict=True)
+        ]
+        return Usage(sum(counts), count_generated(plan, ends))
+
+    async def _count(self, asked: Asked, prompt: str) -> int:
+        count = await asked.upstream.count_tokens(prompt)
+        kept = asked.plan.truncate
+        return count if kept is None else min(count, kept)
 
 
 def _record(client: Client, asked: Asked, ends: Sequence[Finished], usage: Usage | None) -> None:

@@ -11,10 +11,11 @@ import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from lorax_proxy.answers import Answer, Whole, generate
+from lorax_proxy.answers import Answer, generate
 from lorax_proxy.asked import Asked
 from lorax_proxy.config import Settings
 from lorax_proxy.core.failures import Lost
+from lorax_proxy.core.selection import Whole
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.wire.lorax import GenerateRequest
 
