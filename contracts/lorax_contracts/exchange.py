@@ -22,7 +22,7 @@ from typing import Any
 
 from lorax_contracts.errors import CannotRead
 
-__all__ = ["End", "Exchange", "Finding", "Route", "from_json", "to_json"]
+__all__ = ["End", "Exchange", "Finding", "Route", "count_of", "from_json", "to_json"]
 
 
 class End(Enum):
@@ -71,6 +71,11 @@ _BY_SUFFIX: tuple[tuple[str, Route], ...] = (
     ("/health", Route.HEALTH),
     ("/ping", Route.HEALTH),
 )
+
+
+def count_of(text: str) -> int | None:
+    """The number that a text is, if it has up to 20 digits: Python reads no more than 4,300."""
+    return int(text) if text.isdecimal() and len(text) <= 20 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,10 @@ class Exchange:
     def header(self, name: str) -> str | None:
         """The first header of that lower-case name."""
         return next((value for key, value in self.headers if key == name), None)
+
+    def count(self, name: str) -> int | None:
+        """The number that a header states, as `count_of`."""
+        return count_of(self.header(name) or "")
 
     @property
     def media_type(self) -> str:

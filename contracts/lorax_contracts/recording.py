@@ -13,7 +13,7 @@ from typing import Any
 
 from lorax_contracts import loader, sse
 from lorax_contracts.errors import CannotRead
-from lorax_contracts.exchange import End, Exchange, Finding, from_json
+from lorax_contracts.exchange import End, Exchange, Finding, count_of, from_json
 from lorax_contracts.judge import judge, wire_of
 from lorax_contracts.judge.answer import mapping, objects
 from lorax_contracts.judge.openai import request_misfits
@@ -163,8 +163,8 @@ def _with_head(data: bytes, kind: str | None) -> Exchange:
         path = _stream_path(data, kind) if stream else _document_path(json.loads(data), kind)[0]
     except (ValueError, RecursionError, CannotRead):
         path = "/generate" if kind == "lorax" else "/v1/chat/completions"
-    length = headers.get("content-length", "")
-    cut = length.isdecimal() and len(data) < int(length)
+    length = count_of(headers.get("content-length", ""))
+    cut = length is not None and len(data) < length
     bare = _bare(path, status, "", data)
     end = End.CUT if cut else End.COMPLETE
     return replace(bare, headers=kept, end=end, at=_moment(headers.get("date", "")))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_contracts.errors import CannotRead
-from lorax_contracts.exchange import End, Exchange, Route, from_json, to_json
+from lorax_contracts.exchange import End, Exchange, Route, count_of, from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,17 @@ from lorax_contracts.exchange import End, Exchange, Route, from_json, to_json
 def test_a_path_says_what_it_is_for(method: str, path: str, route: Route) -> None:
     """Prefixes and queries do not matter."""
     assert Exchange(method, path, 200, (), b"").route is route
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("12", 12), ("9" * 20, 10**20 - 1), ("9" * 21, None), ("9" * 5_000, None)]
+    + [(text, None) for text in ("", "-1", "1.0", " 1", "\u00b2", "?")],
+)
+def test_a_number_in_a_header_is_short_and_decimal(text: str, number: int | None) -> None:
+    """What is none is not stated, however long it is."""
+    assert count_of(text) == number
+    assert Exchange("GET", "/info", 200, (("x-a", text),), b"").count("x-a") == number
 
 
 @pytest.mark.law

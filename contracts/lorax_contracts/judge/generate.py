@@ -28,9 +28,9 @@ def judge_seed(exchange: Exchange, details: Mapping[str, Any], report: Report) -
 
 def _numbers(exchange: Exchange, details: Mapping[str, Any], report: Report) -> None:
     stated = {
-        key: int(value)
+        key: count
         for key in ("x-prompt-tokens", "x-generated-tokens", "x-total-tokens")
-        if (value := exchange.header(key) or "").isdecimal()
+        if (count := exchange.count(key)) is not None
     }
     if len(stated) == 3 and stated["x-total-tokens"] != (
         stated["x-prompt-tokens"] + stated["x-generated-tokens"]

@@ -93,10 +93,10 @@ def _lost_its_beginning(exchange: Exchange, made: Generated) -> bool:
     first bytes of a first character of several tokens fall out (server/lorax_server/models/flash_causal_lm.py:265).
     A stream does not tell how many tokens its prompt has; five words have at least five.
     """
-    stated = exchange.header("x-prompt-tokens") or ""
+    stated = exchange.count("x-prompt-tokens")
     words = len(str(exchange.asked.get("inputs", "")).split())
     truncate = parameters_of(exchange).get("truncate")
-    prompt = int(stated) if stated.isdecimal() else words
+    prompt = words if stated is None else stated
     if min(prompt, truncate if isinstance(truncate, int) else prompt) >= _WINDOW:
         return False
     texts = [str(token.get("text")) for token in made.tokens if not token.get("special")]

@@ -189,8 +189,11 @@ def test_a_beginning_may_be_lost_behind_a_short_prompt_alone() -> None:
     assert broken in samples.found(_begins_inside_a_character("\ufb01", "5"))
     assert broken in samples.found(_begins_inside_a_character("\ufb01", "4", last=" then"))
     assert broken not in samples.found(_begins_inside_a_character("\ufb01", "4", first="", last=""))
-    unstated = [_begins_inside_a_character(text, "?") for text in ("one two", "a b c d e")]
-    assert [broken in samples.found(one) for one in unstated] == [False, True]
+    for unreadable in ("?", "9" * 5_000):
+        unstated = [
+            _begins_inside_a_character(text, unreadable) for text in ("one two", "a b c d e")
+        ]
+        assert [broken in samples.found(one) for one in unstated] == [False, True]
 
 
 @pytest.mark.parametrize(
