@@ -9,6 +9,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
+# The tests start some hundred interpreters, and each that finds no bytecode compiles everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
@@ -96,7 +99,7 @@ quick: $(VENV)/test.stamp ## ten seconds of the tests nearest to what changed si
 	@$(BIN)/python -m tests.house.quick $(ARGS)
 
 # What differs between Pythons: sockets, processes, parsers, depths, the words of their own tables.
-SHORT := tests/road tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/test_template_language.py
+SHORT := tests/road tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/template/test_language.py
 
 .PHONY: short
 short: $(VENV)/test.stamp
