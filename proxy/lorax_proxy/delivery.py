@@ -1,6 +1,6 @@
 """A plan carried out: ask LoRAX, and answer whole or as a stream.
 
-Everything that decides is in `core`; how a request ends whose client leaves is in `leaving`.
+Everything that decides is in `core`; how a request ends whose client leaves is in `cancellation`.
 
 - *Status*: LoRAX says 200 before it has looked at a stream's request (router/src/server.rs:930), so
   ours waits for its first event, up to `status_wait`. After that a comment keeps the connection
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from lorax_proxy.answers import Alone, Answer, Interleaved, gather
 from lorax_proxy.aside import aside
-from lorax_proxy.asked import Asked, Headers
+from lorax_proxy.cancellation import Cancellation, never_begun
 from lorax_proxy.config import Settings
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole, count_generated, count_prompts, select, unasked
 from lorax_proxy.core.stream import Finished, Piece, Text
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.heartbeat import Heartbeat
-from lorax_proxy.leaving import Leaving, never_begun
+from lorax_proxy.keep_alive import KeepAlive
+from lorax_proxy.prepared_request import Headers, PreparedRequest
 from lorax_proxy.surface import Client
 from lorax_proxy.wire.lorax import GenerateRequest
 from lorax_proxy.wire.openai_replies import ChunkWriter, Usage, completion
@@ -67,62 +67,64 @@ class Delivery:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._leaving = Leaving(settings)
+        self._cancellation = Cancellation(settings)
 
-    async def deliver(self, client: Client, asked: Asked) -> None:
+    async def deliver(self, client: Client, prepared: PreparedRequest) -> None:
         """Ask LoRAX and answer the client, whatever happens but its leaving.
 
         Raises:
             UpstreamError: `RENEWED`, before anything is sent to anybody: the plan was made for a
                 server that may have been exchanged.
         """
-        client.record.model = asked.identity.model
-        client.record.upstream = asked.upstream.name
-        client.record.stream = asked.stream
+        client.record.model = prepared.identity.model
+        client.record.upstream = prepared.upstream.name
+        client.record.stream = prepared.stream
         try:
-            await (self._stream(client, asked) if asked.stream else self._whole(client, asked))
+            await (
+                self._stream(client, prepared) if prepared.stream else self._whole(client, prepared)
+            )
         except UpstreamError as error:
             if error.failure is Lost.RENEWED and not client.started:
                 raise  # nothing was sent yet, and it may need another prompt
-            await client.fail(asked.failed(error.failure))
+            await client.fail(prepared.failed(error.failure))
 
     async def aclose(self) -> None:
         """Let go of every request that nobody waits for any more."""
-        await self._leaving.aclose()
+        await self._cancellation.aclose()
 
-    async def _whole(self, client: Client, asked: Asked) -> None:
+    async def _whole(self, client: Client, prepared: PreparedRequest) -> None:
         """Answer with one JSON document."""
-        every = await self._every(asked)
-        returned = select(asked.plan, every, asked.bos)
-        usage = await self._usage(asked, [answer.end for answer in every])
-        _record(client, asked, [answer.end for answer in returned], usage)
+        every = await self._every(prepared)
+        returned = select(prepared.plan, every, prepared.bos)
+        usage = await self._usage(prepared, [answer.end for answer in every])
+        _record(client, prepared, [answer.end for answer in returned], usage)
 
         def folded() -> bytes:
-            choices = [asked.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
-            return completion(asked.identity, asked.style.whole_object, choices, usage)
+            choices = [prepared.style.folded(i, answer.pieces) for i, answer in enumerate(returned)]
+            return completion(prepared.identity, prepared.style.whole_object, choices, usage)
 
-        weight = _PLAIN if asked.plan.reading.logprobs is None else _SCORED
+        weight = _PLAIN if prepared.plan.reading.logprobs is None else _SCORED
         size = weight * sum(len(answer.pieces) for answer in returned)
         await client.reply(
-            await aside(size, folded), headers=(*asked.headers, *_timing(returned[0].headers))
+            await aside(size, folded), headers=(*prepared.headers, *_timing(returned[0].headers))
         )
 
-    async def _every(self, asked: Asked) -> list[Whole]:
+    async def _every(self, prepared: PreparedRequest) -> list[Whole]:
         """Every whole answer, prompt by prompt."""
-        plan = asked.plan
+        plan = prepared.plan
         if not plan.requests:
             return unasked(plan)
-        return await gather([self._one(asked, request) for request in plan.requests])
+        return await gather([self._one(prepared, request) for request in plan.requests])
 
-    async def _one(self, asked: Asked, request: GenerateRequest) -> Whole:
+    async def _one(self, prepared: PreparedRequest, request: GenerateRequest) -> Whole:
         """One LoRAX request and its whole answer."""
-        plan = asked.plan
-        if plan.score or (not plan.token_stream and self._leaving.is_warm(asked)):
-            return await self._leaving.generate(asked, request)
-        answer = await self._leaving.open(asked, request, whole=True)
+        plan = prepared.plan
+        if plan.score or (not plan.token_stream and self._cancellation.is_warm(prepared)):
+            return await self._cancellation.generate(prepared, request)
+        answer = await self._cancellation.open(prepared, request, whole=True)
         try:
             source = Alone(answer)
-            batch = await self._first(asked, [answer], source)
+            batch = await self._first(prepared, [answer], source)
             pieces: list[Piece] = []
             while batch is not None:
                 pieces += [piece for _, piece in batch]
@@ -131,15 +133,17 @@ class Delivery:
                 pieces, answer.exchange.headers, mean_logprob=answer.logprob / answer.tokens
             )
         finally:
-            await self._leaving.let_go(asked, answer)
+            await self._cancellation.let_go(prepared, answer)
 
-    async def _stream(self, client: Client, asked: Asked) -> None:
+    async def _stream(self, client: Client, prepared: PreparedRequest) -> None:
         """Answer with a stream of chunks."""
-        plan = asked.plan
-        style = asked.style
-        writer = ChunkWriter(asked.identity, style.chunk_object, usage_asked=asked.usage_asked)
+        plan = prepared.plan
+        style = prepared.style
+        writer = ChunkWriter(
+            prepared.identity, style.chunk_object, usage_asked=prepared.usage_asked
+        )
         if plan.score or not plan.requests:
-            await self._stream_whole(client, asked, writer)
+            await self._stream_whole(client, prepared, writer)
             return
         count = len(plan.requests)
         openings = b"".join(style.opening(writer, index) for index in range(count))
@@ -154,25 +158,25 @@ class Delivery:
 
         async def begin(more: bytes = b"") -> None:
             timing = _timing(opened[0].exchange.headers)
-            await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
+            await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
             await client.write(openings + more)
 
         async def open_one(index: int, request: GenerateRequest) -> None:
             # kept by name, so that it is let go even if another one fails meanwhile
-            opened[index] = await self._leaving.open(asked, request)
+            opened[index] = await self._cancellation.open(prepared, request)
 
         try:
             await gather([open_one(index, each) for index, each in enumerate(plan.requests)])
             answers = [opened[index] for index in range(count)]
             source = Alone(answers[0]) if count == 1 else Interleaved(answers)
-            async with Heartbeat(
+            async with KeepAlive(
                 client,
                 begin=begin,
                 first=self._settings.status_wait,
                 interval=self._settings.keepalive_interval,
-            ) as heart:
+            ) as keep_alive:
                 try:
-                    batch = await self._first(asked, answers, source)
+                    batch = await self._first(prepared, answers, source)
                     client.record.first_token = client.elapsed()
                     while batch is not None:
                         out = b"".join([style.chunk(writer, i, piece) for i, piece in batch])
@@ -180,47 +184,53 @@ class Delivery:
                         if not client.started:
                             await begin(out)
                         elif out:
-                            await heart.write(out)
+                            await keep_alive.write(out)
                         batch = await source.pieces()
                 finally:
                     await source.close()
         finally:
             for answer in opened.values():
-                await self._leaving.let_go(asked, answer)
-        await self._end_stream(client, asked, writer, [ends[index] for index in range(count)])
+                await self._cancellation.let_go(prepared, answer)
+        await self._end_stream(client, prepared, writer, [ends[index] for index in range(count)])
 
-    async def _stream_whole(self, client: Client, asked: Asked, writer: ChunkWriter) -> None:
+    async def _stream_whole(
+        self, client: Client, prepared: PreparedRequest, writer: ChunkWriter
+    ) -> None:
         """Answer with a stream of what is only known as a whole."""
-        plan, style = asked.plan, asked.style
+        plan, style = prepared.plan, prepared.style
 
         async def begin(timing: Headers = ()) -> None:
-            await client.start(200, (*_STREAM_HEADERS, *asked.headers, *timing))
+            await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
 
-        async with Heartbeat(
+        async with KeepAlive(
             client,
             begin=begin,
             first=self._settings.status_wait,
             interval=self._settings.keepalive_interval,
-        ) as heart:
-            every = await self._every(asked)
-            returned = select(plan, every, asked.bos)
+        ) as keep_alive:
+            every = await self._every(prepared)
+            returned = select(plan, every, prepared.bos)
             out = b"".join(style.opening(writer, index) for index in range(len(returned)))
             for index, answer in enumerate(returned):
                 out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
             if not client.started:
                 await begin(_timing(returned[0].headers))
-            await heart.write(out)
-        await self._end_stream(client, asked, writer, [answer.end for answer in every])
+            await keep_alive.write(out)
+        await self._end_stream(client, prepared, writer, [answer.end for answer in every])
 
     async def _end_stream(
-        self, client: Client, asked: Asked, writer: ChunkWriter, ends: Sequence[Finished]
+        self,
+        client: Client,
+        prepared: PreparedRequest,
+        writer: ChunkWriter,
+        ends: Sequence[Finished],
     ) -> None:
-        usage = await self._usage(asked, ends) if asked.usage_asked else None
-        _record(client, asked, ends, usage)
+        usage = await self._usage(prepared, ends) if prepared.usage_asked else None
+        _record(client, prepared, ends, usage)
         await client.end((writer.usage(usage) if usage else b"") + DONE)
 
     async def _first(
-        self, asked: Asked, answers: Sequence[Answer], source: Alone | Interleaved
+        self, prepared: PreparedRequest, answers: Sequence[Answer], source: Alone | Interleaved
     ) -> list[tuple[int, Piece]] | None:
         """The first pieces, within `first_event_timeout`."""
         try:
@@ -232,27 +242,29 @@ class Delivery:
             if any(answer.begun for answer in answers):
                 raise
             raise never_begun(error) from error
-        self._leaving.answered(asked, answers)
+        self._cancellation.answered(prepared, answers)
         return batch
 
-    async def _usage(self, asked: Asked, ends: Sequence[Finished]) -> Usage:
+    async def _usage(self, prepared: PreparedRequest, ends: Sequence[Finished]) -> Usage:
         """The counts of an answer: each prompt once, the tokens of every try."""
-        plan = asked.plan
+        plan = prepared.plan
         counts = [
-            await self._count(asked, prompt) if told is None else told
+            await self._count(prepared, prompt) if told is None else told
             for prompt, told in zip(plan.prompts, count_prompts(plan, ends), strict=True)
         ]
         return Usage(sum(counts), count_generated(plan, ends))
 
-    async def _count(self, asked: Asked, prompt: str) -> int:
-        count = await asked.upstream.count_tokens(prompt)
-        kept = asked.plan.truncate
+    async def _count(self, prepared: PreparedRequest, prompt: str) -> int:
+        count = await prepared.upstream.count_tokens(prompt)
+        kept = prepared.plan.truncate
         return count if kept is None else min(count, kept)
 
 
-def _record(client: Client, asked: Asked, ends: Sequence[Finished], usage: Usage | None) -> None:
+def _record(
+    client: Client, prepared: PreparedRequest, ends: Sequence[Finished], usage: Usage | None
+) -> None:
     record = client.record
-    record.finish_reason = asked.style.finish_reason(ends[0])
+    record.finish_reason = prepared.style.finish_reason(ends[0])
     record.completion_tokens = sum(end.completion_tokens for end in ends)
     if usage is not None:
         record.prompt_tokens = usage.prompt_tokens

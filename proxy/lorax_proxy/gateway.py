@@ -16,7 +16,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from lorax_proxy.answers import gather
 from lorax_proxy.aside import LARGE, aside, dear
-from lorax_proxy.asked import Asked, tell_failure
 from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
@@ -35,6 +34,7 @@ from lorax_proxy.core.template.chat_template import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion, prompt_count
 from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError
+from lorax_proxy.prepared_request import PreparedRequest, tell_failure
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import Client, until_gone
 from lorax_proxy.wire.lorax import Unreadable, decode_embedding
@@ -341,7 +341,7 @@ class Gateway:
         identity = Identity(
             answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
         )
-        asked = Asked(
+        prepared = PreparedRequest(
             plan=plan,
             upstream=found.upstream,
             epoch=None if anew else found.epoch,
@@ -356,7 +356,7 @@ class Gateway:
                 *_named("x-unenforced-keywords", header_names(plan.dropped)),
             ),
         )
-        await self._delivery.deliver(client, asked)
+        await self._delivery.deliver(client, prepared)
 
 
 def _model(request: SamplingRequest | EmbeddingRequest, found: Found) -> str:

@@ -66,7 +66,6 @@ class Upstream:
         facts: None until `/info` has answered.
         epoch: The transport's epoch in which it answered.
         answers: Whether the last question was answered.
-        warm: The adapters that have produced a token since it may have restarted.
         tell: Called with what a question brought, and the cause if it failed.
     """
 
@@ -85,7 +84,7 @@ class Upstream:
         self.facts: Facts | None = None
         self.epoch = transport.epoch
         self.answers = False
-        self.warm: set[tuple[str, ...]] = set()
+        self._warm: set[tuple[str, ...]] = set()
         self.tell: Callable[[Upstream, News, str], None] = lambda _upstream, _news, _cause: None
         self._breaks = transport.breaks
         self._info: Info | None = None
@@ -149,6 +148,14 @@ class Upstream:
             await pause(_RETRY)
             if self.answers and not self._doubted.is_set():
                 await _first(pause(_CHECK), self._doubted.wait())
+
+    def is_warm(self, adapters: tuple[str, ...]) -> bool:
+        """Whether adapters have produced a token since LoRAX may have restarted; the base always has."""
+        return not adapters or adapters in self._warm
+
+    def has_answered(self, adapters: tuple[str, ...]) -> None:
+        """Take note of adapters that produced a token."""
+        self._warm.add(adapters)
 
     async def count_tokens(self, text: str) -> int:
         """How many tokens LoRAX counts in a prompt; 0 when it has no fast tokenizer."""
@@ -216,7 +223,7 @@ class Upstream:
         if before is None:
             self.tell(self, News.READY, "")
         elif before != self.facts:
-            self.warm.clear()
+            self._warm.clear()
             self.tell(self, News.CHANGED, before.model_id)
         elif failed:
             self.tell(self, News.BACK, "")
@@ -230,7 +237,7 @@ class Upstream:
         breaks = self.transport.breaks
         if epoch != self.epoch and breaks != self._breaks:
             # it may have restarted; where only we hung up, it hardly has since
-            self.warm.clear()
+            self._warm.clear()
         self.epoch, self._breaks, self._info = epoch, breaks, info
         return facts
 

@@ -43,7 +43,7 @@ def serving(
 ) -> Generator[str]:
     """Runs `handle` on each connection until the block ends; gives the address.
 
-    `handle` gets the connection, its request already read, and an event that is set at the end. `asked` takes what was read; without `read` nothing was.
+    `handle` gets the connection, its request already read, and an event that is set at the end. `prepared_request` takes what was read; without `read` nothing was.
     """
     over = threading.Event()
     listener = socket.create_server(("127.0.0.1", 0))

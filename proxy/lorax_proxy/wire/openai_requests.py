@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "MAX_TOKENS",
     "AllowedTools",
     "AllowedToolsChoice",
     "AssistantMessage",

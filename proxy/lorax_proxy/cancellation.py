@@ -12,17 +12,17 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from lorax_proxy.answers import Answer, generate
-from lorax_proxy.asked import Asked
 from lorax_proxy.config import Settings
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole
 from lorax_proxy.errors import UpstreamError
+from lorax_proxy.prepared_request import PreparedRequest
 from lorax_proxy.wire.lorax import GenerateRequest
 
-__all__ = ["Leaving", "never_begun"]
+__all__ = ["Cancellation", "never_begun"]
 
 
-class Leaving:
+class Cancellation:
     """Sends requests to LoRAX, and ends them as their rule says."""
 
     def __init__(self, settings: Settings) -> None:
@@ -35,32 +35,34 @@ class Leaving:
             task.cancel()
         await asyncio.gather(*self._drains, return_exceptions=True)
 
-    def answered(self, asked: Asked, answers: Sequence[Answer]) -> None:
+    def answered(self, prepared: PreparedRequest, answers: Sequence[Answer]) -> None:
         """Take note of a first event: its adapter is warm once it has produced a token."""
         if any(answer.tokens for answer in answers):
-            asked.upstream.warm.add(asked.adapters)
+            prepared.upstream.has_answered(prepared.adapters)
 
-    def is_warm(self, asked: Asked) -> bool:
+    def is_warm(self, prepared: PreparedRequest) -> bool:
         """Whether the adapters have answered before on this upstream; the base model always has."""
-        return not asked.adapters or asked.adapters in asked.upstream.warm
+        return prepared.upstream.is_warm(prepared.adapters)
 
-    async def open(self, asked: Asked, request: GenerateRequest, *, whole: bool = False) -> Answer:
+    async def open(
+        self, prepared: PreparedRequest, request: GenerateRequest, *, whole: bool = False
+    ) -> Answer:
         """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
         opening = asyncio.create_task(
             Answer.open(
-                asked.upstream.transport,
+                prepared.upstream.transport,
                 request,
-                asked.plan.reading,
+                prepared.plan.reading,
                 silence=self._settings.idle_timeout,
                 whole=whole,
-                epoch=asked.epoch,
+                epoch=prepared.epoch,
             )
         )
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            if self._must_stay(asked):
-                self._background(self._drain_later(asked, opening))
+            if self._must_stay(prepared):
+                self._background(self._drain_later(prepared, opening))
             else:
                 opening.cancel()
                 (answer,) = await asyncio.gather(opening, return_exceptions=True)
@@ -70,69 +72,71 @@ class Leaving:
         except UpstreamError as error:
             raise never_begun(error) from error
 
-    async def generate(self, asked: Asked, request: GenerateRequest) -> Whole:
+    async def generate(self, prepared: PreparedRequest, request: GenerateRequest) -> Whole:
         """One `/generate` request; if its client leaves meanwhile, it is let go as its rule says.
 
         Cold adapters come here for their prompt's logprobs alone, which streams do not tell.
         """
         asking = asyncio.create_task(
             generate(
-                asked.upstream.transport,
+                prepared.upstream.transport,
                 request,
-                asked.plan.reading,
+                prepared.plan.reading,
                 silence=self._settings.first_event_timeout,
-                epoch=asked.epoch,
+                epoch=prepared.epoch,
             )
         )
         try:
             whole = await asyncio.shield(asking)
         except asyncio.CancelledError:
-            if self._must_stay(asked):
-                self._background(self._outlast(asked, asking))
+            if self._must_stay(prepared):
+                self._background(self._outlast(prepared, asking))
             else:
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
             raise
         except UpstreamError as error:
             raise never_begun(error) from error
-        asked.upstream.warm.add(asked.adapters)
+        prepared.upstream.has_answered(prepared.adapters)
         return whole
 
-    def _must_stay(self, asked: Asked) -> bool:
+    def _must_stay(self, prepared: PreparedRequest) -> bool:
         """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
         return (
-            not self.is_warm(asked)
+            not self.is_warm(prepared)
             and self._settings.on_cold_cancel == "drain"
             and len(self._drains) < self._settings.max_drains
         )
 
-    async def _outlast(self, asked: Asked, asking: "asyncio.Task[Whole]") -> None:
+    async def _outlast(self, prepared: PreparedRequest, asking: "asyncio.Task[Whole]") -> None:
         """Wait for the end of a request that nobody waits for."""
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(self._settings.first_event_timeout):
                 await asking
-            asked.upstream.warm.add(asked.adapters)
+            prepared.upstream.has_answered(prepared.adapters)
 
-    async def _drain_later(self, asked: Asked, opening: "asyncio.Task[Answer]") -> None:
+    async def _drain_later(
+        self, prepared: PreparedRequest, opening: "asyncio.Task[Answer]"
+    ) -> None:
         try:
             answer = await opening
         except UpstreamError:
             return
-        await self._drain(asked, answer)
+        await self._drain(prepared, answer)
 
-    async def let_go(self, asked: Asked, answer: Answer) -> None:
+    async def let_go(self, prepared: PreparedRequest, answer: Answer) -> None:
         """End one request: at once, unless that could kill LoRAX."""
-        if not answer.begun and not answer.failed and self._must_stay(asked):
-            self._background(self._drain(asked, answer))
+        if not answer.begun and not answer.failed and self._must_stay(prepared):
+            self._background(self._drain(prepared, answer))
         else:
             await answer.close()
 
-    async def _drain(self, asked: Asked, answer: Answer) -> None:
+    async def _drain(self, prepared: PreparedRequest, answer: Answer) -> None:
         """Wait for the first event of a request that nobody waits for, then end it."""
         try:
             async with asyncio.timeout(self._settings.first_event_timeout):
                 await answer.pieces()
-            self.answered(asked, [answer])
+            self.answered(prepared, [answer])
         except (UpstreamError, TimeoutError):
             pass
         finally:

@@ -10,13 +10,13 @@ from lorax_proxy.core.style import Style
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.wire.openai_replies import Identity
 
-__all__ = ["Asked", "Headers", "tell_failure"]
+__all__ = ["Headers", "PreparedRequest", "tell_failure"]
 
 Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedRequest:
     """One request, understood: everything that is needed to carry it out and to answer.
 
     Attributes:

@@ -11,10 +11,10 @@ from typing import Self
 from lorax_proxy.surface import Client
 from lorax_proxy.wire.sse import COMMENT
 
-__all__ = ["Heartbeat"]
+__all__ = ["KeepAlive"]
 
 
-class Heartbeat:
+class KeepAlive:
     """Begins a stream that has nothing to say yet, and keeps it alive while it is silent."""
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.heartbeat import Heartbeat
+from lorax_proxy.keep_alive import KeepAlive
 from lorax_proxy.observe import Record
 from lorax_proxy.surface import Client
 
@@ -78,20 +78,20 @@ class Slow:
         return Client({"headers": []}, receive, self.send, Record("id", "POST", "/", 0.0), ())
 
 
-def heart(client: Client, *, first: float, interval: float) -> Heartbeat:
+def keep_alive(client: Client, *, first: float, interval: float) -> KeepAlive:
     """A heartbeat whose beginning is a status line."""
 
     async def begin() -> None:
         await client.start(200, ())
 
-    return Heartbeat(client, begin=begin, first=first, interval=interval)
+    return KeepAlive(client, begin=begin, first=first, interval=interval)
 
 
 @in_virtual_time
 async def test_it_begins_in_time_and_goes_on_beating() -> None:
     """The status after `first`, then a comment, then one every `interval`."""
     slow = Slow()
-    async with heart(slow.client(), first=10, interval=15):
+    async with keep_alive(slow.client(), first=10, interval=15):
         await asyncio.sleep(9.9)
         assert slow.sent == []
         await asyncio.sleep(0.2)
@@ -104,7 +104,7 @@ async def test_it_begins_in_time_and_goes_on_beating() -> None:
 async def test_it_waits_for_the_first_however_short_the_interval() -> None:
     """Until `first` has passed a refusal can still be a status: nothing is begun."""
     slow = Slow()
-    async with heart(slow.client(), first=60, interval=1):
+    async with keep_alive(slow.client(), first=60, interval=1):
         await asyncio.sleep(59)
     assert slow.sent == []
 
@@ -114,7 +114,7 @@ async def test_a_stream_that_began_early_beats_by_its_interval() -> None:
     """Long before `first`: the interval alone counts once the stream has begun."""
     slow = Slow()
     client = slow.client()
-    async with heart(client, first=600, interval=15) as beating:
+    async with keep_alive(client, first=600, interval=15) as beating:
         await asyncio.sleep(20)
         await client.start(200, ())
         await beating.write(b"x")
@@ -128,7 +128,7 @@ async def test_what_is_written_is_a_sign_of_life() -> None:
     slow = Slow()
     client = slow.client()
     await client.start(200, ())
-    async with heart(client, first=60, interval=15) as beating:
+    async with keep_alive(client, first=60, interval=15) as beating:
         for _ in range(6):
             await asyncio.sleep(14)
             await beating.write(b"x")
@@ -142,7 +142,7 @@ async def test_a_slow_client_gets_one_comment_at_a_time() -> None:
     client = slow.client()
     await client.start(200, ())
     slow.gate.clear()
-    async with heart(client, first=10, interval=15):
+    async with keep_alive(client, first=10, interval=15):
         await asyncio.sleep(150)
         waiting = [task for task in asyncio.all_tasks() if "_beat" in repr(task.get_coro())]
         assert len(waiting) == 1
@@ -155,7 +155,7 @@ async def test_nothing_overtakes_a_beginning() -> None:
     slow = Slow()
     client = slow.client()
     slow.turns = asyncio.Semaphore(0)
-    async with heart(client, first=1, interval=60) as beating:
+    async with keep_alive(client, first=1, interval=60) as beating:
         await slow.arrived.wait()
         writing = asyncio.create_task(beating.write(b"x"))
         for _ in range(3):
@@ -173,7 +173,7 @@ async def test_a_failure_waits_for_half_a_beginning() -> None:
     slow.gate.clear()
 
     async def stream() -> None:
-        async with heart(client, first=0.001, interval=60):
+        async with keep_alive(client, first=0.001, interval=60):
             await slow.arrived.wait()
             asyncio.get_running_loop().call_later(0.01, slow.gate.set)
             raise ValueError("upstream")
@@ -190,7 +190,7 @@ async def test_a_client_that_left_is_not_waited_for() -> None:
     client = slow.client()
 
     async def stream() -> None:
-        async with heart(client, first=0.001, interval=60):
+        async with keep_alive(client, first=0.001, interval=60):
             await asyncio.Event().wait()
 
     slow.gate.clear()
