@@ -141,7 +141,8 @@ class Report:
             if growth > _FLAT:
                 found.append(f"memory grew by {growth - 1:.0%} from {start:.0f} to {end:.0f} s")
         deaf = self.options.deaf
-        if self.most_under_way < deaf:
+        # the others have one each under way, most of the time
+        if deaf and self.most_under_way < deaf + self.options.clients // 2:
             found.append(f"of {deaf} deaf clients no more than {self.most_under_way} were held up")
         # the last of them was held up some seconds after it came
         over = self.options.arriving + self.options.patience + _WARM < self.options.seconds
