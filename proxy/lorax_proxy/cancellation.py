@@ -40,10 +40,6 @@ class Cancellation:
         if any(answer.tokens for answer in answers):
             prepared.upstream.has_answered(prepared.adapters)
 
-    def is_warm(self, prepared: PreparedRequest) -> bool:
-        """Whether the adapters have answered before on this upstream; the base model always has."""
-        return prepared.upstream.is_warm(prepared.adapters)
-
     async def open(
         self, prepared: PreparedRequest, request: GenerateRequest, *, whole: bool = False
     ) -> Answer:
@@ -103,7 +99,7 @@ class Cancellation:
     def _must_stay(self, prepared: PreparedRequest) -> bool:
         """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
         return (
-            not self.is_warm(prepared)
+            not prepared.upstream.is_warm(prepared.adapters)
             and self._settings.on_cold_cancel == "drain"
             and len(self._drains) < self._settings.max_drains
         )

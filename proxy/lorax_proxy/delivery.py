@@ -119,7 +119,8 @@ class Delivery:
     async def _one(self, prepared: PreparedRequest, request: GenerateRequest) -> Whole:
         """One LoRAX request and its whole answer."""
         plan = prepared.plan
-        if plan.score or (not plan.token_stream and self._cancellation.is_warm(prepared)):
+        warm = prepared.upstream.is_warm(prepared.adapters)
+        if plan.score or (warm and not plan.token_stream):
             return await self._cancellation.generate(prepared, request)
         answer = await self._cancellation.open(prepared, request, whole=True)
         try:

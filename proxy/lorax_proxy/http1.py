@@ -39,9 +39,6 @@ __all__ = ["Connection"]
 _BODY_RATE = 1024
 """Bytes a second that a body must come at, once `client_body_timeout` is over."""
 
-_SMALL_REST = 64 * 1024
-"""Bytes of a refused request's body that are read to keep the connection for the next one."""
-
 _LINGER = 30.0
 _LINGER_SILENCE = 5.0
 """Seconds for which what comes behind a refusal is thrown away, and of silence in it: nginx's."""
