@@ -21,11 +21,12 @@ from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.core.constraints import header_names, is_dear
+from lorax_proxy.core.destination import read_destination
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
-from lorax_proxy.core.parsing import read_destination, read_document, read_request
+from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind
@@ -264,22 +265,9 @@ class Gateway:
 
     async def _find(self, body: bytes, kind: Kind) -> Found:
         """What a request's `model` means, before the rest of it is read."""
-        destination = read_destination(body)
-        name = destination.model
-        if name is None:
-            raise RequestRefused(
-                "Missing required parameter: 'model'.",
-                param="model",
-                code="missing_required_parameter",
-            )
-        if not isinstance(name, str):
-            raise RequestRefused(
-                "Invalid type for 'model': expected a string.", param="model", code="invalid_type"
-            )
-        # with a merge it is the merged adapters' source, and the model is the base
-        source = None if destination.merged_adapters is not None else destination.adapter_source
+        destination = await aside(len(body), read_destination, body)
         return await self._directory.find(
-            name, kind, adapter_source=source if isinstance(source, str) else None
+            destination.model, kind, adapter_source=destination.adapter_source
         )
 
     async def _prepare(

@@ -95,7 +95,7 @@ def schema(kind: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
+FAMILIES: Mapping[str, Callable[[], tuple[str, Any]]] = {
     "messages": lambda: (CHAT, {"model": "", "messages": turns(19_000)}),
     "calls in the history": lambda: (
         CHAT,
@@ -144,6 +144,12 @@ FAMILIES: Mapping[str, Callable[[], tuple[str, Mapping[str, Any]]]] = {
     "more objects than any request needs": lambda: (
         CHAT,
         {**chat(model=""), "documents": [{}] * 600_000},
+    ),
+    "an array in place of a request": lambda: (CHAT, [{}] * 600_000),
+    "objects in place of a model": lambda: (CHAT, {**chat(), "model": [{}] * 600_000}),
+    "objects in place of adapters": lambda: (
+        CHAT,
+        {**chat(model=""), "merged_adapters": [{}] * 600_000},
     ),
     "a model's name": lambda: (CHAT, {**chat(), "model": "m" * 1_900_000}),
 }

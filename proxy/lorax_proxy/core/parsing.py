@@ -1,9 +1,8 @@
 """A request's bytes to its type, or a refusal in the words of OpenAI's own API.
 
 Two steps: the bytes become a JSON document (`read_document`), then the document becomes a request
-type (`read_request`). Between them `core.parameters` looks at every key. Where the request goes is
-read before both (`read_destination`). The refusals carry the `code` values that OpenAI sends for the
-same mistakes, since clients switch on them.
+type (`read_request`). Between them `core.parameters` looks at every key. The refusals carry the
+`code` values that OpenAI sends for the same mistakes, since clients switch on them.
 """
 
 import difflib
@@ -16,14 +15,7 @@ from pydantic_core import ErrorDetails
 
 from lorax_proxy.errors import RequestRefused
 
-__all__ = [
-    "Destination",
-    "is_too_deep",
-    "nearest",
-    "read_destination",
-    "read_document",
-    "read_request",
-]
+__all__ = ["is_too_deep", "nearest", "read_document", "read_request"]
 
 _Request = TypeVar("_Request", bound=BaseModel)
 
@@ -32,9 +24,9 @@ _MAX_DEPTH = 64
 document after us (schemas, templates) recurses, and must not run out of stack."""
 
 _MAX_CONTAINERS = 20_000
-"""Objects and arrays of a document. Each message, part, tool call and subschema is one. A message
-makes six tokens or more of a prompt, so that as many do not fit a model; and each costs microseconds
-for which nothing else runs."""
+"""Objects and arrays of a document. Each message, part, tool call and subschema is one, and costs
+microseconds for which nothing else runs. With its words and its turn's marks a message makes some ten
+tokens of a prompt, so that as many are more than a model's context."""
 
 _MAX_ERRORS = 1_000
 """How many errors are looked at for the one that is told. Lists are given up at their first, so more
@@ -101,30 +93,6 @@ def _levels(document: object) -> Iterator[list[dict[str, Any] | list[Any]]]:
 
 def _containers(values: Iterable[object]) -> list[dict[str, Any] | list[Any]]:
     return [value for value in values if isinstance(value, (dict, list))]
-
-
-class Destination(msgspec.Struct, frozen=True):
-    """The members of a request that say where it goes, of whatever types they are."""
-
-    model: Any = None
-    adapter_source: Any = None
-    merged_adapters: Any = None
-
-
-_DESTINATIONS = msgspec.json.Decoder(Destination)
-
-
-def read_destination(body: bytes) -> Destination:
-    """What a body says of its model; the rest of it is skipped.
-
-    Raises:
-        RequestRefused: As `read_document`, when it cannot be read so far.
-    """
-    try:
-        return _DESTINATIONS.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        document = read_document(body)
-    return Destination(**{name: document.get(name) for name in Destination.__struct_fields__})
 
 
 def read_document(body: bytes) -> dict[str, Any]:

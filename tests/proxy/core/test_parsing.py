@@ -8,14 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.parsing import (
-    Destination,
-    is_too_deep,
-    nearest,
-    read_destination,
-    read_document,
-    read_request,
-)
+from lorax_proxy.core.parsing import is_too_deep, nearest, read_document, read_request
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 from tests.strategies import chat_requests, json_documents
@@ -108,26 +101,6 @@ def test_twenty_thousand_objects_and_arrays_are_read(empty: object) -> None:
     assert read_document(json.dumps({"a": half, "b": {"c": [0, half, empty]}}).encode())
     with pytest.raises(RequestRefused, match="20000 objects and arrays"):
         read_document(json.dumps({"a": half, "b": {"c": [0, half, empty, empty]}}).encode())
-
-
-@pytest.mark.law
-@given(
-    st.dictionaries(
-        st.sampled_from(["model", "adapter_source", "merged_adapters", "Model", "messages"]),
-        st.recursive(st.none() | st.text() | st.integers() | st.booleans(), st.lists),
-    )
-)
-def test_the_destination_is_the_documents(document: dict[str, object]) -> None:
-    """What is read of a body before the rest is what the whole of it says."""
-    body = json.dumps(document).encode()
-    assert read_destination(body) == Destination(
-        document.get("model"), document.get("adapter_source"), document.get("merged_adapters")
-    )
-
-
-def test_the_last_of_two_equal_keys_is_the_destination() -> None:
-    """As it is for the document."""
-    assert read_destination(b'{"model":"a","model":"b"}').model == "b"
 
 
 @pytest.mark.parametrize(
