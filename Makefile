@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
-JUDGES := $(sort $(basename $(notdir $(wildcard requirements/judges/*.txt))))
+COMPAT := $(sort $(basename $(notdir $(wildcard requirements/compat/*.txt))))
 
 # $(call environment,FOLDER) makes one unless it is there: another interpreter on top of it would
 # leave two. $(call install,FOLDER) is the start of an install command; what uv made has no pip.
@@ -58,13 +58,13 @@ $(VENV)/test.stamp: $(VENV)/run.stamp requirements/test.txt
 	@$(call install,$(VENV)) --require-hashes -r requirements/test.txt
 	@touch $@
 
-# A judge's environment holds the judge and, for suites that import it, the project on top. Its lock
-# is all there is to install: *.excludes name what is left out of it.
-.venv-judge-%/judge.stamp: requirements/judges/%.txt requirements/build.txt pyproject.toml | python
-	@echo "making .venv-judge-$* from requirements/judges/$*.txt (once) ..."
-	@$(call environment,.venv-judge-$*)
-	@$(call install,.venv-judge-$*) --no-deps --require-hashes -r requirements/build.txt -r requirements/judges/$*.txt
-	@$(call install,.venv-judge-$*) --no-deps --no-build-isolation --editable .
+# A compatibility suite's environment holds the other program and, for suites that import it, the
+# project on top. Its lock is all there is to install: *.excludes name what is left out of it.
+.venv-compat-%/compat.stamp: requirements/compat/%.txt requirements/build.txt pyproject.toml | python
+	@echo "making .venv-compat-$* from requirements/compat/$*.txt (once) ..."
+	@$(call environment,.venv-compat-$*)
+	@$(call install,.venv-compat-$*) --no-deps --require-hashes -r requirements/build.txt -r requirements/compat/$*.txt
+	@$(call install,.venv-compat-$*) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: run
@@ -96,39 +96,39 @@ test: lint types ## format, lint, types and tests: what CI runs first
 
 .PHONY: quick
 quick: $(VENV)/test.stamp ## ten seconds of the tests nearest to what changed since main
-	@$(BIN)/python -m tests.house.quick $(ARGS)
+	@$(BIN)/python -m tests.repo.quick $(ARGS)
 
 # What differs between Pythons: sockets, processes, parsers, depths, the words of their own tables.
-SHORT := tests/road tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/template/test_language.py
+SHORT := tests/e2e tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/template/test_language.py
 
 .PHONY: short
 short: $(VENV)/test.stamp
-	@$(BIN)/pytest --numprocesses 2 -m "not law" $(SHORT) $(ARGS)
+	@$(BIN)/pytest --numprocesses 2 -m "not property" $(SHORT) $(ARGS)
 
 # One alone: make short VENV=.venv-3.13 PYTHON=python3.13
 .PHONY: pythons
 pythons: $(VENV)/test.stamp ## a short suite on every other Python that pyproject.toml claims and that is here
-	@$(BIN)/python -m tests.house.pythons | while read -r version path; do \
+	@$(BIN)/python -m tests.repo.pythons | while read -r version path; do \
 		echo "Python $$version: $$path"; \
 		PIP_NO_COMPILE=1 $(MAKE) --no-print-directory short VENV=.venv-$$version PYTHON="$$path" </dev/null; done
 
 .PHONY: cases
-cases: $(VENV)/test.stamp ## replay the small inputs of reported faults (tests/road/cases.yaml)
-	@$(BIN)/pytest tests/road/test_cases.py $(ARGS)
+cases: $(VENV)/test.stamp ## replay the small inputs of reported faults (tests/e2e/cases.yaml)
+	@$(BIN)/pytest tests/e2e/test_cases.py $(ARGS)
 
 .PHONY: deep
 deep: $(VENV)/test.stamp ## every law with 100,000 examples; long
-	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m law --timeout 0 $(ARGS)
+	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m property --timeout 0 $(ARGS)
 
-.PHONY: judges
-judges: $(JUDGES:%=judge-%) ## suites that need environments of their own; one alone: make judge-NAME
+.PHONY: compat
+compat: $(COMPAT:%=compat-%) ## suites that need environments of their own; one alone: make compat-NAME
 
 # The warnings of other people's programs are their makers' business.
-.PHONY: $(JUDGES:%=judge-%)
-$(JUDGES:%=judge-%): judge-%: .venv-judge-%/judge.stamp $(VENV)/run.stamp
-	@echo "judge: $*"
+.PHONY: $(COMPAT:%=compat-%)
+$(COMPAT:%=compat-%): compat-%: .venv-compat-%/compat.stamp $(VENV)/run.stamp
+	@echo "compat: $*"
 	@LORAX_PROXY_COMMAND="$(CURDIR)/$(BIN)/lorax-proxy" LORAX_MOCK_COMMAND="$(CURDIR)/$(BIN)/lorax-mock" \
-		.venv-judge-$*/bin/python -m pytest -W ignore tests/judges/$* $(ARGS)
+		.venv-compat-$*/bin/python -m pytest -W ignore tests/compat/$* $(ARGS)
 
 # `make mutants ARGS="stops stream --workers 1"` for some; all take a quarter of an hour of CPU.
 .PHONY: mutants
@@ -149,11 +149,11 @@ matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice ea
 
 .PHONY: docs
 docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_proxy.core.parameters
-	@$(BIN)/python -m tests.house.support_table README.md
+	@$(BIN)/python -m tests.repo.support_table README.md
 
 .PHONY: release
 release: $(VENV)/run.stamp ## wheel, sdist and notes of this version in dist/, judged; tags nothing
-	@$(BIN)/python -m tests.house.release
+	@$(BIN)/python -m tests.repo.release
 
 .PHONY: locks
 locks: ## write requirements/**/*.txt anew from pyproject.toml and *.in (needs uv)

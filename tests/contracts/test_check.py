@@ -193,7 +193,7 @@ def _put(document: Any, key: str, value: Any) -> Any:
     return [_put(one, key, value) for one in document] if isinstance(document, list) else document
 
 
-@pytest.mark.law
+@pytest.mark.property
 @settings(max_examples=25)
 @example("embedding", "é").via("no base64, and no ASCII")
 @example("embedding", [10**400]).via("no float holds it")

@@ -38,7 +38,7 @@ def test_a_number_in_a_header_is_short_and_decimal(text: str, number: int | None
     assert Exchange("GET", "/info", 200, (("x-a", text),), b"").count("x-a") == number
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.builds(
         Exchange,

@@ -87,7 +87,7 @@ _PUBLISHED = st.one_of(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_PUBLISHED, st.integers(0, 40), st.sampled_from(VALUES))
 def test_the_packaged_schemas_admit_what_they_say(
     published: tuple[str, Any], at: int, value: Any

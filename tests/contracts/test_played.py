@@ -87,7 +87,7 @@ def test_the_mock_answers_what_the_proxy_asks_as_lorax_does(name: str, mock: str
 
 
 @pytest.mark.slow
-@pytest.mark.law
+@pytest.mark.property
 @given(plan=strategies.fault_plans(), stream=st.booleans())
 def test_no_fault_of_lorax_is_called_an_answer(
     plan: FaultPlan, stream: bool, proxy: str, upstream: Upstream

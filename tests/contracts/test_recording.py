@@ -180,7 +180,7 @@ def wrong_values(draw: st.DrawFn) -> bytes:
     return samples.stream_of(events, done=b"[DONE]" in right.body)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(wrong_values(), st.none() | REQUEST)
 def test_any_value_anywhere_is_judged_and_never_raises(data: bytes, request_: Any) -> None:
     """A server may send anything; a client may have asked anything."""
@@ -188,7 +188,7 @@ def test_any_value_anywhere_is_judged_and_never_raises(data: bytes, request_: An
         lint(data, strict=True, request=request_)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.binary()
     | st.sampled_from([one.body for one in RIGHT]).flatmap(

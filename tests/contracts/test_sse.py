@@ -51,7 +51,7 @@ def test_done_is_told_from_json() -> None:
     assert event.value is sse.NOT_JSON
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(PIECES).map(b"".join))
 def test_no_byte_is_lost_or_invented(body: bytes) -> None:
     """Events in order, then the rest: empty lines between events are all that may be left out."""
@@ -65,7 +65,7 @@ def test_no_byte_is_lost_or_invented(body: bytes) -> None:
     assert body[position : len(body) - len(recording.rest)].strip(b"\r\n") == b""
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary())
 def test_any_bytes_can_be_read(body: bytes) -> None:
     """A judge never raises on what it judges."""

@@ -14,7 +14,7 @@ from lorax_contracts.strategies import Fault, FaultPlan
 from tests.contracts import samples
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.chat_requests(models=["m"], tools=True))
 def test_chat_requests_are_openais(request: dict[str, Any]) -> None:
     """Valid by the published schema, bounded, and writable."""
@@ -23,14 +23,14 @@ def test_chat_requests_are_openais(request: dict[str, Any]) -> None:
     json.dumps(request, ensure_ascii=False).encode("utf-8")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.completion_requests(models=["m"]))
 def test_completion_requests_are_openais(request: dict[str, Any]) -> None:
     """Valid by the published schema."""
     assert schemas.validate("openai/completion_request", request) == []
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.message_lists(tools=True))
 def test_every_tool_result_answers_a_call(messages: list[dict[str, Any]]) -> None:
     """A conversation is one that a client could have had."""
@@ -42,7 +42,7 @@ def test_every_tool_result_answers_a_call(messages: list[dict[str, Any]]) -> Non
     assert messages[-1]["role"] == "user"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.tool_sets())
 def test_tool_names_are_unique(tools: list[dict[str, Any]]) -> None:
     """A call names one function."""
@@ -50,14 +50,14 @@ def test_tool_names_are_unique(tools: list[dict[str, Any]]) -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.generate_requests(adapters=["a/b"]))
 def test_generate_requests_are_loraxs(request: dict[str, Any]) -> None:
     """Valid by the router's types."""
     assert schemas.validate("lorax/generate_request", request) == []
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.lorax_streams())
 def test_streams_keep_every_law(body: bytes) -> None:
     """What LoRAX could have sent, keep-alives included."""
@@ -76,7 +76,7 @@ def test_streams_keep_every_law(body: bytes) -> None:
     assert broken <= {"LORAX-GEN-008"}
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(strategies.fault_plans(), st.data())
 def test_a_fault_shows_where_it_should(plan: FaultPlan, data: st.DataObject) -> None:
     """Only a stream without a fault, or merely cut into other pieces, has its final event."""

@@ -14,14 +14,14 @@ def test_a_known_digest_stays() -> None:
     assert digest("a", b"b", 3).hex()[:16] == "a86c0ed43fbc818b"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_where_parts_end_matters(first: list[str], second: list[str]) -> None:
     """The parts ("ab", "c") have another digest than ("a", "bc")."""
     assert (digest(*first) == digest(*second)) == (first == second)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(), st.integers(1, 2**40))
 def test_draws_stay_below_their_limit(key: bytes, limit: int) -> None:
     """Draws stay below their limit, and fractions below one."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from tests.house.tree import ROOT
 from tests.mutants.making import Source
+from tests.repo.tree import ROOT
 
 __all__ = ["TARGETS", "Target"]
 

@@ -28,7 +28,7 @@ def test_every_argument_has_a_sentence() -> None:
 
 def test_targets_have_their_files() -> None:
     """A module or a test that was renamed is renamed here too."""
-    from tests.house.tree import ROOT
+    from tests.repo.tree import ROOT
 
     for target in TARGETS:
         for path in (target.path, *target.tests):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.tree import ROOT
+from tests.repo.tree import ROOT
 
 _MODULE = """
 TABLE = {"a": 1}

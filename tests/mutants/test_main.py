@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.house.tree import ROOT
+from tests.repo.tree import ROOT
 
 
 def mutants(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -254,7 +254,7 @@ def run(source: Answer) -> tuple[list[Piece], Exception | None]:
     return asyncio.run(read())
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(pieces_of())
 def test_law_any_bytes_end_well_or_in_our_failure(pieces: Sequence[bytes]) -> None:
     """A clean end has exactly one Finished, the last; everything else is an UpstreamError."""
@@ -268,7 +268,7 @@ def test_law_any_bytes_end_well_or_in_our_failure(pieces: Sequence[bytes]) -> No
         assert not ends
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(pieces_of())
 def test_law_cutting_the_bytes_elsewhere_changes_nothing(pieces: Sequence[bytes]) -> None:
     """The pieces and the failure are those of the body in one read."""
@@ -359,14 +359,14 @@ def asked(body: Sequence[bytes], *, stream: bool) -> None:
     assert all(isinstance(each, MemoryExchange) and each.closed for each in TRANSPORT.opened)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(pieces_of())
 def test_law_any_stream_becomes_an_answer_or_an_error(pieces: Sequence[bytes]) -> None:
     """Whatever /generate_stream sends: chunks and [DONE], an error event, or an envelope."""
     asked(pieces, stream=True)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(pieces_of(wholes()))
 @example([json.dumps(generation("a", generated_tokens=10**30)).encode()])
 @example([json.dumps(generation("a", generated_tokens=-1)).encode()])

@@ -286,7 +286,7 @@ def test_parallel_calls_are_all_written(name: str) -> None:
         assert part in prompt
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.sampled_from(sorted(PROMPTS)),
     st.lists(st.text(st.sampled_from("ab \n<é")).map(str.strip), min_size=1, max_size=5),
@@ -301,7 +301,7 @@ def test_contents_stand_in_the_prompt_in_order(name: str, texts: list[str]) -> N
         place = prompt.index(message["content"], place) + len(message["content"])
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(sorted(PROMPTS)), st.text(st.sampled_from("ab \n"), min_size=1))
 def test_an_answer_can_be_continued(name: str, start: str) -> None:
     """The prompt ends with what the assistant had begun to say."""

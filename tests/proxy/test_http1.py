@@ -111,7 +111,7 @@ async def test_an_offer_to_upgrade_is_ignored(name: str, *, chunked: bool) -> No
         assert told(await connection.reply()) == "fourth"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30
 )

@@ -69,7 +69,7 @@ def test_fragments_join_by_index() -> None:
     assert [(call.name, call.arguments) for call in calls] == [("a", "{}"), ("b", "[]")]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(st.dictionaries(st.sampled_from(["choices", "usage", "x"]), JSON), max_size=3))
 def test_any_json_folds(documents: list[dict[str, Any]]) -> None:
     """What does not fit is left out, and nothing raises."""

@@ -93,7 +93,7 @@ JSON = st.recursive(
 MEMBERS = ("model", "n", "stream", "stop", "tools", "logprobs", "max_tokens", "response_format")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.dictionaries(st.sampled_from(MEMBERS), JSON, min_size=1, max_size=2))
 @example({"model": "yes"})
 @example({"stream": True, "max_tokens": -1})

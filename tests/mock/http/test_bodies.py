@@ -25,14 +25,14 @@ def _fed(body: Body, data: bytes, cuts: list[int]) -> tuple[bytes, bytes | None]
 _CUTS = st.lists(st.integers(0, 10_000))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(body=st.binary(min_size=1), rest=st.binary(), cuts=_CUTS)
 def test_a_length_is_counted(body: bytes, rest: bytes, cuts: list[int]) -> None:
     """A body of a known length ends there, and what follows is not part of it."""
     assert _fed(Sized(len(body)), body + rest, cuts) == (body, rest)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     chunks=st.lists(st.binary(min_size=1, max_size=40)),
     form=st.sampled_from([b"%x\r\n", b"%X\r\n", b"00%x \t\r\n", b"%x;a=b;c\r\n", b"%x ;\r\n"]),
@@ -77,7 +77,7 @@ def test_what_is_not_chunked_is_broken(data: bytes) -> None:
         _fed(Chunks(), data, list(range(0, len(data), 1 + len(data) // 100)))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(data=st.binary(), cuts=_CUTS)
 def test_garbage_is_bytes_or_broken(data: bytes, cuts: list[int]) -> None:
     """Any bytes are a body or raise BrokenBody, and nothing else."""

@@ -103,7 +103,7 @@ def test_the_limit_holds_however_the_head_was_cut(cut: int | None, beyond: int) 
     assert _verdict(data + b"the next request") == expected
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(end=st.integers(1, len(_HEAD) - 1))
 def test_a_part_of_a_head_is_waited_for(end: int) -> None:
     """Any part of a good head asks for more, and the rest then completes it."""
@@ -113,7 +113,7 @@ def test_a_part_of_a_head_is_waited_for(end: int) -> None:
     assert (whole[0].length, whole[1]) == (3, len(_HEAD))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     data=st.lists(
         st.sampled_from(

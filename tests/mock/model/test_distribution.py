@@ -14,7 +14,7 @@ from lorax_mock.wire.native import GenerateParameters
 _BYTES = st.integers(0, 255)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     _BYTES,
     _BYTES,

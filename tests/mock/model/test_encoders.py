@@ -14,7 +14,7 @@ def _cosine(first: str, second: str) -> float:
     return sum(one * other for one, other in pairs)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(max_size=30))
 def test_vectors_are_unit_and_fixed(text: str) -> None:
     """An embedding is a unit vector of 384 numbers, the same each time."""

@@ -40,14 +40,14 @@ def _ask(inputs: str = "What is a reef?", **parameters: object) -> Generated:
     return _run(GenerateRequest(inputs, msgspec.convert(parameters, GenerateParameters)))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(requests)
 def test_equal_requests_give_equal_answers(request: GenerateRequest) -> None:
     """Equal requests give the same tokens, texts and logprobs."""
     assert _run(request) == _run(request)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(requests)
 def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None:
     """Length beats EOS beats a stop string, and nothing follows the first of them."""
@@ -70,7 +70,7 @@ def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None
         assert (answer.finish_reason, place) == (expected, len(answer.tokens))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(requests)
 def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
     """The text is the joined event texts without specials, and empty when it ends inside a character.
@@ -90,7 +90,7 @@ def test_the_text_is_the_plain_tokens_text(request: GenerateRequest) -> None:
     assert answer.text == beginning + "".join(texts[shown + 1 :])
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(requests)
 def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
     """Alternatives descend, sum to at most one, and have the chosen token with its own logprob."""
@@ -112,7 +112,7 @@ def test_alternatives_are_a_distribution(request: GenerateRequest) -> None:
         assert not any(one.text.endswith("\ufffd") for one in token.alternatives)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(requests)
 def test_a_shorter_budget_gives_a_beginning_of_the_same_answer(request: GenerateRequest) -> None:
     """A shorter budget cuts the same answer and does not choose another."""

@@ -40,7 +40,7 @@ def test_a_long_topic_is_shortened() -> None:
     assert topic_of(" \n") == "nothing in particular"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(prompt=st.text(), voice=st.sampled_from(sorted(VOICES)), sampled=st.booleans())
 def test_a_persona_always_names_itself_and_always_ends(
     prompt: str, voice: str, *, sampled: bool

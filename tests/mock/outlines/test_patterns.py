@@ -32,7 +32,7 @@ _PATTERNS = [
 ]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(_PATTERNS), st.binary(max_size=4))
 def test_samples_match(pattern: str, key: bytes) -> None:
     """Python's engine matches every sample whole."""

@@ -53,7 +53,7 @@ def test_texts_are_in_the_language_that_outlines_spells(case: dict[str, Any]) ->
             assert re.fullmatch(case["expression"], text)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(schemas, st.binary(max_size=4))
 def test_every_text_conforms(schema: dict[str, Any], key: bytes) -> None:
     """A JSON-Schema validator accepts every text that is drawn."""
@@ -61,7 +61,7 @@ def test_every_text_conforms(schema: dict[str, Any], key: bytes) -> None:
     Draft202012Validator(schema).validate(json.loads(text))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(schemas, st.binary(max_size=4))
 def test_equal_keys_give_equal_texts(schema: dict[str, Any], key: bytes) -> None:
     """Equal keys give equal texts."""
@@ -75,7 +75,7 @@ def test_strings_use_the_personas_words() -> None:
     assert "acme/pirate" in compose(schema, Draws(b"", "test"), _words)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=4))
 def test_what_the_grammar_allows_and_the_schema_does_not_is_drawn_anew(key: bytes) -> None:
     """A text that the grammar allows and the schema does not is drawn again until it conforms."""
@@ -97,7 +97,7 @@ def test_what_the_grammar_allows_and_the_schema_does_not_is_drawn_anew(key: byte
     Draft202012Validator(schema).validate(json.loads(text))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=4))
 def test_bounds_are_kept_by_the_first_draw(key: bytes) -> None:
     """Bounds that the grammar does not know are kept by the first draw."""

@@ -82,7 +82,7 @@ def test_behind_a_short_prompt_the_window_moves_on(
         assert whole_text(decode, prompt, list(text.encode())) == text
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(prompt=st.text(max_size=12), answer=st.text(max_size=20), other=st.integers(0, 5000))
 def test_the_short_way_finds_what_the_window_finds(prompt: str, answer: str, other: int) -> None:
     """The built-in decoder gives the window's texts, also inside characters."""

@@ -11,7 +11,7 @@ texts = st.lists(st.text(max_size=8) | st.sampled_from([*SPECIAL, "<|", "|>", "A
 """Any texts, with spellings of special tokens among them."""
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(texts)
 @example("👩‍🚀 naïve 日本語 ﷽ \r\n\t _a_ 12345")
 @example("<|eot_id|><|nope|><|")
@@ -21,7 +21,7 @@ def test_any_text_survives_the_round_trip(text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text, special=False)) == text
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(texts)
 def test_pieces_cover_the_text_in_order(text: str) -> None:
     """Character offsets of pieces start at 0, never go back, and end at the length."""
@@ -32,7 +32,7 @@ def test_pieces_cover_the_text_in_order(text: str) -> None:
     assert [piece.id for piece in pieces] == builtin().encode(text, special=False)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(texts.filter(lambda text: "\ufffd" not in text))
 def test_event_texts_join_to_the_text(text: str) -> None:
     """The joined event texts are the text, with late characters whole."""
@@ -75,7 +75,7 @@ def test_tokenize_shows_raw_pieces() -> None:
     ]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(max_size=30), st.sampled_from(sorted(SPECIAL)))
 def test_special_spellings_may_be_ordinary_text(text: str, name: str) -> None:
     """Plain encoding gives the whole text back, and no id is special or past the model's last."""

@@ -20,7 +20,7 @@ def _one(body: bytes = b"{}", answer: bytes = b"x") -> Exchanged:
     return Exchanged("POST", "/generate", body, 200, (("a", "b"),), ((1.5, answer),))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @example(b"\xc2\x85\xe2\x80\xa8", [])
 @given(st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 99), st.binary(max_size=9))))
 def test_an_exchange_reads_back_as_it_was(body: bytes, chunks: list[tuple[int, bytes]]) -> None:

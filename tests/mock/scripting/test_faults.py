@@ -121,14 +121,14 @@ def test_a_wrong_id_is_told_the_right_form(text: str, told: str) -> None:
     assert told in str(caught.value)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(["drip:1", "drip:7", "rechunk:1", "rechunk:2", "stall@1:0", "mime:a/b"]))
 def test_some_faults_change_no_byte(text: str) -> None:
     """Drip, rechunk, stall and mime change when bytes come and in what pieces, and no byte."""
     assert _sent(effect_of(parse_fault(text)).acts(_EVENTS)) == b"".join(_EVENTS)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(place=st.integers(0, 80), reset=st.booleans())
 def test_a_cut_is_at_its_byte(place: int, *, reset: bool) -> None:
     """A cut or reset is at its byte, also inside a character, and at the end when it is beyond."""

@@ -17,7 +17,7 @@ _VALUES = st.recursive(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     value=st.lists(_VALUES) | st.dictionaries(_TEXTS, _VALUES),
     plain=st.booleans(),
@@ -30,7 +30,7 @@ def test_json_is_read_as_json(value: Any, *, plain: bool, indent: int | str | No
     assert read_document("\ufeff\n" + text + "\t\n") == value
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(text=_TEXTS)
 def test_escaped_pairs_are_one_character_in_yaml_too(text: str) -> None:
     """An escaped surrogate pair in YAML is one character."""

@@ -46,7 +46,7 @@ def test_doubles_have_their_own_threshold() -> None:
     assert spell_f64(9e-6) == "9e-6"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_spelling_reads_back_as_the_same_single(value: float) -> None:
     """Every single reads back from its spelling, of nine digits at most."""

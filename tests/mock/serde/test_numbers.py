@@ -86,7 +86,7 @@ def test_a_skipped_number_is_never_too_large() -> None:
     assert skip_number(b"-1.5e999999999999,", 0) == 17
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_read_nearly_as_json_reads_it(number: float) -> None:
     """A number is within one rounding of Python's, and is skipped to the same place."""

@@ -34,7 +34,7 @@ def test_the_path_of_a_fault_is_serde_path_to_errors() -> None:
     assert str(error) == "[0]..a[1].?: bad"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text())
 def test_the_careful_walk_reads_what_the_fast_one_reads(text: str) -> None:
     """Both ways of reading a string give the same text and end in the same place."""

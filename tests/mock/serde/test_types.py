@@ -205,7 +205,7 @@ def _damaged(draw: st.DrawFn) -> bytes:
     return _RIGHT[:start] + draw(anything) + _RIGHT[kept:]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode) | _damaged())
 @example(b'{"inputs":"\\ud83d\\ude00"}')
 def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
@@ -218,7 +218,7 @@ def test_any_bytes_give_a_request_or_a_fault(body: bytes) -> None:
     assert " at line " in shown
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(text=st.text(max_size=50), escaped=st.booleans())
 def test_every_text_arrives_as_it_was_sent(*, text: str, escaped: bool) -> None:
     """A string of any characters reads back, escaped or raw."""
@@ -226,7 +226,7 @@ def test_every_text_arrives_as_it_was_sent(*, text: str, escaped: bool) -> None:
     assert read(body, GENERATE_REQUEST).inputs == text
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.recursive(
         st.none()

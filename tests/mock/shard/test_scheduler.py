@@ -48,7 +48,7 @@ _jobs = st.lists(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs)
 def test_every_job_is_done_once_and_in_its_order(jobs: list[Job]) -> None:
     """Each job is done once, with arrival, start, first token and end in that order."""
@@ -58,7 +58,7 @@ def test_every_job_is_done_once_and_in_its_order(jobs: list[Job]) -> None:
         assert one.job.at <= one.started <= one.first <= one.finished
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs)
 def test_the_shard_does_one_thing_at_a_time(jobs: list[Job]) -> None:
     """The shard's operations never overlap."""
@@ -67,7 +67,7 @@ def test_the_shard_does_one_thing_at_a_time(jobs: list[Job]) -> None:
         assert before.end <= after.start
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs)
 def test_every_token_comes_from_a_step(jobs: list[Job]) -> None:
     """Each job gets one token by its prefill and one by each decode step that it ran in."""
@@ -76,7 +76,7 @@ def test_every_token_comes_from_a_step(jobs: list[Job]) -> None:
         assert sum(span.steps for span in shard.spans if job.id in span.jobs) == job.tokens
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs)
 def test_no_batch_is_over_its_limits(jobs: list[Job]) -> None:
     """No batch is over its limits of reserved blocks and of prompt tokens in a prefill."""
@@ -90,7 +90,7 @@ def test_no_batch_is_over_its_limits(jobs: list[Job]) -> None:
         assert sum(math.ceil((job.prompt + job.budget - 1) / 16) for job in batch) <= 10
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs)
 def test_equal_workloads_have_equal_schedules(jobs: list[Job]) -> None:
     """Equal workloads have equal schedules."""
@@ -98,7 +98,7 @@ def test_equal_workloads_have_equal_schedules(jobs: list[Job]) -> None:
     assert (list(first[0].spans), first[1]) == (list(again[0].spans), again[1])
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs, st.integers(1, 7))
 def test_many_steps_at_once_are_many_steps(jobs: list[Job], most: int) -> None:
     """Several decode steps at once give the schedule of single steps."""
@@ -121,7 +121,7 @@ def test_many_steps_at_once_are_many_steps(jobs: list[Job], most: int) -> None:
     assert given_tokens == {job.id: job.tokens for job in jobs}
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_jobs, st.sets(st.integers(0, 24)), st.integers(0, 40))
 def test_who_leaves_is_dropped_once_and_holds_up_nobody(
     jobs: list[Job], leaving: set[int], after: int

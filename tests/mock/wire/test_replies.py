@@ -95,7 +95,7 @@ def test_the_final_event(*, details: bool, told: Any) -> None:
     }
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text())
 def test_strings_are_escaped_as_serde_does(text: str) -> None:
     """Quotes, backslashes and control characters are escaped, and nothing else."""

@@ -39,7 +39,7 @@ _tokens = st.lists(st.sampled_from([A, B]), min_size=1, max_size=3)
 _added = st.lists(st.sampled_from([BOS, EOS]), max_size=2)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(_added, _tokens, _added)
 def test_what_was_added_is_found(
     before: list[SimpleToken], text: list[SimpleToken], after: list[SimpleToken]

@@ -92,7 +92,7 @@ def judged(pieces: Sequence[Piece], style: ChatStyle, index: int = 0) -> dict[st
     return whole
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     event_streams(alternatives=2), stop_lists, st.none() | st.integers(0, 2), st.integers(0, 127)
 )
@@ -108,7 +108,7 @@ def test_folded_text_is_the_whole_answer(
         assert bytes(joined) == whole["message"]["content"].encode()
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(CALL_DOCUMENTS), st.booleans(), st.data())
 def test_folded_calls_are_the_whole_answer(
     document: tuple[str, list[tuple[str, str]]],
@@ -136,7 +136,7 @@ def test_folded_calls_are_the_whole_answer(
     assert len({call["id"] for call in called}) == len(called)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(TEXT_DOCUMENTS), st.data())
 def test_text_instead_of_calls(document: tuple[str, str], data: st.DataObject) -> None:
     """Where the model chose no tool the answer is plain text, with no trace of the grammar."""
@@ -186,7 +186,7 @@ def test_the_opening_chunk_carries_the_role_and_no_text(tools: bool, content: st
     ]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from([*CALL_DOCUMENTS, *TEXT_DOCUMENTS]), st.booleans(), st.data())
 def test_a_cut_message_has_content_or_calls(
     document: tuple[str, Any], legacy: bool, data: st.DataObject

@@ -25,7 +25,7 @@ def of_the_whole(body: bytes) -> Destination:
     return Destination(model, source if isinstance(source, str) and not merges else None)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.dictionaries(NAMES, json_documents | st.text()))
 @example({"model": "a/b", "adapter_source": "s3", "merged_adapters": None})
 def test_the_destination_is_the_documents(document: dict[str, Any]) -> None:

@@ -586,7 +586,7 @@ def test_text_inside_a_message_chooses_no_status(message: str, type_: str | None
     assert error.code in ("invalid_value", "upstream_error")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.sampled_from(["generation", "odd", None]),
     texts
@@ -631,7 +631,7 @@ def test_a_wait_passes_if_it_is_one(value: str, *, passed: bool) -> None:
     assert retry_after([]) is None
 
 
-@pytest.mark.law
+@pytest.mark.property
 @example(Refused(422, "validation", " "), True)
 @example(Refused(422, "generation", ""), True)
 @given(

@@ -34,7 +34,7 @@ def test_a_head_is_refused_for_what_no_answer_could_be_right_for() -> None:
     check_head("POST", "1.0", [(b"content-encoding", b"gzip")])
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     target=st.integers(0, 500), block=st.integers(0, 500), line=st.integers(16, 500), most=st.integers(0, 500)
 )  # fmt: skip

@@ -56,7 +56,7 @@ def scan(pieces: list[str]) -> tuple[str, bool, bool]:
     return taken, scanner.done, scanner.malformed
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data(), TEXTS, SPELLINGS)
 def test_strings_are_decoded_as_json_decodes_them(
     data: st.DataObject, text: str, dumps: Callable[..., str]
@@ -66,7 +66,7 @@ def test_strings_are_decoded_as_json_decodes_them(
     assert read_string(data.draw(cuts(spelled))) == (text, True, False)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data(), JSONISH)
 @example(None, '\\ud83d\\ude00"')
 @example(None, '\\ud83d\\ud83d\\ude00"')
@@ -138,7 +138,7 @@ def test_a_string_says_where_it_stopped() -> None:
     assert StringReader().feed("ab\\u0x") == ("ab", 5)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data(), OBJECTS, st.sampled_from([None, 1, "\t"]), SPELLINGS, st.text(max_size=5))
 def test_an_object_ends_at_its_closing_brace(
     data: st.DataObject,
@@ -152,7 +152,7 @@ def test_an_object_ends_at_its_closing_brace(
     assert scan(data.draw(cuts(text + rest))) == (text, True, False)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data(), JSONISH.map(lambda text: "{" + text))
 @example(None, '{"a":01}')
 @example(None, '{"a":1.}')

@@ -36,7 +36,7 @@ def test_what_lorax_cannot_compute_with(document: dict[str, object], param: str,
     assert (caught.value.status, caught.value.param, caught.value.code) == (400, param, code)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.floats(-101, 101), max_size=3),
     st.none() | st.floats(0, 1),

@@ -176,7 +176,7 @@ def test_custom_tools_calls_are_refused_by_name() -> None:
     assert caught.value.param == "messages[0].tool_calls[1]"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(drawn)
 def test_every_published_message_becomes_one_for_templates(sent: list[dict[str, Any]]) -> None:
     """One for one, in order, with text for content and every key that the client sent by itself."""

@@ -182,7 +182,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(
     assert error.message == f"Unknown parameter: '{name}' on {endpoint.value}.{hint}"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.sampled_from(Endpoint),
     st.dictionaries(

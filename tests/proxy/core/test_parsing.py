@@ -359,7 +359,7 @@ def test_refusals_of_the_other_endpoints(
     assert (error.param, error.code) == (param, code)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @pytest.mark.parametrize("kind", [ChatRequest, CompletionRequest, EmbeddingRequest])
 @given(data=st.data())
 def test_any_document_is_a_request_or_refused(kind: Any, data: st.DataObject) -> None:
@@ -393,7 +393,7 @@ _near_misses = st.sampled_from(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=100))
 def test_any_bytes_are_a_document_or_refused(body: bytes) -> None:
     """Whatever is sent: an object that can be written as JSON again, or a refusal."""

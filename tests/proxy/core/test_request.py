@@ -285,7 +285,7 @@ def test_a_plan_names_what_a_schema_loses() -> None:
     assert planned(tools=[TOOL]).dropped == ()
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(chat_requests)
 def test_every_published_request_is_planned_or_refused(document: dict[str, Any]) -> None:
     """No request that OpenAI's schema allows is a failure of ours, and equal ones plan equally."""

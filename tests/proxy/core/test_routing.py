@@ -341,7 +341,7 @@ _names = st.one_of(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     name=_names,
     allow=st.sampled_from(AllowUnlisted),

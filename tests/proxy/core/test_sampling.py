@@ -113,7 +113,7 @@ def test_a_known_vocabulary_is_the_limit(
     assert asked(vocabulary_size, top_k=top_k) == GenerateParameters(do_sample=True, top_k=sent)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     vocabulary_size=st.none() | st.integers(1, 2**31 - 1),
     temperature=st.none() | st.floats(0, 2),

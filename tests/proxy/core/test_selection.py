@@ -96,7 +96,7 @@ def test_a_prompt_counts_as_any_of_its_answers_told(
     assert count_prompts(PLAN, ends) == expected
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.integers(1, 4), st.integers(1, 4), st.lists(st.floats(-5, 0), min_size=16, max_size=16))
 def test_as_many_are_returned_as_were_asked_for(
     choices: int, more: int, likely: list[float]

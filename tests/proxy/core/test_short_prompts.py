@@ -104,7 +104,7 @@ def logprobs(pieces: list[Piece]) -> list[TokenLogprob]:
     return [token for piece in pieces if isinstance(piece, Text) for token in piece.logprobs]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(answers(), stop_lists, st.none() | st.just(0))
 def test_a_whole_answer_has_its_whole_text(
     answer: tuple[str, list[Event]], stops: list[str], most: int | None
@@ -124,7 +124,7 @@ def test_a_whole_answer_has_its_whole_text(
     assert not stopped or end.reason == "stop"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(answers(), stop_lists, st.none() | st.just(0))
 @example(("世界", shard(4, [b"\xe4", b"\xb8", b"\x96", "界".encode()], "length", None)), [], 0)
 @example(
@@ -149,7 +149,7 @@ def test_a_stream_has_its_whole_text_or_fails(
     assert most is None or "".join(t.text for t in logprobs(pieces)) == written(pieces)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     small_texts.filter(lambda text: bool(text) and "\ufffd" not in text),
     st.integers(1, 7),

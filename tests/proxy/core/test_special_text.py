@@ -91,7 +91,7 @@ def test_every_token_of_a_built_in_is_seen_in_whole(name: str) -> None:
         assert caught.value.spelling == spelling
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(JSON, st.sampled_from([LLAMA, AWKWARD]))
 def test_nothing_spells_a_special_token_after_a_split(value: Any, known: tuple[str, ...]) -> None:
     """Not even where spellings overlap or lie inside one another; and again changes nothing."""
@@ -101,7 +101,7 @@ def test_nothing_spells_a_special_token_after_a_split(value: Any, known: tuple[s
     assert special.guard(split, "x") == split
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXT, st.sampled_from([LLAMA, AWKWARD]))
 def test_a_split_only_adds_spaces(text: str, known: tuple[str, ...]) -> None:
     """What the client wrote is all there, in order."""
@@ -109,7 +109,7 @@ def test_a_split_only_adds_spaces(text: str, known: tuple[str, ...]) -> None:
     assert split.replace(" ", "") == text.replace(" ", "")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(JSON, st.sampled_from([LLAMA, AWKWARD]), st.sampled_from(["split", "refuse"]))
 def test_what_spells_nothing_is_untouched(value: Any, known: tuple[str, ...], policy: Any) -> None:
     """Under every policy; and where something is spelled, refusing refuses."""
@@ -127,7 +127,7 @@ def test_any_mapping_and_sequence_is_looked_into() -> None:
     assert SpecialText(("<s>",), "split").guard(value, "x") == {"a": ["b", {"c": "< s>"}]}
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(JSON)
 def test_allowing_passes_everything(value: Any) -> None:
     """Some clients write their own control tokens."""

@@ -27,7 +27,7 @@ def oracle(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     return text, False
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(small_texts, stop_lists, st.data())
 @example("aab", ["aab", "ab", "b"], None)
 @example("aaab", ["aab"], None)
@@ -43,7 +43,7 @@ def test_any_tokenisation_is_cut_as_the_oracle_says(
     assert cut(pieces, stops) == oracle(text, stops)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(small_texts, stop_lists)
 def test_no_stop_string_is_left(text: str, stops: list[str]) -> None:
     """The output holds no stop string, and is the beginning of the text."""
@@ -53,7 +53,7 @@ def test_no_stop_string_is_left(text: str, stops: list[str]) -> None:
     assert stopped == any(stop in text for stop in stops)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(small_texts, stop_lists)
 def test_only_what_may_still_become_a_stop_is_held_back(text: str, stops: list[str]) -> None:
     """After each character, what is held back is the longest beginning of a stop string."""

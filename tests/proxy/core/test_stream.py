@@ -111,7 +111,7 @@ def stream(
     return [*events[:-1], Event(token=events[-1].token, generated_text="", details=details)]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(), stop_lists)
 def test_the_visible_text_comes_out_up_to_the_first_stop(
     events: EventStream, stops: list[str]
@@ -127,7 +127,7 @@ def test_the_visible_text_comes_out_up_to_the_first_stop(
     assert end(pieces).reason == expected
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(small_texts, stop_lists, st.sampled_from(REASONS), st.booleans(), st.data())
 def test_tokenisation_changes_nothing_that_the_client_reads(
     text: str,
@@ -146,7 +146,7 @@ def test_tokenisation_changes_nothing_that_the_client_reads(
     assert end(first).reason == end(second).reason
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(alternatives=3), stop_lists, st.integers(0, 3))
 @example(
     EventStream(
@@ -185,7 +185,7 @@ def test_joined_logprobs_are_the_text(events: EventStream, stops: list[str], mos
         assert [token.text for token in tokens] == [each["token"]["text"] for each in visible]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(), stop_lists)
 def test_asking_for_logprobs_changes_no_text(events: EventStream, stops: list[str]) -> None:
     """The same text at the same events, with and without."""
@@ -194,7 +194,7 @@ def test_asking_for_logprobs_changes_no_text(events: EventStream, stops: list[st
         assert written(plain.feed(event)) == written(asked.feed(event))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     event_streams(
         visible=small_texts
@@ -239,7 +239,7 @@ def test_a_whole_answer_without_tokens_is_cut() -> None:
     assert caught.value.failure is Lost.CUT
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(), stop_lists)
 def test_usage_counts_what_lorax_generated(events: EventStream, stops: list[str]) -> None:
     """LoRAX's own count at its end, the end token included; what had come at our own stop."""
@@ -256,7 +256,7 @@ def test_usage_counts_what_lorax_generated(events: EventStream, stops: list[str]
     assert end(pieces).prompt_tokens == ((events.prompt_tokens or None) if final else None)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(), stop_lists, st.data())
 def test_a_cut_stream_is_never_a_clean_end(
     events: EventStream, stops: list[str], data: st.DataObject
@@ -275,7 +275,7 @@ def test_a_cut_stream_is_never_a_clean_end(
     assert caught.value.failure is Lost.CUT
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(event_documents, max_size=8),
     st.builds(
@@ -304,7 +304,7 @@ def test_any_events_give_pieces_or_our_own_error(documents: list[Any], reading: 
     end(pieces)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(TEXT_DOCUMENTS), stop_lists, st.data())
 def test_text_under_a_grammar_is_decoded_and_cut(
     document: tuple[str, str], stops: list[str], data: st.DataObject
@@ -321,7 +321,7 @@ def test_text_under_a_grammar_is_decoded_and_cut(
     assert end(pieces).reason == "stop"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(CALL_DOCUMENTS), st.data())
 def test_calls_are_read_however_they_were_tokenised(
     document: tuple[str, list[tuple[str, str]]], data: st.DataObject
@@ -337,7 +337,7 @@ def test_calls_are_read_however_they_were_tokenised(
     assert end(pieces).reason == "tool_calls"
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.sampled_from(CALL_DOCUMENTS), st.data())
 def test_calls_that_the_budget_cut_are_a_length(
     document: tuple[str, list[tuple[str, str]]], data: st.DataObject
@@ -446,7 +446,7 @@ def test_a_stop_string_may_cut_a_document() -> None:
     assert (written(pieces), end(pieces).reason) == ('{"a": "x', "stop")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(alternatives=1), st.none() | st.just(0), st.data())
 def test_events_that_were_lost_or_doubled_are_no_answer(
     events: EventStream, most: int | None, data: st.DataObject

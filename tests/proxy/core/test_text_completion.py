@@ -151,7 +151,7 @@ def test_split_characters_and_lost_spaces_are_put_back() -> None:
     assert [token.text for token in tokens] == ["The", " sea", "", "", "😀 x"]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(min_size=1, max_size=30), st.lists(st.text(max_size=4), min_size=1, max_size=12))
 def test_prompt_tokens_always_join_to_the_prompt(prompt: str, pieces: list[str]) -> None:
     """Whatever LoRAX calls the tokens, none is lost and no text is."""

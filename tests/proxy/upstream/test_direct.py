@@ -79,7 +79,7 @@ def scripted(draw: st.DrawFn) -> list[Step]:
     return [*(Send(piece) for piece in pieces if piece), Fin()]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(scripted())
 @example([Fin()])
 @example([Send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"), Fin()])

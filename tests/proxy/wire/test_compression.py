@@ -46,7 +46,7 @@ def decoded(applied: tuple[str, ...], pieces: list[bytes], limit: int = LIMIT) -
     return out
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     data=st.binary(max_size=300),
     packings=st.lists(st.sampled_from(sorted(PACKED)), max_size=3),
@@ -63,7 +63,7 @@ def test_what_was_compressed_comes_out(data: bytes, packings: list[str], cuts: l
     assert decoded(applied, pieces) == data
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(size=st.integers(0, 300), limit=st.integers(0, 300), name=st.sampled_from(["gzip", "zlib"]))
 def test_as_much_as_the_limit_comes_out(size: int, limit: int, name: str) -> None:
     """One byte more does not."""
@@ -76,7 +76,7 @@ def test_as_much_as_the_limit_comes_out(size: int, limit: int, name: str) -> Non
             decoded(codings([header]), [packed], limit)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(data=st.binary(min_size=1, max_size=200), applied=st.sampled_from([("gzip",), ("deflate",)]))
 def test_garbage_is_refused_in_words(data: bytes, applied: tuple[str, ...]) -> None:
     """Or it is what the header says by chance; there is no third way out."""

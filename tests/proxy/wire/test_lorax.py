@@ -60,7 +60,7 @@ def dumped(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
-@pytest.mark.law
+@pytest.mark.property
 @pytest.mark.parametrize("decode", DECODERS)
 @given(st.binary(max_size=80) | json_documents.map(dumped) | event_documents.map(dumped))
 def test_any_bytes_are_a_type_or_unreadable(decode: Callable[[bytes], object], body: bytes) -> None:
@@ -69,7 +69,7 @@ def test_any_bytes_are_a_type_or_unreadable(decode: Callable[[bytes], object], b
         decode(body)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=80) | json_documents.map(dumped))
 def test_an_error_body_is_read_or_is_none(body: bytes) -> None:
     """A refusal's body may be LoRAX's envelope, axum's text or anything else."""
@@ -100,7 +100,7 @@ def test_a_hostile_event_is_unreadable(body: bytes) -> None:
         decode_event(body)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(alternatives=2))
 def test_every_event_of_lorax_is_read(stream: EventStream) -> None:
     """Each event of a whole stream is read with its text, flag and log probability."""
@@ -119,7 +119,7 @@ def test_an_error_event_is_read() -> None:
     assert event == Event(error="Model is overloaded", error_type="overloaded")
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(event_streams(alternatives=2))
 def test_scored_reading_adds_the_numbers_and_nothing_else(stream: EventStream) -> None:
     """The same event, its token with the id by which alternatives know it."""
@@ -242,7 +242,7 @@ def test_embed_and_tokenize_requests() -> None:
     assert sent == {"inputs": "x", "add_special_tokens": False}
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.floats(allow_nan=False))
 def test_as_f32_is_the_machine_s_own_rounding(number: float) -> None:
     """The number as C's `float` holds it, infinite beyond it."""

@@ -48,7 +48,7 @@ def shell(identity: Identity, *, usage_asked: bool) -> dict[str, Any]:
     } | ({"usage": None} if usage_asked else {})
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(identities, st.booleans(), st.integers(0, 127), texts | small_texts)
 def test_a_text_chunk_is_the_document_it_stands_for(
     identity: Identity,
@@ -65,7 +65,7 @@ def test_a_text_chunk_is_the_document_it_stands_for(
     }
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(identities, st.booleans(), st.dictionaries(texts, json_documents, max_size=3))
 def test_any_other_chunk_holds_its_choice(
     identity: Identity,
@@ -101,7 +101,7 @@ def test_a_whole_answer() -> None:
     }
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(texts | small_texts, texts, st.none() | texts, st.none() | texts)
 def test_an_error_has_all_four_keys(
     message: str, type_: str, param: str | None, code: str | None

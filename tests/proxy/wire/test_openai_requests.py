@@ -158,7 +158,7 @@ def test_published_bounds_are_within_ours(endpoint: Endpoint, name: str, bound: 
     assert getattr(accepted(endpoint, document), name) == bound
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(chat_requests)
 def test_what_the_schema_allows_is_read_or_refused_by_name(document: dict[str, Any]) -> None:
     """Of the published parameters, only those that the table refuses are refused, by their name."""
@@ -189,7 +189,7 @@ def test_what_the_schema_allows_is_read_or_refused_by_name(document: dict[str, A
         assert param in allowed[str(code)]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(messages)
 def test_every_published_message_is_read(conversation: list[dict[str, Any]]) -> None:
     """Each role and content form keeps what it says."""

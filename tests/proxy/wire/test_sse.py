@@ -71,7 +71,7 @@ def reference(body: bytes) -> list[bytes]:
     return events
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data())
 def test_chunking_never_changes_the_events(data: st.DataObject) -> None:
     """However the bytes arrive, the same events come out, as the standard's rules give them."""
@@ -80,7 +80,7 @@ def test_chunking_never_changes_the_events(data: st.DataObject) -> None:
     assert read(chunks) == (reference(body), False)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.data())
 def test_chunking_never_changes_what_is_too_large(data: st.DataObject) -> None:
     """At any limit the same events come out before the same refusal."""
@@ -90,7 +90,7 @@ def test_chunking_never_changes_what_is_too_large(data: st.DataObject) -> None:
     assert read(chunks, limit) == read([body], limit)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.binary(max_size=60), st.data())
 @example(b"\xef\xbb\xbf\xef\xbb\xbfdata:x\n\n", None)
 def test_any_bytes_are_read_alike(body: bytes, data: st.DataObject | None) -> None:
@@ -99,7 +99,7 @@ def test_any_bytes_are_read_alike(body: bytes, data: st.DataObject | None) -> No
     assert read(chunks) == (reference(body), False)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(texts.filter(bool), max_size=5), st.sampled_from(["\n", "\r\n"]), st.data())
 def test_an_independent_reader_sees_the_same(
     values: list[str], end: str, data: st.DataObject
@@ -118,7 +118,7 @@ def test_an_independent_reader_sees_the_same(
     assert ours == theirs == [line.encode() for line in lines]
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(texts, max_size=4), st.data())
 def test_what_is_encoded_is_decoded(values: list[str], data: st.DataObject) -> None:
     """Framed JSON documents come back as they were, whatever they hold, in any pieces."""
@@ -132,7 +132,7 @@ def _quoted(text: str) -> bytes:
     return f'"{escaped}"'.encode()
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(texts | st.text("\u2028\u2029\u0085é\x1c\x1d"))
 def test_no_reader_finds_a_line_end_inside_an_event(text: str) -> None:
     """Readers built on `str.splitlines` see one line, and JSON reads the same text."""

@@ -109,7 +109,7 @@ def test_only_lowered_schemas_have_an_estimate() -> None:
         compile_cost({"type": "string", "pattern": "(?=x)"})
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.lists(st.text(st.sampled_from("ab"), max_size=5), max_size=8))
 def test_values_share_the_states_of_their_beginnings(texts: list[str]) -> None:
     """As many states as there are different beginnings, counted without making them."""

@@ -191,7 +191,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(unions(SCHEMAS))
 @example(REFERRED)
 @example({"oneOf": TAG_WITH_DEFAULT})

@@ -461,7 +461,7 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.dictionaries(KEYWORDS, JSON, max_size=5), st.sampled_from([True, False]))
 def test_any_document_is_lowered_or_refused(schema: dict[str, Any], strict: Any) -> None:
     """Nothing that calls itself a schema raises anything but a refusal, or changes the original."""

@@ -114,7 +114,7 @@ PIECES = st.sampled_from(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(PIECES, min_size=1, max_size=5),
     st.sampled_from(["", "^"]),

@@ -78,7 +78,7 @@ def test_counting_stops_at_the_limit() -> None:
     assert states(only("(a|b)*a(a|b){19}").inner, 100, 100_000)[0] is None
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(st.sampled_from('ab()[]{}|*+?^$\\.,-12dwnux:<>P=!"'), max_size=12))
 def test_what_is_read_is_an_expression_elsewhere_too(expression: str) -> None:
     """Nothing is raised, and nothing is read that Python's engine does not read."""
@@ -112,7 +112,7 @@ BRANCHES = st.builds(
 )
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(BRANCHES, min_size=1, max_size=2).map("|".join),
     st.text(st.sampled_from("ab\n"), max_size=6),

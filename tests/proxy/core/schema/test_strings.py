@@ -23,7 +23,7 @@ def admits(pattern: str, spelled: str) -> bool:
     return re.fullmatch(f'"{pattern[1:-1]}"', spelled) is not None
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXTS, st.sampled_from(list(Spelling)))
 def test_every_string_can_be_written(text: str, spelling: Spelling) -> None:
     """With raw characters at every level, with all escapes at the first."""
@@ -34,7 +34,7 @@ def test_every_string_can_be_written(text: str, spelling: Spelling) -> None:
     assert admits(free(Spelling.FULL), json.dumps(text))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(st.sampled_from('a"\\\n\x00\x1fud83de0bfnrt/é'), max_size=14))
 def test_nothing_but_a_json_string_can_be_written(inside: str) -> None:
     """Whatever is admitted decodes, without half a surrogate pair in it."""

@@ -61,7 +61,7 @@ def test_the_allowances_grow_with_the_input() -> None:
     assert grown.output == 11 + 13 * 100
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(VALUES)
 def test_a_value_weighs_about_what_its_text_is_long(value: Any) -> None:
     """Escapes of unprintable characters make up to ten of one; nothing makes more."""

@@ -266,7 +266,7 @@ def test_a_long_conversation_renders() -> None:
     assert rendered(source, messages) == ("word " * 20 + "\n") * 300
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.text(max_size=9), st.sampled_from(["<s>", "<|begin_of_text|>", "<bos>"]))
 def test_one_leading_bos_is_stripped(prompt: str, bos: str) -> None:
     """Exactly one, and only in front."""
@@ -277,7 +277,7 @@ def test_one_leading_bos_is_stripped(prompt: str, bos: str) -> None:
     assert strip_leading_bos(prompt, "") == prompt
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(
         st.fixed_dictionaries(

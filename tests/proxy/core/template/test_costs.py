@@ -41,7 +41,7 @@ def filtered(name: str, value: Any, *args: Any) -> Any:
     return Environment(autoescape=False).call_filter(name, value, args)  # noqa: S701 - prompts are no HTML
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.sampled_from(
         ["center", "indent", "upper", "title", "urlencode", "e", "forceescape", "trim", "string"]
@@ -57,7 +57,7 @@ def test_a_text_filter_pays_for_its_result(name: str, text: str, width: int) -> 
     assert len(str(filtered(name, text, *args))) <= 12 * taken(spent) + 16
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXT, TEXT, TEXT)
 def test_replacing_pays_for_its_result(text: str, old: str, new: str) -> None:
     """By filter and by method, the empty pattern included."""
@@ -69,7 +69,7 @@ def test_replacing_pays_for_its_result(text: str, old: str, new: str) -> None:
     assert made <= taken(by_method) + 1
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXT, st.lists(TEXT, max_size=9))
 def test_joining_pays_for_its_result(glue: str, texts: list[str]) -> None:
     """By filter and by method, and an iterator is joined as the list that it was."""
@@ -81,7 +81,7 @@ def test_joining_pays_for_its_result(glue: str, texts: list[str]) -> None:
     assert len(glue.join(texts)) <= min(taken(by_filter), taken(by_method)) + 1
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.recursive(TEXT, lambda i: st.lists(i) | st.dictionaries(TEXT, i), max_leaves=9), WIDTH)
 def test_json_pays_for_its_layout(value: Any, indent: int) -> None:
     """Each member stands behind its indent times its depth."""
@@ -90,7 +90,7 @@ def test_json_pays_for_its_layout(value: Any, indent: int) -> None:
     assert len(filtered("tojson", value, indent)) <= 12 * taken(spent) + 16
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXT, st.sampled_from(["center", "ljust", "rjust", "zfill", "expandtabs"]), WIDTH)
 def test_padding_methods_pay_for_their_result(text: str, name: str, width: int) -> None:
     """Their argument is the length."""
@@ -99,7 +99,7 @@ def test_padding_methods_pay_for_their_result(text: str, name: str, width: int) 
     assert len(getattr(text, name)(width)) <= taken(spent) + 1
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXT, st.integers(-3, 50), st.integers(0, 300), st.integers(0, 300))
 def test_operators_pay_for_their_result(text: str, times: int, left: int, right: int) -> None:
     """Repetition by its count, powers and products by their digits."""
@@ -115,7 +115,7 @@ def test_operators_pay_for_their_result(text: str, times: int, left: int, right:
     assert (left**right).bit_length() <= 64 * (taken(spent) + 1)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.integers(0, 300), st.integers(0, 300), TEXT)
 def test_formatting_pays_for_its_widths(width: int, precision: int, text: str) -> None:
     """Widths in the format, in the arguments, and in their attributes."""

@@ -360,7 +360,7 @@ def test_hundreds_of_wide_functions_are_answered_at_once(*, strict: bool) -> Non
         assert MOST.covers(compile_cost(grammar.schema))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(
     st.lists(st.sampled_from([CITY, RECURSIVE, None, {}, {"type": "array"}]), max_size=4),
     st.sampled_from([Auto(), Required(), Named("f0"), Allowed(("f0", "f1"), "auto"), NoTools()]),

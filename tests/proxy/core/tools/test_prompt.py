@@ -127,7 +127,7 @@ def test_no_tools_change_nothing() -> None:
     assert fit_messages(Knows(), messages, []).messages == messages
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(st.dictionaries(st.text(), st.integers() | st.text()))
 def test_a_written_call_can_be_read_back(arguments: dict[str, Any]) -> None:
     """The text of a call is the JSON that the tool prompt asks for."""

@@ -79,7 +79,7 @@ def read(pieces: list[str], grammar: ToolGrammar = ANYTHING) -> tuple[list[Delta
     return folded(deltas), reader.complete, reader.malformed, reader.calls
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(DOCUMENTS, st.lists(st.integers(0, 120), max_size=8))
 @example('"\\ud83d\\ude00"', [3, 8])
 @example('[{"name":"f","arguments":{}},{"name":"f","arguments":{}}]', [25, 26, 27])
@@ -91,7 +91,7 @@ def test_cutting_a_document_changes_nothing(document: str, places: list[int]) ->
     assert read(list(document)) == read([document])
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(CALLS, SPACES)
 def test_calls_come_back_as_they_were_written(
     calls: list[tuple[str, dict[str, Any]]], spaces: tuple[str, str]
@@ -109,7 +109,7 @@ def test_calls_come_back_as_they_were_written(
     assert read(list(document)) == (expected, True, False, len(calls))
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(TEXTS, st.sampled_from([json.dumps, partial(json.dumps, ensure_ascii=False)]))
 def test_text_comes_back_decoded(text: str, dumps: Callable[..., str]) -> None:
     """A JSON string is the text it stands for."""
@@ -117,7 +117,7 @@ def test_text_comes_back_decoded(text: str, dumps: Callable[..., str]) -> None:
     assert read(list(dumps(text))) == (expected, True, False, 0)
 
 
-@pytest.mark.law
+@pytest.mark.property
 @given(DOCUMENTS)
 def test_no_document_is_both_complete_and_malformed(document: str) -> None:
     """Anything at all gives deltas and at most one of the two conditions."""

@@ -1,1 +1,0 @@
-"""Judges that we did not write, each in an environment of its own."""

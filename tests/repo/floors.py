@@ -1,0 +1,216 @@
+"""Who may import whom: the floors of ARCHITECTURE.md, as a table and a walk.
+
+Imports point down, or stay on their floor without going in a circle; those for type checkers
+alone count too, because a reader follows them all the same. The pure parts are a function of what
+they are given, so they import nothing that could tell them the time, the environment or the
+network. The three packages never meet.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from tests.repo.tree import PACKAGES, imports, modules
+
+__all__ = ["FLOORS", "FOR_TYPES_ALONE", "IMPURE", "broken", "circles", "neighbours", "strangers"]
+
+Floors = Sequence[tuple[str, Sequence[str]]]
+
+_PROXY: Floors = (
+    ("errors", ("errors",)),
+    ("wire", ("wire",)),
+    ("core", ("core",)),
+    (
+        "edges",
+        (
+            "upstream",
+            "observe",
+            "config",
+            "config_limits",
+            "config_sections",
+            "log_output",
+            "template_files",
+            "template_trial",
+        ),
+    ),
+    (
+        "shell",
+        (
+            "answers",
+            "aside",
+            "prepared_request",
+            "catalogue",
+            "delivery",
+            "demo",
+            "door",
+            "exchange",
+            "gateway",
+            "keep_alive",
+            "http1",
+            "incoming",
+            "cancellation",
+            "readiness",
+            "serving",
+            "surface",
+        ),
+    ),
+    ("app", ("app",)),
+    ("command", ("__main__",)),
+)
+
+_MOCK: Floors = (
+    ("roots", ("errors", "hashing", "lora", "nearest")),
+    ("settings", ("settings",)),
+    ("serde", ("serde",)),
+    ("wire", ("wire",)),
+    ("parts", ("http", "outlines", "prompt", "shard")),
+    ("router", ("router",)),
+    ("scripting", ("scripting",)),
+    ("model", ("model",)),
+    ("files", ("files",)),
+    ("server", ("server",)),
+    ("edges", ("recording", "testing")),
+    ("command", ("__main__", "plugin")),
+)
+
+FLOORS: Mapping[str, Floors] = {"lorax_proxy": _PROXY, "lorax_mock": _MOCK}
+"""The floors of a package, the lowest first: a name, and the modules or packages that are on it. A
+module that is in none of them belongs nowhere, which is an error too."""
+
+FOR_TYPES_ALONE: Mapping[tuple[str, str], str] = {
+    (
+        "lorax_proxy.errors",
+        "lorax_proxy.core.failures.Failure",
+    ): "UpstreamError carries a failure whose class core owns, and errors is where exceptions are",
+}
+"""Imports upward that only type checkers see, and why each is suffered: whoever reads the module
+needs the one above it all the same."""
+
+IMPURE = frozenset(
+    {
+        "aiohttp",
+        "anyio",
+        "asyncio",
+        "fastapi",
+        "http",
+        "httpx",
+        "logging",
+        "os",
+        "pathlib",
+        "random",
+        "secrets",
+        "socket",
+        "ssl",
+        "starlette",
+        "structlog",
+        "subprocess",
+        "threading",
+        "time",
+        "urllib.request",
+        "uuid",
+        "uvicorn",
+    }
+)
+"""What the pure floors must not import: clocks, randomness, the environment, files, logging,
+concurrency, networks."""
+
+_PURE: Mapping[str, frozenset[str]] = {
+    "lorax_proxy": frozenset({"errors", "wire", "core"}),
+    "lorax_mock": frozenset(
+        {
+            *("errors", "hashing", "lora", "nearest", "settings", "serde", "wire"),
+            *("outlines", "prompt", "shard", "router", "scripting", "model"),
+        }
+    ),
+}
+"""The modules and folders that are a function of what they are given."""
+
+
+def broken(root: Path, package: str) -> Iterator[str]:
+    """Each import of a package that points up, or makes a pure part impure, in one line."""
+    floors, folder = FLOORS[package], "tests/repo/floors.py"
+    levels = {part: (level, floor) for level, (floor, parts) in enumerate(floors) for part in parts}
+    for name, path in modules(root, package).items():
+        part = _part(name)
+        if not part:
+            continue
+        here = path.relative_to(root)
+        if part not in levels:
+            yield f"{here}: {part} is on no floor; give it one in {folder}"
+            continue
+        level, floor = levels[part]
+        for line, imported in imports(path.read_text("utf-8"), for_types=True):
+            if imported.partition(".")[0] == package:
+                above, other = levels.get(_part(imported), (level, floor))
+                if above > level and (name, imported) not in FOR_TYPES_ALONE:
+                    yield f"{here}:{line}: {floor} imports {imported}, of the floor above ({other})"
+            elif part in _PURE[package] and _is_impure(imported):
+                yield f"{here}:{line}: {part} is pure and imports {imported}"
+
+
+def neighbours(root: Path, package: str) -> Iterator[str]:
+    """Each pair of parts on one floor that import each other, over however many modules."""
+    meetings: dict[tuple[str, str], str] = {}
+    for name, path in modules(root, package).items():
+        for line, imported in imports(path.read_text("utf-8"), for_types=True):
+            if imported.partition(".")[0] == package and _part(imported) != _part(name):
+                here = f"{path.relative_to(root)}:{line}"
+                meetings.setdefault((_part(name), _part(imported)), here)
+    for floor, parts in FLOORS[package]:
+        for one, other in combinations(parts, 2):
+            if (one, other) in meetings and (other, one) in meetings:
+                there, back = meetings[one, other], meetings[other, one]
+                yield f"{floor}: {one} imports {other} ({there}), and {other} {one} ({back})"
+
+
+def strangers(root: Path) -> Iterator[str]:
+    """Each import of one of the three packages by another, or of tests by any."""
+    for package in PACKAGES:
+        others = {*PACKAGES, "tests"} - {package}
+        for path in modules(root, package).values():
+            for line, imported in imports(path.read_text("utf-8"), for_types=True):
+                if imported.partition(".")[0] in others:
+                    yield f"{path.relative_to(root)}:{line}: {package} imports {imported}"
+
+
+def circles(root: Path, package: str) -> Iterator[str]:
+    """Each circle of imports in a package, from its alphabetically first module."""
+    known = modules(root, package)
+    edges: Mapping[str, set[str]] = {
+        name: {
+            found
+            for _, imported in imports(path.read_text("utf-8"), for_types=True)
+            if (found := _module(imported, known)) not in (None, name)
+            and (name, imported) not in FOR_TYPES_ALONE
+        }
+        for name, path in known.items()
+    }
+    done: set[str] = set()
+    for start in sorted(edges):
+        stack = [(start, [start])]
+        while stack:
+            name, way = stack.pop()
+            for following in sorted(edges[name] - done):
+                if following == start:
+                    yield " -> ".join([*way, start])
+                elif following not in way:
+                    stack.append((following, [*way, following]))
+        done.add(start)
+
+
+def _is_impure(imported: str) -> bool:
+    parts = imported.split(".")
+    return any(".".join(parts[:length]) in IMPURE for length in range(1, len(parts) + 1))
+
+
+def _part(name: str) -> str:
+    """`lorax_proxy.core.chat` -> `core`; the package itself -> the empty string."""
+    return [*name.split("."), ""][1]
+
+
+def _module(imported: str, known: Mapping[str, Path]) -> str | None:
+    """The module that an imported name is, or is in."""
+    if imported in known:
+        return imported
+    parent = imported.rpartition(".")[0]
+    return parent if parent in known else None
