@@ -117,7 +117,7 @@ cases: $(VENV)/test.stamp ## replay the small inputs of reported faults (tests/e
 	@$(BIN)/pytest tests/e2e/test_cases.py $(ARGS)
 
 .PHONY: deep
-deep: $(VENV)/test.stamp ## every law with 100,000 examples; long
+deep: $(VENV)/test.stamp ## every property with 100,000 examples; long
 	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest --numprocesses 2 -m property --timeout 0 $(ARGS)
 
 .PHONY: compat

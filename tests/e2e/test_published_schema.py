@@ -120,5 +120,5 @@ def test_whatever_the_schema_allows_is_answered_or_refused(base_url: str, path: 
                 assert schemas.validate(whole, response.json()) == []
 
         judged()
-    # both outcomes were seen: the law would hold for a server that refuses everything
+    # both outcomes were seen: the property would hold for a server that refuses everything
     assert {200, 400} <= statuses

@@ -1,4 +1,4 @@
-"""Requests and schemas that the laws are tried on."""
+"""Requests and schemas that the properties are tried on."""
 
 import string
 from typing import Any

@@ -1,6 +1,6 @@
 """A LoRAX in memory: the transport's interface, with bodies that a test chose.
 
-For laws, which try too many bodies for sockets, and for transports that have bugs.
+For properties, which try too many bodies for sockets, and for transports that have bugs.
 """
 
 import asyncio

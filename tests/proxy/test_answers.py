@@ -208,7 +208,7 @@ async def test_gather_raises_the_first_failure_and_cancels_the_rest() -> None:
     assert ended == ["cancelled"]
 
 
-# laws
+# properties
 
 EVENTS = st.sampled_from(
     [

@@ -3,7 +3,7 @@
 What changed is what differs from where this branch left `main`, committed or not. A module's tests
 are its mirror (tests/repo/mirrors.py), or those that the list of exceptions there names; a test file
 is its own; a module of the tests themselves has the test file beside it. What has none is named: a
-change that is felt elsewhere is found by `make test`. Tests marked slow are left out, laws get few
+change that is felt elsewhere is found by `make test`. Tests marked slow are left out, properties get few
 examples, and what has not begun within the ten seconds is not run, which is told and no success.
 """
 

@@ -43,7 +43,7 @@ class SseDecoder:
     """Bytes in, the data of each complete event out.
 
     Feeding the same bytes in other pieces gives the same events, and the same `EventTooLarge` after
-    them (a law in the tests).
+    them (a property test holds it).
     """
 
     __slots__ = ("_after_cr", "_buffer", "_data", "_limit", "_size", "_start", "_too_large")

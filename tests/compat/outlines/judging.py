@@ -13,13 +13,13 @@ from typing import Any
 import jsonschema
 from hypothesis import settings
 
-# How long a law may take, in seconds: a hundred schemas, some of which take seconds; without end in
+# How long a property may take, in seconds: a hundred schemas, some of which take seconds; without end in
 # the deep profile.
-LAW_SECONDS = 1200 if settings().max_examples <= 100 else 0
+PROPERTY_SECONDS = 1200 if settings().max_examples <= 100 else 0
 
 # The compiler may take this long on the machine that runs the tests: twice its estimate's limit,
 # and room for a neighbour; for many where a run is deep, which gives way to all others.
-PATIENCE = 60.0 if LAW_SECONDS else 1800.0
+PATIENCE = 60.0 if PROPERTY_SECONDS else 1800.0
 
 
 class Compiler:

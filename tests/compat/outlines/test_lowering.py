@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from lorax_proxy.core.schema.cost import compile_cost
 from lorax_proxy.core.schema.lowered import JSON_OBJECT, MOST, SchemaRefused, lower
 from lorax_proxy.core.schema.strings import FORMATS
-from tests.compat.outlines.judging import LAW_SECONDS, Compiler, complaint, promised
+from tests.compat.outlines.judging import PROPERTY_SECONDS, Compiler, complaint, promised
 
-pytestmark = [pytest.mark.compat, pytest.mark.timeout(LAW_SECONDS)]
+pytestmark = [pytest.mark.compat, pytest.mark.timeout(PROPERTY_SECONDS)]
 
 # How far the estimate may be from the truth before the limit on it means nothing; the machine
 # that runs this is not the one it was measured on, so the truth has room too.

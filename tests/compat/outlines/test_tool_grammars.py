@@ -22,11 +22,11 @@ from lorax_proxy.core.tools.grammar import (
     ToolReader,
     tool_grammar,
 )
-from tests.compat.outlines.judging import LAW_SECONDS, Compiler, complaint, promised
+from tests.compat.outlines.judging import PROPERTY_SECONDS, Compiler, complaint, promised
 from tests.compat.outlines.real import Options, Owner
 from tests.compat.outlines.test_lowering import SCHEMAS, SEEDS
 
-pytestmark = [pytest.mark.compat, pytest.mark.timeout(LAW_SECONDS)]
+pytestmark = [pytest.mark.compat, pytest.mark.timeout(PROPERTY_SECONDS)]
 
 WEATHER: dict[str, Any] = {
     "type": "object",
@@ -149,7 +149,7 @@ def test_the_choice_limits_what_can_be_written(compiler: Compiler) -> None:
     assert dict(zip(LIMITS, zip(*verdicts, strict=True), strict=True)) == LIMITS
 
 
-# The schemas themselves have their law in test_lowering.
+# The schemas themselves have their property in test_lowering.
 @pytest.mark.property
 @settings(max_examples=settings().max_examples * 2 // 5)
 @given(schema=SCHEMAS, seeds=SEEDS, strict=st.booleans(), parallel=st.booleans())

@@ -1,4 +1,4 @@
-"""Generation: laws over requests."""
+"""Generation: properties over requests."""
 
 import dataclasses
 import hashlib

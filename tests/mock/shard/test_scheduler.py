@@ -1,4 +1,4 @@
-"""The shard: laws over workloads, and playbooks that read as schedules."""
+"""The shard: properties over workloads, and playbooks that read as schedules."""
 
 import math
 from itertools import pairwise

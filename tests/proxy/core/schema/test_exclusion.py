@@ -133,7 +133,7 @@ def test_proofs_end_when_their_steps_are_spent() -> None:
     assert Exclusion(root).narrowings(written, choice.alternatives[1:]) == []
 
 
-# --- the law: what a lowered schema admits, the original admits, or a keyword is named
+# --- the property: what a lowered schema admits, the original admits, or a keyword is named
 
 NAMES = ("a", "b", "c")
 VALUES: tuple[Any, ...] = ("x", "y", "", 1, 1.5, True, None, [], [1], {})
