@@ -19,7 +19,7 @@ from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
-from lorax_proxy.core.parsing import nearest
+from lorax_proxy.core.refusals import nearest
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer

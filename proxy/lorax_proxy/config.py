@@ -37,7 +37,7 @@ from lorax_proxy.config_sections import (
     UpstreamSettings,
 )
 from lorax_proxy.core.admission import is_loopback
-from lorax_proxy.core.parsing import nearest
+from lorax_proxy.core.refusals import nearest
 from lorax_proxy.errors import SettingsInvalid
 
 __all__ = [

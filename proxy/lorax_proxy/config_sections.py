@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic import model_validator as validates_model
 
 from lorax_proxy.core.merging import MAX_WEIGHT
-from lorax_proxy.core.parsing import nearest, read_request
+from lorax_proxy.core.parsing import read_request
+from lorax_proxy.core.refusals import nearest
 from lorax_proxy.core.routing import BASE_MODEL_ADAPTER_ID, is_adapter_id
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.wire.lorax import as_f32

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lorax_proxy.core.parsing import nearest
+from lorax_proxy.core.refusals import nearest
 from lorax_proxy.core.template.chat_template import ChatTemplate, Limits, SpecialTokens
 from lorax_proxy.core.template.families import BUILTIN_TOKENS
 from lorax_proxy.errors import SettingsInvalid

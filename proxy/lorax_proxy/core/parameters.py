@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from lorax_proxy.core.parsing import nearest
+from lorax_proxy.core.refusals import nearest
 from lorax_proxy.errors import RequestRefused
 
 __all__ = [

@@ -1,21 +1,20 @@
-"""A request's bytes to its type, or a refusal in the words of OpenAI's own API.
+"""A request's bytes to its type.
 
 Two steps: the bytes become a JSON document (`read_document`), then the document becomes a request
-type (`read_request`). Between them `core.parameters` looks at every key. The refusals carry the
-`code` values that OpenAI sends for the same mistakes, since clients switch on them.
+type (`read_request`). Between them `core.parameters` looks at every key.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar, cast, get_args, get_origin
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar, cast
 
 import msgspec
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
+from lorax_proxy.core.refusals import refusal_of, seen
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["is_too_deep", "nearest", "read_document", "read_request"]
+__all__ = ["is_too_deep", "read_document", "read_request"]
 
 _Request = TypeVar("_Request", bound=BaseModel)
 
@@ -23,57 +22,14 @@ _MAX_DEPTH = 64
 """Levels of a document. A schema of ten objects inside one another has some 25; what walks a
 document after us (schemas, templates) recurses, and must not run out of stack."""
 
-_MAX_CONTAINERS = 20_000
-"""Objects and arrays of a document. Each message, part, tool call and subschema is one, and costs
-microseconds for which nothing else runs. With its words and its turn's marks a message makes some ten
-tokens of a prompt, so that as many are more than a model's context."""
+_MAX_PARTS = 60_000
+"""Objects, arrays and members of a document. Each costs up to a microsecond for which nothing else
+runs. A message is three at least, and with its words and its turn's marks some ten tokens of a prompt,
+so that as many are more than a model's context."""
 
-_MAX_ERRORS = 1_000
-"""How many errors are looked at for the one that is told. Lists are given up at their first, so more
-than this is one object with as many keys that nobody knows; an error takes a hundred times the bytes
-of such a key."""
-
-_EXPECTED = {
-    "string_type": "a string",
-    "int_type": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "bool_type": "a boolean",
-    "list_type": "an array",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-    "none_required": "null",
-}
-
-_SEEN: Mapping[type[object], str] = {
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a number",
-    list: "an array",
-    dict: "an object",
-    type(None): "null",
-}
-
-
-_NEAR = 0.7
-"""How alike two names are, from 0 to 1, of which one may be meant by the other: `system` and
-`stream` are not (0.67), `streaming` and `stream` are (0.8)."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was most likely meant to be, if any is near."""
-    # what is much longer or shorter cannot be near, and a name may be as long as a body
-    alike = [each for each in known if _can_be_near(len(name), len(each))]
-    # nothing alike, no work: difflib reads the name through before it looks at the others
-    matches = difflib.get_close_matches(name, alike, n=1, cutoff=_NEAR) if alike else []
-    return matches[0] if matches else None
-
-
-def _can_be_near(one: int, other: int) -> bool:
-    """Whether texts of these lengths can be as near: twice what they share over both."""
-    return 2 * min(one, other) >= _NEAR * (one + other)
+_PARTS = (b"{", b"[", b":")
+_STRING_OR_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{[:]', re.DOTALL)
+"""A string that never ends reaches to the end, so that no byte is looked at twice."""
 
 
 def is_too_deep(document: object) -> bool:
@@ -95,16 +51,29 @@ def _containers(values: Iterable[object]) -> list[dict[str, Any] | list[Any]]:
     return [value for value in values if isinstance(value, (dict, list))]
 
 
+def _has_too_many_parts(body: bytes) -> bool:
+    """Counted in the bytes, before any of them is an object."""
+    if sum(map(body.count, _PARTS)) <= _MAX_PARTS:
+        return False
+    # most of them may be in strings
+    parts = (found for found in _STRING_OR_PART.finditer(body) if found[0] in _PARTS)
+    return any(number == _MAX_PARTS for number, _ in enumerate(parts))
+
+
 def read_document(body: bytes) -> dict[str, Any]:
     """Decode a request body.
 
     Raises:
         RequestRefused: When it is not JSON, not a JSON object, nested too deeply, or of more
-            objects and arrays than any request needs. Surrogates without a partner, NaN and numbers
+            objects, arrays and members than any request needs. Surrogates without a partner, NaN and numbers
             beyond a double are not JSON here.
     """
     if not body.strip():
         raise RequestRefused("The request has no body; send a JSON object.")
+    if _has_too_many_parts(body):
+        raise RequestRefused(
+            f"The JSON body is too large: it may have {_MAX_PARTS} objects, arrays and members."
+        )
     try:
         document = msgspec.json.decode(body)
     except RecursionError:
@@ -117,20 +86,13 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RequestRefused(
             f"We could not parse the JSON body of your request: {error}."
         ) from None
-    count = 0
-    for depth, level in enumerate(_levels(document)):
-        if depth == _MAX_DEPTH:
-            raise RequestRefused(
-                f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
-            )
-        count += len(level)
-        if count > _MAX_CONTAINERS:
-            raise RequestRefused(
-                f"The JSON body is too large: it may have {_MAX_CONTAINERS} objects and arrays."
-            )
+    if is_too_deep(document):
+        raise RequestRefused(
+            f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
+        )
     if not isinstance(document, dict):
         raise RequestRefused(
-            f"The JSON body must be an object, but it is {_seen(document)}.", code="invalid_type"
+            f"The JSON body must be an object, but it is {seen(document)}.", code="invalid_type"
         )
     return cast("dict[str, Any]", document)
 
@@ -144,264 +106,6 @@ def read_request(model: type[_Request], document: Mapping[str, Any]) -> _Request
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        if error.error_count() > _MAX_ERRORS:
-            raise _crowded(document) from None
-        raise _refusal(error.errors(include_url=False), document, model) from None
+        raise refusal_of(error, document, model) from None
     except RecursionError:
         raise RequestRefused("The JSON body is nested too deeply.") from None
-
-
-def _seen(value: object) -> str:
-    return _SEEN.get(type(value), type(value).__name__)
-
-
-def _quote(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _path(error: ErrorDetails, document: Mapping[str, Any]) -> tuple[str | int, ...]:
-    """The place in the document: pydantic's location without the names of union branches."""
-    location = error["loc"]
-    if error["type"] == "missing":
-        parent = _steps(location[:-1], document, error["input"])
-        return (*(location[:-1] if parent is None else parent), location[-1])
-    path = _steps(location, document, error["input"])
-    return location if path is None else path
-
-
-def _steps(
-    location: tuple[str | int, ...], here: object, goal: object
-) -> tuple[str | int, ...] | None:
-    """The steps of a location that lead from here to the value that is wrong.
-
-    The others are names of union branches. They cannot be told by their spelling, since a document
-    may have a key `str` or `user` of its own, but they lead nowhere.
-    """
-    if not location:
-        return () if here is goal else None
-    step, rest = location[0], location[1:]
-    below: object = None
-    if isinstance(here, dict) and step in here:
-        below = cast("dict[object, object]", here)[step]
-    elif isinstance(here, list) and isinstance(step, int):
-        below = cast("list[object]", here)[step]
-    else:
-        return _steps(rest, here, goal)
-    found = _steps(rest, below, goal)
-    return _steps(rest, here, goal) if found is None else (step, *found)
-
-
-def _spell(path: Iterable[str | int]) -> str:
-    spelled = ""
-    for step in path:
-        spelled += f"[{step}]" if isinstance(step, int) else f".{step}" if spelled else step
-    return spelled
-
-
-def _refusal(
-    errors: list[ErrorDetails], document: Mapping[str, Any], model: type[BaseModel]
-) -> RequestRefused:
-    """The most telling of the errors: the deepest place, and there all that was expected."""
-    placed = [(_path(error, document), error) for error in errors]
-    deepest = max(placed, key=lambda pair: len(pair[0]))[0]
-    here = [error for path, error in placed if path == deepest]
-    param = _spell(deepest)
-    expected = [kind for error in here if (kind := _expected(error))]
-    plain = [error for error in here if _expected(error) is None]
-    if expected and not plain:
-        choice = " or ".join(dict.fromkeys(expected))
-        return RequestRefused(
-            f"Invalid type for '{param}': expected {choice}, "
-            f"but got {_seen(here[0]['input'])} instead.",
-            param=param,
-            code="invalid_type",
-        )
-    if plain[0]["type"] == "extra_forbidden":
-        meant = _meant(str(deepest[-1]), _models_at(model, plain[0]["loc"][:-1]))
-        hint = f" Did you mean '{_spell((*deepest[:-1], *meant))}'?" if meant else ""
-        return RequestRefused(
-            f"Unknown parameter: '{param}'.{hint}", param=param, code="unknown_parameter"
-        )
-    return _plain_refusal(plain[0], param)
-
-
-def _expected(error: ErrorDetails) -> str | None:
-    """The type that was expected; None when the type was right and the value wrong."""
-    kind, value = error["type"], error["input"]
-    if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
-        return None
-    if kind == "literal_error" and not isinstance(value, str):
-        return "a string"
-    return _EXPECTED.get(kind)
-
-
-def _crowded(document: Mapping[str, Any]) -> RequestRefused:
-    """The refusal of a request with so many errors: which of its parameters has as many keys."""
-    for name, value in document.items():
-        if any(len(each) > _MAX_ERRORS for each in _objects_in(value)):
-            return RequestRefused(
-                f"Invalid '{name}': an object in it has over {_MAX_ERRORS} unknown keys.",
-                param=name,
-                code="unknown_parameter",
-            )
-    return RequestRefused(f"Over {_MAX_ERRORS} things are wrong with this request.")
-
-
-def _objects_in(value: object) -> Iterator[dict[str, Any]]:
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield each
-            waiting.extend(each.values())
-        elif isinstance(each, list):
-            waiting.extend(each)
-
-
-def _meant(name: str, models: Sequence[type[BaseModel]]) -> tuple[str, ...]:
-    """The way from where an unknown key stands to the known one that was meant; empty if none is.
-
-    One that is spelled alike and stands beside it, else one of the same name a level further down:
-    `strict` beside `json_schema` is one in it.
-    """
-    near = nearest(name, (known for each in models for known, _ in _fields(each)))
-    if near:
-        return (near,)
-    for model in models:
-        for known, annotation in _fields(model):
-            if any(name in dict(_fields(inner)) for inner in _models(annotation)):
-                return (known, name)
-    return ()
-
-
-def _fields(model: type[BaseModel]) -> Iterator[tuple[str, Any]]:
-    """The names that a client may use, and their types; what takes null alone is no choice."""
-    for name, field in model.model_fields.items():
-        if field.annotation is not type(None):
-            yield field.alias or name, field.annotation
-
-
-def _models_at(
-    model: type[BaseModel], location: tuple[str | int, ...]
-) -> Sequence[type[BaseModel]]:
-    """The types of the object at a location, in which the names of union branches stand too.
-
-    A branch is named by its tag, which is the value of one of its fields, or by its type.
-    """
-    models: list[type[BaseModel]] = [model]
-    for step in location:
-        # of a union the branch comes first, and its name may be a field's too
-        branch = [each for each in models if len(models) > 1 and _is_tagged(each, step)]
-        if branch:
-            models = branch
-            continue
-        below = [
-            found
-            for each in models
-            for name, annotation in _fields(each)
-            if step == name
-            for found in _models(annotation)
-        ]
-        models = below or models
-    return models
-
-
-def _is_tagged(model: type[BaseModel], tag: str | int) -> bool:
-    if tag == model.__name__:
-        return True
-    return any(
-        get_origin(field.annotation) is Literal and tag in get_args(field.annotation)
-        for field in model.model_fields.values()
-    )
-
-
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from _models(inner)
-
-
-def _plain_refusal(error: ErrorDetails, param: str) -> RequestRefused:
-    context = error.get("ctx", {})
-    value = error["input"]
-    match error["type"]:
-        case "missing":
-            return RequestRefused(
-                f"Missing required parameter: '{param}'.",
-                param=param,
-                code="missing_required_parameter",
-            )
-        case "literal_error":
-            return RequestRefused(
-                f"Invalid value for '{param}': {_quote(value)}. "
-                f"Supported values are: {context.get('expected')}.",
-                param=param,
-                code="invalid_value",
-            )
-        case "union_tag_invalid":
-            key = str(context.get("discriminator", "")).strip("'")
-            return RequestRefused(
-                f"Invalid value for '{param}.{key}': {_quote(context.get('tag'))}. "
-                f"Supported values are: {context.get('expected_tags')}.",
-                param=f"{param}.{key}",
-                code="invalid_value",
-            )
-        case "union_tag_not_found":
-            key = str(context.get("discriminator", "")).strip("'")
-            return RequestRefused(
-                f"Missing required parameter: '{param}.{key}'.",
-                param=f"{param}.{key}",
-                code="missing_required_parameter",
-            )
-        case "float_type":
-            more = value > 0
-            return RequestRefused(
-                f"Invalid '{param}': too {'large' if more else 'small'} for a number.",
-                param=param,
-                code="above_max_value" if more else "below_min_value",
-            )
-        case "less_than_equal" | "less_than":
-            return RequestRefused(
-                f"Invalid '{param}': above the maximum value. Expected a value "
-                f"<= {context.get('le', context.get('lt'))}, but got {_quote(value)} instead.",
-                param=param,
-                code="above_max_value",
-            )
-        case "greater_than_equal" | "greater_than":
-            bound = f">= {context['ge']}" if "ge" in context else f"> {context.get('gt')}"
-            return RequestRefused(
-                f"Invalid '{param}': below the minimum value. Expected a value {bound}, "
-                f"but got {_quote(value)} instead.",
-                param=param,
-                code="below_min_value",
-            )
-        case "too_long" | "too_short":
-            more = error["type"] == "too_long"
-            count = context.get("max_length" if more else "min_length")
-            return RequestRefused(
-                f"Invalid '{param}': {'object' if isinstance(value, dict) else 'array'} too "
-                f"{'long' if more else 'short'}. Expected "
-                f"{'at most' if more else 'at least'} {count}, but got {len(value)} instead.",
-                param=param,
-                code="array_above_max_length" if more else "array_below_min_length",
-            )
-        case "string_too_long":
-            return RequestRefused(
-                f"Invalid '{param}': string too long. Expected at most "
-                f"{context.get('max_length')} characters, but got {len(value)} instead.",
-                param=param,
-                code="string_above_max_length",
-            )
-        case "string_pattern_mismatch":
-            return RequestRefused(
-                f"Invalid '{param}': {_quote(value)} does not match the pattern "
-                f"'{context.get('pattern')}'.",
-                param=param,
-                code="invalid_value",
-            )
-        case _:
-            return RequestRefused(
-                f"Invalid '{param}': {error['msg']}.", param=param, code="invalid_value"
-            )

@@ -8,7 +8,7 @@ that nobody knows is refused, except inside messages, where templates may read k
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = [
     "MAX_TOKENS",
@@ -63,6 +63,19 @@ _T = TypeVar("_T")
 Many = Annotated[list[_T], Field(fail_fast=True)]
 """A list that is given up at its first wrong item: a million of them would each become an error,
 and keep the event loop for seconds."""
+
+
+def _turn(item: object) -> object:
+    """The item as it is.
+
+    A call of Python is where pydantic lets the event loop have its turn. Without one it holds the
+    interpreter for the whole list: 50 ms for 20,000 messages.
+    """
+    return item
+
+
+Objects = Annotated[list[Annotated[_T, BeforeValidator(_turn)]], Field(fail_fast=True)]
+"""As `Many`, of what takes a microsecond and more each."""
 
 
 class _Strict(BaseModel):
@@ -141,7 +154,7 @@ class DeveloperMessage(_Open):
     """ChatCompletionRequestDeveloperMessage."""
 
     role: Literal["developer"]
-    content: str | Many[Part]
+    content: str | Objects[Part]
     name: str | None = None
 
 
@@ -149,7 +162,7 @@ class SystemMessage(_Open):
     """ChatCompletionRequestSystemMessage."""
 
     role: Literal["system"]
-    content: str | Many[Part]
+    content: str | Objects[Part]
     name: str | None = None
 
 
@@ -157,7 +170,7 @@ class UserMessage(_Open):
     """ChatCompletionRequestUserMessage."""
 
     role: Literal["user"]
-    content: str | Many[Part]
+    content: str | Objects[Part]
     name: str | None = None
 
 
@@ -165,10 +178,10 @@ class AssistantMessage(_Open):
     """ChatCompletionRequestAssistantMessage."""
 
     role: Literal["assistant"]
-    content: str | Many[Part] | None = None
+    content: str | Objects[Part] | None = None
     refusal: str | None = None
     name: str | None = None
-    tool_calls: Many[ToolCall] | None = None
+    tool_calls: Objects[ToolCall] | None = None
     function_call: FunctionCall | None = None
 
 
@@ -176,7 +189,7 @@ class ToolMessage(_Open):
     """ChatCompletionRequestToolMessage."""
 
     role: Literal["tool"]
-    content: str | Many[Part]
+    content: str | Objects[Part]
     tool_call_id: str
 
 
@@ -248,7 +261,7 @@ class AllowedTools(_Strict):
     """ChatCompletionAllowedTools."""
 
     mode: Literal["auto", "required"]
-    tools: Many[dict[str, Any]]
+    tools: Objects[dict[str, Any]]
 
 
 class AllowedToolsChoice(_Strict):
@@ -329,7 +342,7 @@ class PredictionContent(_Open):
     """PredictionContent."""
 
     type: Literal["content"]
-    content: str | Annotated[Many[TextPart], Field(min_length=1)]
+    content: str | Annotated[Objects[TextPart], Field(min_length=1)]
 
 
 class PromptCacheOptions(_Open):
@@ -370,23 +383,23 @@ class SamplingRequest(_Strict):
 class ChatRequest(SamplingRequest):
     """CreateChatCompletionRequest."""
 
-    messages: Many[Message] = Field(min_length=1)
+    messages: Objects[Message] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS)
     max_completion_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: Many[Tool] | None = Field(None, max_length=128)
+    tools: Objects[Tool] | None = Field(None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | ToolChoiceObject | None = None
     parallel_tool_calls: bool | None = None
-    functions: Many[FunctionObject] | None = Field(None, min_length=1, max_length=128)
+    functions: Objects[FunctionObject] | None = Field(None, min_length=1, max_length=128)
     function_call: Literal["none", "auto"] | FunctionCallOption | None = None
     # what vLLM's and SGLang's users send for the template
     guideline: str | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
+    chat_template_kwargs: dict[str, Any] | None = Field(None, max_length=1_000)
     add_generation_prompt: bool | None = None
     continue_final_message: bool | None = None
-    documents: Many[dict[str, Any]] | None = None
+    documents: Objects[dict[str, Any]] | None = None
     # accepted without effect
     safety_identifier: str | None = Field(None, max_length=64)
     prompt_cache_key: str | None = None
