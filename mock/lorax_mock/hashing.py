@@ -7,6 +7,8 @@ bytes, so that asking for alternatives cannot change the text.
 
 import hashlib
 import math
+from collections.abc import Generator, Iterator
+from itertools import chain
 from typing import Final
 
 __all__ = ["Draws", "digest", "fraction"]
@@ -38,23 +40,17 @@ def fraction(key: bytes, purpose: str) -> float:
 class Draws:
     """An endless stream of bytes for one purpose, consumed in order."""
 
-    __slots__ = ("_at", "_block", "_key", "_number")
+    __slots__ = ("_bytes",)
 
     def __init__(self, key: bytes, purpose: str) -> None:
-        self._key = digest(key, purpose)
-        self._number = 0
-        self._block = b""
-        self._at = 0
+        self._bytes = chain.from_iterable(_blocks(digest(key, purpose)))
+
+    def __iter__(self) -> Iterator[int]:
+        return self._bytes
 
     def byte(self) -> int:
         """0..255."""
-        if self._at == len(self._block):
-            seed = self._key + self._number.to_bytes(8)
-            self._block = hashlib.shake_128(seed).digest(_BLOCK)
-            self._number += 1
-            self._at = 0
-        self._at += 1
-        return self._block[self._at - 1]
+        return next(self._bytes)
 
     def below(self, limit: int) -> int:
         """0..limit-1; the bias is below one in 2**32 for every limit used here."""
@@ -64,3 +60,10 @@ class Draws:
     def fraction(self) -> float:
         """A number in [0, 1)."""
         return self.below(2**32) / 2**32
+
+
+def _blocks(key: bytes) -> Generator[bytes]:
+    number = 0
+    while True:
+        yield hashlib.shake_128(key + number.to_bytes(8)).digest(_BLOCK)
+        number += 1

@@ -37,3 +37,6 @@ def test_purposes_do_not_share_bytes() -> None:
     assert [first.byte() for _ in range(600)] != [second.byte() for _ in range(600)]
     again = Draws(b"k", "text")
     assert {again.byte() for _ in range(5000)} == set(range(256))
+    assert [byte for byte, _ in zip(Draws(b"k", "text"), range(600), strict=False)] == [
+        byte for draws in (Draws(b"k", "text"),) for byte in (draws.byte() for _ in range(600))
+    ]

@@ -10,7 +10,7 @@ import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lorax_mock.errors import FrameworkRefusal
 from lorax_mock.serde.types import Deserializer, SerdeError, read
@@ -24,6 +24,7 @@ __all__ = [
     "Handler",
     "Header",
     "Headers",
+    "Outlet",
     "Receive",
     "Routes",
     "Scope",
@@ -78,6 +79,18 @@ def _is_json(content_type: bytes | None) -> bool:
     subtype = match["subtype"].lower()
     plus = subtype.rfind(b"+")
     return subtype == b"json" or (plus > 0 and b"json" in (subtype[:plus], subtype[plus + 1 :]))
+
+
+class Outlet(Protocol):
+    """A chunked body that is written from outside of its request's task."""
+
+    def frame(self, chunk: bytes, /) -> bytes:
+        """The chunk as it goes over the wire."""
+        ...
+
+    def offer(self, frames: bytes, /) -> bool:
+        """Write these frames now; False, and nothing is written, if the client is behind or gone."""
+        ...
 
 
 class Exchange:
@@ -206,6 +219,17 @@ class Exchange:
     async def chunk(self, data: bytes) -> None:
         """Send one chunk of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """The way to write chunks of a body that has begun without waiting; None if this server has none.
+
+        ASGI has no word for it either; see `abort`.
+        """
+        outlet: Callable[[], Outlet | None] | None = getattr(
+            getattr(self._send, "__self__", None), "outlet", None
+        )
+        return None if outlet is None else outlet()
 
     def abort(self, *, reset: bool) -> None:
         """End the connection at once: with RST, or with FIN after what was sent.

@@ -7,6 +7,8 @@ only when asked for, and a stream ends with the connection.
 
 import asyncio
 import http
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from lorax_mock.http.axum import BROKEN_BODY, Scope
@@ -44,7 +46,11 @@ class _Connection(Protocol):
     @property
     def transport(self) -> asyncio.Transport: ...
 
-    def write(self, data: bytes) -> None: ...
+    @property
+    def write(self) -> Callable[[bytes], None]: ...
+
+    @property
+    def behind(self) -> bool: ...
 
     async def writable(self) -> None: ...
 
@@ -55,6 +61,12 @@ class _Connection(Protocol):
     def go_on(self) -> None: ...
 
     def ended(self, cycle: "Cycle") -> None: ...
+
+
+@lru_cache(maxsize=16_384)
+def _frame(chunk: bytes) -> bytes:
+    """A chunk as HTTP/1.1 sends it; most are events that come again and again."""
+    return b"%x\r\n%b\r\n" % (len(chunk), chunk)
 
 
 class Cycle:
@@ -69,9 +81,11 @@ class Cycle:
         "_connection",
         "_expects",
         "_left",
+        "_put",
         "_read",
         "_started",
         "_without_body",
+        "behind",
         "gone",
         "keep_alive",
         "over",
@@ -97,6 +111,10 @@ class Cycle:
         self._started = False
         self._left = 0
         """Bytes of the answer's body that are still owed, or how its end is told."""
+
+        self._put = connection.write
+        self.behind = connection.behind
+        """Whether the client has yet to take most of what was written."""
 
         self.over = False
         """Whether the answer is written to its last byte."""
@@ -213,12 +231,25 @@ class Cycle:
         if self._without_body or not body:
             return
         if self._left == _CHUNKED:
-            body = b"%x\r\n%b\r\n" % (len(body), body)
+            body = _frame(body)
         elif self._left != _UNTIL_THE_END:
             if len(body) > self._left:
                 raise RuntimeError("the answer is longer than its content-length")
             self._left -= len(body)
         self._connection.write(body)
+
+    def outlet(self) -> "Cycle | None":
+        """This cycle, if chunks may be written to it by `offer`."""
+        return self if self._left == _CHUNKED and not self.over else None
+
+    frame = staticmethod(_frame)
+
+    def offer(self, frames: bytes) -> bool:
+        """Write these frames now; False, and nothing is written, if the client is behind or gone."""
+        if self.behind or self.gone:
+            return False
+        self._put(frames)
+        return True
 
     def _end(self) -> None:
         if self._left > 0:

@@ -90,12 +90,16 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hold the answer back, because the client reads too slowly."""
         self._drained = asyncio.Event()
+        if self._cycle is not None:
+            self._cycle.behind = True
 
     def resume_writing(self) -> None:
         """Go on with the answer, because the client has caught up."""
         if self._drained is not None:
             self._drained.set()
             self._drained = None
+            if self._cycle is not None:
+                self._cycle.behind = False
 
     def shutdown(self) -> None:
         """End the connection with the server, after the answer that is being sent."""
@@ -236,14 +240,20 @@ class Connection(asyncio.Protocol):
         """The connection's transport, by which faults end it."""
         return self._transport
 
+    @property
+    def behind(self) -> bool:
+        """Whether the client has yet to take most of what was written."""
+        return self._drained is not None
+
     async def writable(self) -> None:
         """Return when the client has taken most of what was written."""
         if self._drained is not None:
             await self._drained.wait()
 
-    def write(self, data: bytes) -> None:
-        """Write the bytes, unless the client is gone."""
-        self._transport.write(data)
+    @property
+    def write(self) -> "Callable[[bytes], None]":
+        """Writes bytes, unless the client is gone."""
+        return self._transport.write
 
     def dated(self) -> bytes:
         """The header lines that every answer ends with: uvicorn's clock makes the date."""

@@ -97,6 +97,7 @@ class Distribution:
         self._forced = forced
         self._steps = [self._step(byte) for byte in range(256)]
         self._spelled: dict[tuple[int, int], float] = {}
+        self.choices = _Choices(self)
 
     def _step(self, byte: int) -> _Step:
         confident = _FLOOR + 0.65 * math.sqrt(byte / 255)
@@ -142,6 +143,20 @@ class Distribution:
         value = f32(value - math.log(step.mass))
         self._spelled[key] = value
         return value
+
+
+class _Choices(dict[tuple[int, int], tuple[int, float | None]]):
+    """From two bytes, confidence and luck: which rank is chosen, and its logprob. Worked out when first asked for."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        super().__init__()
+        self._distribution = distribution
+
+    def __missing__(self, key: tuple[int, int]) -> tuple[int, float | None]:
+        confidence, luck = key
+        rank = self._distribution.rank(confidence, luck)
+        choice = self[key] = rank, self._distribution.logprob(confidence, rank)
+        return choice
 
 
 class Overflowed(Distribution):

@@ -12,17 +12,17 @@ one final newline, because Python's `$` matches there too).
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import repeat
+from itertools import chain, islice, repeat
 
 from lorax_mock.errors import generation
 from lorax_mock.hashing import Draws, digest
 from lorax_mock.model.distribution import Distribution, Overflowed, distribution_for, overflows
 from lorax_mock.model.personas import Persona
 from lorax_mock.outlines.sample import compose
-from lorax_mock.prompt.decoding import whole_text
+from lorax_mock.prompt.decoding import Decoder, whole_text
 from lorax_mock.prompt.tokenizer import Tokenizer
 from lorax_mock.router.validation import Valid
 from lorax_mock.scripting.script import Reply
@@ -30,8 +30,8 @@ from lorax_mock.wire.native import Alternative, FinishReason, Generated, Prefill
 
 __all__ = ["Source", "divided", "generate", "pick_best", "request_key", "server_seed"]
 
-Source = Iterator[int]
-"""Token ids that the model would go on to produce, EOS among them, without end."""
+Source = Iterator[Sequence[int]]
+"""Token ids that the model would go on to produce, EOS among them, some at a time, without end."""
 
 
 def request_key(valid: Valid, adapter: str, seed: int) -> bytes:
@@ -71,18 +71,35 @@ class _Ending:
 
     stops: tuple[str, ...]
 
-    def reason(self, count: int, token: int, text: Callable[[], str]) -> FinishReason | None:
+    def reason(self, count: int, token: int, texts: list[str]) -> FinishReason | None:
         """The reason to end with this token; None while there is none."""
         if count >= self.budget:
             return FinishReason.LENGTH
         if token in self.eos:
             return FinishReason.EOS
         if self.stops:
-            so_far = text()
+            so_far = "".join(texts)
             for stop in self.stops:
                 if so_far.endswith((stop, f"{stop}\n")):
                     return FinishReason.STOP
         return None
+
+    def cut(self, source: Source) -> tuple[list[int], FinishReason | None]:
+        """Ids up to the one that ends them, and why, if nobody asked for stop strings."""
+        ids: list[int] = []
+        ended = False
+        for part in source:
+            if self.eos.isdisjoint(part):
+                ids += part
+            else:
+                ids += part[: next(n for n, token in enumerate(part, 1) if token in self.eos)]
+                ended = True
+            if ended or len(ids) >= self.budget:
+                break
+        if len(ids) >= self.budget:
+            del ids[self.budget :]
+            return ids, FinishReason.LENGTH
+        return ids, FinishReason.EOS if ended else None
 
 
 def generate(
@@ -112,46 +129,35 @@ def generate(
     if reply is None and overflows(parameters, samples=valid.samples, forced=forced):
         distribution = Overflowed()
         source = _first_of_the_infinite(valid, source)
-    confidence = Draws(key, "confidence").byte
-    luck = Draws(key, "luck").byte if valid.samples else _no_luck
-    decoder = tokenizer.decoder(valid.prompt)
+    chances = zip(
+        Draws(key, "confidence"), Draws(key, "luck") if valid.samples else repeat(0), strict=False
+    )
     ending = _Ending(
         valid.max_new_tokens,
         frozenset() if parameters.ignore_eos_token else tokenizer.ends,
         parameters.stop,
     )
-    alternatives = parameters.return_k_alternatives
-    texts: list[str] = []
-    tokens: list[Token] = []
-    finish: FinishReason | None = None
-    for token in source:
-        own = len(tokens) < len(spelled)
-        text = spelled[len(tokens)] if own else decoder.feed(token)
-        texts.append(text)
-        certainty = confidence()
-        rank = distribution.rank(certainty, luck())
-        listed = None
-        if alternatives is not None:
-            # The shard decodes each as if it followed the chosen token, the chosen one as well.
-            shown = text if own else decoder.peek(token)
-            listed = tuple(
-                Alternative(one, shown if one == token else decoder.peek(one), logprob)
-                for one, logprob in _likeliest(
-                    tokenizer.size(), distribution, token, certainty, rank=rank, count=alternatives
-                )
-            )
-        tokens.append(
-            Token(
-                token,
-                text,
-                distribution.logprob(certainty, rank),
-                tokenizer.is_special(token),
-                listed,
-            )
+    decoder = tokenizer.decoder(valid.prompt)
+    if spelled or ending.stops or parameters.return_k_alternatives is not None:
+        tokens, finish = _one_by_one(
+            zip(chain.from_iterable(source), chances, strict=False),
+            spelled,
+            ending,
+            distribution,
+            tokenizer,
+            decoder,
+            alternatives=parameters.return_k_alternatives,
         )
-        finish = ending.reason(len(tokens), token, lambda: "".join(texts))
-        if finish is not None:
-            break
+    else:
+        # The same tokens, a fifth of the time: nothing depends on what was said before.
+        ids, finish = ending.cut(source)
+        logprobs = [
+            logprob
+            for _, logprob in map(distribution.choices.__getitem__, islice(chances, len(ids)))
+        ]
+        special = {token for token in set(ids) if tokenizer.is_special(token)}
+        specials = map(special.__contains__, ids)
+        tokens = list(map(Token, ids, decoder.feed_all(ids), logprobs, specials))
     if finish is None:
         # Only a scripted reply with a reason of its own comes to an end by itself.
         finish = FinishReason.LENGTH if reply is None else reply.finish or FinishReason.EOS
@@ -170,6 +176,41 @@ def generate(
         prefill,
         tokens,
     )
+
+
+def _one_by_one(
+    source: Iterator[tuple[int, tuple[int, int]]],
+    spelled: tuple[str, ...],
+    ending: _Ending,
+    distribution: Distribution,
+    tokenizer: Tokenizer,
+    decoder: Decoder,
+    *,
+    alternatives: int | None,
+) -> tuple[list[Token], FinishReason | None]:
+    """Tokens up to the one that ends them, and why; `source` are ids, each with its two draws."""
+    texts: list[str] = []
+    tokens: list[Token] = []
+    for token, (certainty, luck) in source:
+        own = len(tokens) < len(spelled)
+        text = spelled[len(tokens)] if own else decoder.feed(token)
+        texts.append(text)
+        rank, logprob = distribution.choices[certainty, luck]
+        listed = None
+        if alternatives is not None:
+            # The shard decodes each as if it followed the chosen token, the chosen one as well.
+            shown = text if own else decoder.peek(token)
+            listed = tuple(
+                Alternative(one, shown if one == token else decoder.peek(one), its)
+                for one, its in _likeliest(
+                    tokenizer.size(), distribution, token, certainty, rank=rank, count=alternatives
+                )
+            )
+        tokens.append(Token(token, text, logprob, tokenizer.is_special(token), listed))
+        finish = ending.reason(len(tokens), token, texts)
+        if finish is not None:
+            return tokens, finish
+    return tokens, None
 
 
 def divided(answer: Generated, start: int, valid: Valid, tokenizer: Tokenizer) -> Generated:
@@ -206,10 +247,6 @@ def _whole(valid: Valid, tokenizer: Tokenizer, tokens: list[Token]) -> str:
     )
 
 
-def _no_luck() -> int:
-    return 0
-
-
 def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) -> Source:
     draws = Draws(key, "text")
     prompt = valid.request.inputs
@@ -225,12 +262,12 @@ def _tokens(valid: Valid, persona: Persona, tokenizer: Tokenizer, key: bytes) ->
         document = compose(valid.schema, draws, words)
     _check_top_k(valid, tokenizer)
     if document is not None:
-        yield from tokenizer.encode_plain(document)
-        yield tokenizer.eos
+        yield tokenizer.encode_plain(document)
+        yield (tokenizer.eos,)
     for sentence, done in persona.speak(prompt, draws, sampled=valid.samples):
-        yield from tokenizer.encode(sentence, special=False)
+        yield tokenizer.encode(sentence, special=False)
         if done:
-            yield tokenizer.eos
+            yield (tokenizer.eos,)
 
 
 def _check_top_k(valid: Valid, tokenizer: Tokenizer) -> None:
@@ -254,17 +291,17 @@ def _first_of_the_infinite(valid: Valid, source: Source) -> Source:
     looks at the logits instead: those of the prompt's tokens are infinite, and the first is the lowest id.
     """
     next(source)  # the pass itself may raise
-    yield from repeat(0 if valid.samples else min(valid.prompt))
+    yield from repeat((0 if valid.samples else min(valid.prompt),))
 
 
 def _scripted(reply: Reply, tokenizer: Tokenizer, beyond: Source) -> Source:
     """The reply's tokens, then EOS and what the model would say after it, unless it just ends."""
     if reply.text is not None:
-        yield from tokenizer.encode(reply.text, special=False)
+        yield tokenizer.encode(reply.text, special=False)
     for text in reply.tokens:
-        yield (tokenizer.encode(text, special=False) or [0])[0]
+        yield (tokenizer.encode(text, special=False) or [0])[:1]
     if reply.finish is None:
-        yield tokenizer.eos
+        yield (tokenizer.eos,)
         yield from beyond
 
 

@@ -34,6 +34,10 @@ class Decoder(Protocol):
         """The event text of the next token."""
         ...
 
+    def feed_all(self, tokens: Sequence[int]) -> list[str]:
+        """The event texts of the next tokens."""
+        ...
+
     def peek(self, token: int) -> str:
         """What the event text would be, were this the next token."""
         ...
@@ -58,6 +62,10 @@ class Window:
         if text:
             self._prefix, self._read = self._read, len(self._ids)
         return text
+
+    def feed_all(self, tokens: Sequence[int]) -> list[str]:
+        """The event texts of the next tokens."""
+        return [self.feed(token) for token in tokens]
 
     def peek(self, token: int) -> str:
         """What the event text would be, were this the next token."""

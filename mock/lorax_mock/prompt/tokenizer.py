@@ -10,7 +10,7 @@ The one vocabulary serves limits, counts, `/tokenize` and events alike.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 from lorax_mock.prompt.decoding import UNFINISHED, Decode, Decoder, Window
@@ -93,28 +93,36 @@ class _Plain(Window):
 
     __slots__ = ("_plain",)
 
-    def __init__(self, plain: Sequence[str | None], decode: Decode, prompt: Sequence[int]) -> None:
+    def __init__(self, plain: Mapping[int, str], decode: Decode, prompt: Sequence[int]) -> None:
         super().__init__(decode, prompt)
         self._plain = plain
 
     def feed(self, token: int) -> str:
         """The event text of the next token."""
         at = len(self._ids)
-        if self._read == at and token < len(self._plain):
-            text = self._plain[token]
-            if text is not None:
-                self._ids.append(token)
-                self._prefix, self._read = at, at + 1
-                return text
-        return super().feed(token)
+        text = self._plain.get(token) if self._read == at else None
+        if text is None:
+            return super().feed(token)
+        self._ids.append(token)
+        self._prefix, self._read = at, at + 1
+        return text
+
+    def feed_all(self, tokens: Sequence[int]) -> list[str]:
+        """The event texts of the next tokens."""
+        at = len(self._ids)
+        texts = [self._plain.get(token) for token in tokens]
+        whole = [text for text in texts if text is not None]
+        if self._read != at or not whole or len(whole) < len(texts):
+            return super().feed_all(tokens)
+        self._ids.extend(tokens)
+        self._read = len(self._ids)
+        self._prefix = self._read - 1
+        return whole
 
     def peek(self, token: int) -> str:
         """What the event text would be, were this the next token."""
-        if self._read == len(self._ids) and token < len(self._plain):
-            text = self._plain[token]
-            if text is not None:
-                return text
-        return super().peek(token)
+        text = self._plain.get(token) if self._read == len(self._ids) else None
+        return super().peek(token) if text is None else text
 
 
 class BuiltinTokenizer:
@@ -130,7 +138,12 @@ class BuiltinTokenizer:
             self._reach[entry[0]] = max(self._reach[entry[0]], len(entry))
         self._special_names = {token: name for name, token in SPECIAL.items()}
         self._split_special = re.compile("|".join(map(re.escape, SPECIAL)))
-        self._plain = [_as_text(entry) for entry in self._bytes]
+        self._spelled = dict(enumerate(self._bytes))
+        self._spelled |= {token: name.encode() for name, token in SPECIAL.items()}
+        """The bytes of each token; a special token's are its spelling."""
+
+        texts = {token: _as_text(entry) for token, entry in self._spelled.items()}
+        self._plain = {token: text for token, text in texts.items() if text is not None}
         self._words: dict[str, tuple[int, ...]] = {}
         self.bos: int | None = SPECIAL["<|begin_of_text|>"]
         self.eos = SPECIAL["<|eot_id|>"]
@@ -201,14 +214,14 @@ class BuiltinTokenizer:
 
     def spell(self, token: int) -> bytes:
         """The bytes of one token; a special token's are its spelling."""
-        name = self._special_names.get(token)
-        return self._bytes[token] if name is None else name.encode()
+        return self._spelled[token]
 
     def decode(self, tokens: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of ids; bytes that are no text become U+FFFD."""
-        names = self._special_names
-        spelled = (self.spell(token) for token in tokens if not (skip_special and token in names))
-        return b"".join(spelled).decode("utf-8", "replace")
+        if skip_special:
+            names = self._special_names
+            tokens = [token for token in tokens if token not in names]
+        return b"".join([self._spelled[token] for token in tokens]).decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, special: bool = True) -> list[SimpleToken]:
         """Pieces with character offsets; a part of a character spans the whole character."""

@@ -25,10 +25,11 @@ from lorax_mock.prompt.tokenizer import Tokenizer, builtin
 from lorax_mock.router.health import unhealthy
 from lorax_mock.server.clock import aside
 from lorax_mock.server.inference import Inference
-from lorax_mock.server.responder import Encode, EncodeEvent, Responder
+from lorax_mock.server.responder import Encode, Responder
 from lorax_mock.server.routes.admin import admin_routes
 from lorax_mock.server.routes.encoder import encoder_routes
 from lorax_mock.server.routes.openai import openai_routes
+from lorax_mock.server.sender import EncodeEvent
 from lorax_mock.server.state import State
 from lorax_mock.settings import Settings
 from lorax_mock.wire.apidoc import PAGE, document

@@ -5,17 +5,17 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from lorax_mock.http.axum import ClientLeft, Exchange
+from lorax_mock.http.axum import Exchange
 from lorax_mock.wire.replies import KEEP_ALIVE
 
 __all__ = [
     "Silence",
     "Watch",
     "aside",
+    "at",
     "breathe",
     "clock",
     "later",
-    "pause",
     "rest",
     "start",
     "today",
@@ -25,6 +25,9 @@ __all__ = [
 _T = TypeVar("_T")
 
 _SILENCE_SECONDS: Final = 15.0
+_LOOKS: Final = 15
+"""How often a stream is looked at in that time."""
+
 _LOOK_SECONDS: Final = 0.005
 
 _LONG: Final = 20_000
@@ -69,39 +72,35 @@ class Watch:
 
 
 class Silence:
-    """axum's keep-alive comments for a stream whose events come from the shard."""
+    """axum's keep-alive comments for a stream of which nothing was sent for 15 seconds.
 
-    def __init__(self, exchange: Exchange, seconds: float = _SILENCE_SECONDS) -> None:
+    `sent` counts what was sent otherwise. It is looked at each second, which costs a stream less than noting the
+    time with each of its events; so a comment may come a second late.
+    """
+
+    def __init__(
+        self, exchange: Exchange, sent: Callable[[], int], seconds: float = _SILENCE_SECONDS
+    ) -> None:
         self._exchange = exchange
+        self._sent = sent
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._seen, self._since = sent(), self._loop.time()
+        self._timer = self._loop.call_later(seconds / _LOOKS, self._look)
         self._sending: asyncio.Task[None] | None = None
-
-    def broken(self) -> None:
-        """Note that something was sent."""
-        self._last = self._loop.time()
 
     def close(self) -> None:
         """Send no more comments."""
         self._timer.cancel()
 
     def _look(self) -> None:
-        if self._loop.time() - self._last >= self._seconds:
+        now, sent = self._loop.time(), self._sent()
+        if sent != self._seen:
+            self._seen, self._since = sent, now
+        elif now - self._since >= self._seconds:
             self._sending = self._loop.create_task(self._exchange.chunk(KEEP_ALIVE))
-            self.broken()
-        left = self._last + self._seconds - self._loop.time()
-        self._timer = self._loop.call_later(left, self._look)
-
-
-async def pause(seconds: float, exchange: Exchange) -> None:
-    """Wait before a whole answer; raises ClientLeft when the client has hung up."""
-    watch = Watch(exchange)
-    await watch.stall(seconds)
-    if watch.gone:
-        raise ClientLeft
-    watch.close()
+            self._since = now
+        self._timer = self._loop.call_later(self._seconds / _LOOKS, self._look)
 
 
 async def breathe() -> None:
@@ -128,6 +127,11 @@ async def rest(seconds: float) -> None:
 def later(seconds: float, what: Callable[[], None]) -> None:
     """Call `what` after so many seconds."""
     asyncio.get_running_loop().call_later(seconds, what)
+
+
+def at(moment: float, what: Callable[[], None]) -> asyncio.TimerHandle:
+    """Call `what` at that time of the event loop's clock, unless the handle is cancelled before."""
+    return asyncio.get_running_loop().call_at(moment, what)
 
 
 def start(what: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":

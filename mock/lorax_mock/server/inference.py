@@ -16,7 +16,7 @@ from lorax_mock.model.engine import divided, generate, request_key, server_seed
 from lorax_mock.model.personas import Persona
 from lorax_mock.router.validation import Valid, validate
 from lorax_mock.scripting.scripted_request import ScriptedRequest
-from lorax_mock.server.clock import Watch, aside, pause
+from lorax_mock.server.clock import Watch, aside
 from lorax_mock.server.meeting import Meeting, read_meeting
 from lorax_mock.server.state import State
 from lorax_mock.server.ticket import Ticket, Work
@@ -28,24 +28,21 @@ __all__ = ["Inference", "Run"]
 
 @dataclass(slots=True)
 class Run:
-    """The sequences of a request, and when they come: by the shard (`tickets`), or as a script says (`times`)."""
+    """The sequences of a request, and their tickets: of the shard, or of a script's pace."""
 
     sequences: list[Generated]
     tickets: list[Ticket]
-    times: list[Timing]
 
     @property
     def timing(self) -> Timing:
         """The times of the first sequence, which is done."""
-        if self.times:
-            return self.times[0]
         done = self.tickets[0].done
         assert done is not None  # noqa: S101 - its last token was sent
         return timing_of(done)
 
     @property
     def entered(self) -> bool:
-        """Whether all sequences are on the shard, so that none waits for a meeting."""
+        """Whether all sequences are on the shard, so that none waits for a meeting or by a script's pace."""
         return all(ticket.entered for ticket in self.tickets)
 
     def drop(self) -> None:
@@ -91,11 +88,11 @@ class Inference:
             raise
         if scripted.has_pace:
             costs = scripted.costs(self._state.settings.costs)
-            times = [
-                Timing(0.0, 0.0, costs.first, costs.first + costs.step * (len(one.tokens) - 1))
-                for one in sequences
-            ]
-            return Run(sequences, [], times)
+            pacer = self._state.pacer
+            return Run(
+                sequences,
+                [pacer.start(len(one.tokens), costs.first, costs.step) for one in sequences],
+            )
         schema = b"" if valid.schema is None else digest("schema", json.dumps(valid.schema))
         meeting = _meeting(scripted, key)
         # Only those who asked to meet: others meet by chance, and chance must not choose an answer.
@@ -115,7 +112,7 @@ class Inference:
             )
             for one in sequences
         ]
-        return Run(sequences, self._state.batcher.submit(works, meeting), [])
+        return Run(sequences, self._state.batcher.submit(works, meeting))
 
     def _divided(self, answer: Generated, valid: Valid, start: int) -> Generated:
         return divided(answer, start, valid, self._state.tokenizer)
@@ -199,9 +196,6 @@ class Inference:
 
     async def finished(self, run: Run, exchange: Exchange) -> list[Timing]:
         """The times of all sequences, once they are done; raises ClientLeft."""
-        if not run.tickets:
-            await pause(max(one.total for one in run.times) / 1000, exchange)
-            return run.times
         # Without a pace an answer is there before its client can think of leaving.
         watch = Watch(exchange) if self._state.settings.costs.paced or not run.entered else None
         if watch is not None:

@@ -15,13 +15,14 @@ from lorax_mock.router.headers import of_stream, of_whole
 from lorax_mock.router.validation import check_before_permit
 from lorax_mock.scripting.faults import Act, Close, Effect, Fault, Send, Stall, effect_of
 from lorax_mock.scripting.scripted_request import ScriptedRequest, begin
-from lorax_mock.server.clock import Silence, Watch, breathe, clock
+from lorax_mock.server.clock import Watch, breathe, clock
 from lorax_mock.server.inference import Inference, Run
+from lorax_mock.server.sender import EncodeEvent, Sender
 from lorax_mock.server.state import State
-from lorax_mock.wire.native import Generated, GenerateRequest, Token
+from lorax_mock.wire.native import Generated, GenerateRequest
 from lorax_mock.wire.replies import sse
 
-__all__ = ["Encode", "EncodeEvent", "Responder"]
+__all__ = ["Encode", "Responder"]
 
 _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"content-type", b"text/event-stream"),
@@ -30,9 +31,6 @@ _EVENT_STREAM: Final[tuple[Header, ...]] = (
 
 Encode = Callable[[Generated, tuple[Generated, ...]], bytes]
 """The winner and the losers of a request into a body; may raise LoraxRefusal."""
-
-EncodeEvent = Callable[[Token, Generated | None], bytes]
-"""A token, with the whole at the last one, into a framed event."""
 
 
 class Responder:
@@ -163,61 +161,18 @@ class Responder:
             ]
             acts = effect_of(scripted.fault).acts([*events, done] if done else events)
             return await self._perform(scripted, acts, watch, run)
-        if run.tickets:
-            sent = await self._send_as_they_come(exchange, watch, run, encode)
-        else:
-            sent = await self._send_at_its_pace(scripted, watch, sequence, encode)
-        sequence = run.sequences[0]
-        if sent < len(sequence.tokens):
-            entry.left(sent)
+        sender = Sender(exchange, sequence, run.tickets[0], encode)
+        sequence = await sender.run(
+            watch, paced=scripted.paced(scripted.costs(self._state.settings.costs))
+        )
+        if sender.sent < len(sequence.tokens):
+            entry.left(sender.sent)
             return False
         if done:
             await exchange.chunk(done)
         self._state.metrics.answered(sequence, run.timing)
         entry.answered(sequence)
         return True
-
-    async def _send_as_they_come(
-        self, exchange: Exchange, watch: Watch, run: Run, encode: EncodeEvent
-    ) -> int:
-        """Send events as the shard gives tokens; returns how many were sent before the client left."""
-        sequence, ticket = run.sequences[0], run.tickets[0]
-        tokens = sequence.tokens
-        last = len(tokens) - 1
-        watch.when_gone(ticket.drop)
-        silence = Silence(exchange) if self._state.settings.costs.paced else None
-        place = 0
-        try:
-            while place <= last:
-                there = await ticket.more(place)
-                if watch.gone:
-                    break
-                if ticket.retold is not None:
-                    sequence = run.sequences[0] = ticket.retold
-                    tokens, last = sequence.tokens, len(sequence.tokens) - 1
-                while place < there and not watch.gone:
-                    whole = sequence if place == last else None
-                    await exchange.chunk(encode(tokens[place], whole))
-                    place += 1
-                if silence is not None:
-                    silence.broken()
-        finally:
-            if silence is not None:
-                silence.close()
-        return place
-
-    async def _send_at_its_pace(
-        self, scripted: ScriptedRequest, watch: Watch, sequence: Generated, encode: EncodeEvent
-    ) -> int:
-        """Send events as the script times them; returns how many were sent before the client left."""
-        costs = scripted.costs(self._state.settings.costs)
-        last = len(sequence.tokens) - 1
-        for place, token in enumerate(sequence.tokens):
-            await watch.wait((costs.step if place else costs.first) / 1000)
-            if watch.gone:
-                return place
-            await scripted.exchange.chunk(encode(token, sequence if place == last else None))
-        return last + 1
 
     async def _perform(
         self, scripted: ScriptedRequest, acts: list[Act], watch: Watch, run: Run | None = None
@@ -232,7 +187,7 @@ class Responder:
         effect = Effect() if scripted.fault is None else effect_of(scripted.fault)
         if run is not None and effect.cuts:
             entry.cut = _cut(acts, run.sequences[0])
-        if run is not None and run.tickets:
+        if run is not None:
             watch.when_gone(run.drop)
             await run.tickets[0].more(0)
         for place, act in enumerate(acts):

@@ -13,6 +13,7 @@ from lorax_mock.router.metrics import Metrics
 from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.server.batcher import Batcher
+from lorax_mock.server.pacer import Pacer
 from lorax_mock.settings import Settings
 from lorax_mock.wire.replies import encode_error
 
@@ -77,6 +78,7 @@ class State:
         self.permits = Permits(settings.limits.max_concurrent_requests)
         self.occurrences = Occurrences()
         self.batcher = Batcher(settings, self.metrics)
+        self.pacer = Pacer()
 
     def spoken(self, refusal: Refusal) -> tuple[int, bytes]:
         """Status and JSON of a refusal, counted."""

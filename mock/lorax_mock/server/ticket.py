@@ -36,7 +36,7 @@ class Work:
 class Ticket:
     """The state of a sequence on the shard, which its request waits on."""
 
-    __slots__ = ("_leave", "_news", "done", "error", "gone", "retold", "there", "work")
+    __slots__ = ("_leave", "_news", "_take", "done", "error", "gone", "retold", "there", "work")
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -53,6 +53,11 @@ class Ticket:
 
         self._news = asyncio.Event()
         self._leave: Callable[[], None] | None = None
+        self._take: Callable[[int], bool] | None = None
+
+    def deliver(self, take: Callable[[int], bool] | None) -> None:
+        """Call `take` with the number of tokens whenever it grows; who waits for more wakes only if it returns False."""
+        self._take = take
 
     def admitted(self, leave: Callable[[], None]) -> None:
         """Note that the shard has the sequence; `leave` takes it off again."""
@@ -68,12 +73,14 @@ class Ticket:
     def retell(self) -> None:
         """Replace what comes from now on by the answer of `work.retell`."""
         if self.work.retell is not None:
+            self._take = None
             self.retold = self.work.retell(self.there)
 
     def advance(self, steps: int) -> None:
         """Note that so many more tokens are there."""
         self.there += steps
-        self._news.set()
+        if self._take is None or not self._take(self.there):
+            self._news.set()
 
     def end(self, done: Done) -> None:
         """Note that the whole sequence is there."""

@@ -58,7 +58,9 @@ class _Running:
     job: Job
     started: float
     first: float
-    left: int
+    last: int
+    """The step by which it has all its tokens, of all steps since the shard began."""
+
     divided: bool = False
 
 
@@ -102,6 +104,15 @@ class Shard:
 
         self._running: list[_Running] = []
         self._batch: tuple[int, ...] = ()
+        self._steps = 0
+        """Passes that gave the batch tokens."""
+
+        self._next_end: int | None = None
+        """The step by which the first of the batch has all its tokens; None when it is to be looked for."""
+
+        self._blocks: int | None = None
+        """Blocks of the batch; None when they are to be counted."""
+
         self._round: _Round | None = None
         self._schemas: deque[bytes] = deque(maxlen=_SCHEMAS)
         """Compiled ones, the last used at the end."""
@@ -237,7 +248,13 @@ class Shard:
             self._round = _Round(least, "backpressure")
 
     def _blocks_in_use(self) -> int:
-        return sum(_blocks(one.job) for one in self._running)
+        if self._blocks is None:
+            self._blocks = sum(_blocks(one.job) for one in self._running)
+        return self._blocks
+
+    def _changed(self) -> None:
+        """Forget what was worked out for the batch: jobs have joined or left it, or an end was put off."""
+        self._next_end = self._blocks = None
 
     def _admit(self, least: int) -> list[Job]:
         """Jobs for one prefill, by the rules above; none when it has to wait."""
@@ -291,11 +308,10 @@ class Shard:
             ended = {number for one in failed for number in one.jobs}
             jobs = [job for job in jobs if job.id not in ended]
             numbers = tuple(job.id for job in jobs)
-        joining = [_Running(job, started, self.now, job.tokens) for job in jobs]
+        joining = [_Running(job, started, self.now, self._steps + job.tokens - 1) for job in jobs]
         divided = self._divide(joining)
-        for one in joining:
-            one.left -= 1
         self._running += joining
+        self._changed()
         self._mixed = self._mixed or any(job.zero or job.warm for job in jobs)
         self._since_admission = 1
         self._look = self._round is None or self._limits.eager_prefill
@@ -311,7 +327,8 @@ class Shard:
         ]
         for one in divided:
             one.divided = True
-            one.left += one.job.budget - one.job.tokens
+            self._changed()
+            one.last += one.job.budget - one.job.tokens
         return tuple(one.job.id for one in divided)
 
     def _fail_with(self, jobs: list[Job]) -> tuple[Failed, ...]:
@@ -322,6 +339,7 @@ class Shard:
             ended = tuple(job.id for job in jobs if job.session == session)
             decoding = tuple(one.job.id for one in self._running if one.job.session == session)
             self._running = [one for one in self._running if one.job.session != session]
+            self._changed()
             self._left.difference_update(ended, decoding)
             failed.append(Failed(cause, ended, decoding))
         return tuple(failed)
@@ -340,13 +358,14 @@ class Shard:
         """One step; as many as nobody joins or leaves in, up to `most`, while nobody waits."""
         divided = self._divide(self._running) if self._mixed else ()
         self._mixed = False
-        fewest = min(one.left for one in self._running)
+        if self._next_end is None:
+            self._next_end = min(one.last for one in self._running)
+        fewest = self._next_end - self._steps
         steps = 1 if self._waiting or self._left else min(most, fewest)
         jobs = self._batch
         self._spend("decode", steps * self._costs.step, jobs=jobs, steps=steps)
         self._since_admission += steps
-        for one in self._running:
-            one.left -= steps
+        self._steps += steps
         self._round = None
         self._look = True
         if steps < fewest and not self._left:
@@ -361,11 +380,12 @@ class Shard:
         for one in self._running:
             if one.job.id in self._left:
                 self._drop(one.job)
-            elif one.left <= 0:
+            elif one.last <= self._steps:
                 done.append(Done(one.job, one.started, one.first, self.now))
             else:
                 staying.append(one)
         self._running = staying
+        self._changed()
         self._batch = tuple(one.job.id for one in staying)
         if not staying:
             self._round = None

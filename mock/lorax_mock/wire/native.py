@@ -318,8 +318,11 @@ class Alternative:
     logprob: float | None
 
 
-class Token(msgspec.Struct, frozen=True):
-    """One generated token; `text` may be empty while a character is incomplete."""
+class Token(msgspec.Struct, frozen=True, gc=False):
+    """One generated token; `text` may be empty while a character is incomplete.
+
+    Nothing that it holds can point back to it, so the garbage collector need not look at it.
+    """
 
     id: int
     text: str

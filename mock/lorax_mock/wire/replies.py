@@ -33,6 +33,12 @@ _TOKEN_HEADS: dict[tuple[int, str], bytes] = {}
 _CACHE_LIMIT: Final = 200_000
 """Entries; the built-in vocabulary and its logprobs need a tenth of it."""
 
+_EVENTS: dict[tuple[int, str, float | None, bool], bytes] = {}
+"""Events of tokens without alternatives that are not the last."""
+
+_EVENTS_LIMIT: Final = 20_000
+"""Entries, of some 300 bytes each."""
+
 
 def encode_text(text: str) -> bytes:
     """A JSON string as serde_json writes it: only quotes, backslashes and controls escaped."""
@@ -137,7 +143,15 @@ def encode_stream_event(
 ) -> bytes:
     """One framed event; with `end` the final one, which alone holds text and details."""
     if end is None:
-        return b'data: {"token":%b,"generated_text":null,"details":null}\n\n' % encode_token(token)
+        if token.alternatives is not None or token.skipped:
+            return _unfinished(token)
+        key = (token.id, token.text, token.logprob, token.special)
+        known = _EVENTS.get(key)
+        if known is None:
+            if len(_EVENTS) >= _EVENTS_LIMIT:
+                _EVENTS.clear()
+            known = _EVENTS[key] = _unfinished(token)
+        return known
     told = b"null"
     if details:
         told = b'{"finish_reason":"%b","prompt_tokens":%d,"generated_tokens":%d,"seed":%b}' % (
@@ -151,6 +165,10 @@ def encode_stream_event(
         _json(prompt + end.text),
         told,
     )
+
+
+def _unfinished(token: Token) -> bytes:
+    return b'data: {"token":%b,"generated_text":null,"details":null}\n\n' % encode_token(token)
 
 
 def encode_error(message: str, error_type: str) -> bytes:

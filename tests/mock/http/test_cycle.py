@@ -19,6 +19,7 @@ class _Connection:
     """Keeps what it is told."""
 
     transport = asyncio.Transport()
+    behind = False
 
     def __init__(self) -> None:
         self.written = b""
@@ -60,6 +61,35 @@ async def test_a_body_is_as_long_as_it_was_told() -> None:
         await cycle.send({"type": "http.response.body", "body": b"ab"})
     assert connection.written.endswith(b"vary: a\r\ndate: now\r\n\r\nab")
     assert connection.told == []
+
+
+async def test_frames_are_what_chunks_would_be() -> None:
+    """Chunks of a stream may be written at once, in the same bytes, while the client keeps up and stays."""
+    cycle, connection = _cycle()
+    assert cycle.outlet() is None
+    await cycle.send({**_START, "headers": []})
+    outlet = cycle.outlet()
+    assert outlet is not None
+    start = len(connection.written)
+    assert outlet.offer(outlet.frame(b"ab") + outlet.frame(b"c" * 17))
+    offered = connection.written[start:]
+    for chunk in (b"ab", b"c" * 17):
+        await cycle.send({"type": "http.response.body", "body": chunk, "more_body": True})
+    assert connection.written[start:] == offered * 2 == b"2\r\nab\r\n11\r\n%b\r\n" % (b"c" * 17) * 2
+    cycle.behind = True
+    assert not outlet.offer(b"x")
+    cycle.behind = False
+    cycle.leave()
+    assert not outlet.offer(b"x")
+    assert connection.written[start:] == offered * 2
+
+
+@pytest.mark.parametrize("head", [b"HEAD / HTTP/1.1\r\n", b"GET / HTTP/1.0\r\n"])
+async def test_what_is_not_chunked_has_no_frames(head: bytes) -> None:
+    """Neither a body that is not sent nor one that ends with its connection is written in frames."""
+    cycle, _ = _cycle(head)
+    await cycle.send({**_START, "headers": []})
+    assert cycle.outlet() is None
 
 
 async def test_parts_come_in_their_order() -> None:

@@ -49,6 +49,18 @@ def test_equal_requests_give_equal_answers(request: GenerateRequest) -> None:
 
 @pytest.mark.property
 @given(requests)
+def test_tokens_are_the_same_in_one_go_and_one_by_one(request: GenerateRequest) -> None:
+    """A stop string that never comes makes the engine look at each token, and changes none."""
+    asked = msgspec.structs.replace(request.parameters, stop=(), return_k_alternatives=None)
+    never = msgspec.structs.replace(asked, stop=("\x00 never \x00",))
+    in_one_go, one_by_one = (
+        _run(msgspec.structs.replace(request, parameters=each)) for each in (asked, never)
+    )
+    assert in_one_go == one_by_one
+
+
+@pytest.mark.property
+@given(requests)
 def test_the_answer_ends_as_lorax_would_end_it(request: GenerateRequest) -> None:
     """Length beats EOS beats a stop string, and nothing follows the first of them."""
     answer = _run(request)

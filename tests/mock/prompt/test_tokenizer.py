@@ -41,6 +41,23 @@ def test_event_texts_join_to_the_text(text: str) -> None:
     assert "".join(map(feed, tokenizer.encode(text, special=False))) == text
 
 
+@pytest.mark.property
+@given(texts, texts)
+@example("", "<|eot_id|>")
+@example("abcde", "x")
+@example("abcdef😀", "😀")
+def test_texts_of_many_tokens_are_those_of_each(prompt: str, text: str) -> None:
+    """Tokens fed together give the texts that they give one by one, and so do those that follow."""
+    tokenizer = builtin()
+    ids = tokenizer.encode(text, special=False)
+    before = tokenizer.encode(prompt, special=False)
+    # also from the middle of a character on
+    for cut in range(len(before) + 1):
+        together, singly = (tokenizer.decoder(before[:cut]) for _ in range(2))
+        for part in (before[cut:], ids, ids):
+            assert together.feed_all(part) == [singly.feed(token) for token in part]
+
+
 def test_one_character_over_several_tokens_comes_with_the_last() -> None:
     """An emoji over several tokens gives empty texts first, then itself."""
     tokenizer = builtin()

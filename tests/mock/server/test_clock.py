@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lorax_mock.http.axum import ClientLeft, Exchange
+from lorax_mock.http.axum import Exchange
 from lorax_mock.server.clock import (
     Silence,
     Watch,
@@ -17,7 +17,6 @@ from lorax_mock.server.clock import (
     breathe,
     clock,
     later,
-    pause,
     rest,
     today,
     until,
@@ -61,20 +60,13 @@ async def test_silence_is_broken_every_fifteen_seconds(monkeypatch: pytest.Monke
 
 
 async def test_nobody_waits_for_a_client_that_left() -> None:
-    """A wait for a client that left ends at once, and a pause before a whole answer raises ClientLeft."""
+    """A wait for a client that left ends at once."""
     client = _Client()
     client.gone.set()
     watch = Watch(client.exchange)
     await watch.stall(None)
     await watch.wait(3600)
     assert watch.gone
-    with pytest.raises(ClientLeft):
-        await pause(3600, client.exchange)
-
-
-async def test_a_pause_ends_by_itself() -> None:
-    """A pause whose client stays ends when its time is over."""
-    await pause(0, _Client().exchange)
 
 
 async def test_until_looks_until_it_is_so() -> None:
@@ -102,11 +94,12 @@ async def test_the_clock_is_the_loops() -> None:
 async def test_silence_is_broken_until_the_stream_ends() -> None:
     """Keep-alive comments break silence alone, are put off by what is sent, and end with the stream."""
     client = _Client()
-    silence = Silence(client.exchange, 0.1)
+    sent = 0
+    silence = Silence(client.exchange, lambda: sent, 0.15)
     moments = [clock()]
     for _ in range(12):
-        await rest(0.01)
-        silence.broken()
+        await rest(0.02)
+        sent += 1
         moments.append(clock())
     # a machine that stood still for that long made a silence
     assert client.heard == [] or max(b - a for a, b in pairwise(moments)) >= 0.1
@@ -114,7 +107,7 @@ async def test_silence_is_broken_until_the_stream_ends() -> None:
     await until(lambda: len(client.heard) == 2, 10)
     assert client.heard == [KEEP_ALIVE, KEEP_ALIVE]
     silence.close()
-    await rest(0.15)
+    await rest(0.2)
     assert len(client.heard) == 2
 
 

@@ -7,10 +7,8 @@ from lorax_mock.shard.timing import Timing
 
 
 def test_a_run_tells_its_first_sequences_times() -> None:
-    """They are those of the script where it gave a pace, and else those of the shard."""
-    scripted = Timing(0.0, 0.0, 5.0, 9.0)
-    assert Run([], [], [scripted]).timing is scripted
+    """They are those of its ticket, once that is done."""
     ticket = Ticket(Work("", 1, 1, 1))
-    assert not Run([], [ticket], []).entered
+    assert not Run([], [ticket]).entered
     ticket.end(Done(Job(1, 2.0, "", 1, 1, 1), 3.0, 5.0, 8.0))
-    assert Run([], [ticket], []).timing == Timing(0.0, 1.0, 2.0, 5.0)
+    assert Run([], [ticket]).timing == Timing(0.0, 1.0, 2.0, 5.0)
