@@ -16,7 +16,7 @@ from hypothesis.errors import Flaky, HypothesisException
 
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
-from lorax_contracts.judge.report import shown
+from lorax_contracts.probes.beyond import failed
 from lorax_contracts.session import SEED, Session
 from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
 
@@ -55,12 +55,8 @@ def _shown(exchange: Exchange, session: Session) -> list[Finding]:
         # Servers may refuse what they do not support; how they refuse was judged by the probes.
         return []
     found = judge(exchange, kind=session.wire, strict=True)
-    if session.wire == "openai" and (exchange.dropped or exchange.status in {500, 502}):
-        seen = shown(exchange.body[:160])
-        status = exchange.status or "nothing"
-        found.append(
-            Finding("OAI-ERR-010", f"a valid request is answered with {status}", "", seen, exchange)
-        )
+    if session.wire == "openai":
+        found += failed("a valid request", exchange)
     return [one for one in found if session.wants(one.law)]
 
 

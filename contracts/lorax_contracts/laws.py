@@ -17,7 +17,7 @@ from lorax_contracts.errors import UnknownName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Evidence", "Law", "Promise", "Severity", "all_laws", "law", "laws_of"]
+__all__ = ["Evidence", "Law", "Promise", "Severity", "all_laws", "law"]
 
 
 class Severity(Enum):
@@ -106,18 +106,3 @@ def law(law_id: str) -> Law:
         meant = re.sub(r"[0-9]+$", lambda number: number.group().zfill(3), law_id.strip())
         raise UnknownName("law", law_id, laws, meant=meant)
     return found
-
-
-def laws_of(*families: str) -> frozenset[str]:
-    """Ids of all laws whose id begins with one of these, as `OAI-STREAM` or `OAI-STREAM-003`.
-
-    Raises:
-        UnknownName: no law's id begins so.
-    """
-    found: set[str] = set()
-    for family in families:
-        ids = {one for one in all_laws() if one == family or one.startswith(f"{family}-")}
-        if not ids:
-            raise UnknownName("law or family of laws", family, all_laws())
-        found |= ids
-    return frozenset(found)

@@ -14,7 +14,9 @@ from lorax_contracts.errors import CannotRun
 from lorax_contracts.exchange import End, Exchange
 from lorax_contracts.judge.answer import mapping
 from lorax_contracts.judge.report import shown
+from lorax_contracts.laws import all_laws
 from lorax_contracts.probes import chat, listings
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Asker, Session
 
 __all__ = ["Server", "find", "first_model", "open_lorax", "open_openai"]
@@ -157,6 +159,7 @@ def first_model(client: Server, info: Mapping[str, Any]) -> str:
     raise CannotRun(f"{where} and lists no model; name one with --model, or give another address")
 
 
+@rule("OAI-ACCEPT-010")
 def open_openai(session: Session, host: str) -> bool:
     """Asks for one chat answer; says whether there is more to judge.
 
@@ -176,7 +179,9 @@ def open_openai(session: Session, host: str) -> bool:
     why = f"a plain chat request is answered with {first.status}: {_said(first)}"
     if not session.wants("OAI-ACCEPT-010"):
         raise CannotRun(f"{host}{first.path}: {why}, and nothing else can be judged")
-    session.skip("everything else", why, "OAI")
+    session.skip(
+        "everything else", why, *(one.id for one in all_laws().values() if one.wire == "openai")
+    )
     return False
 
 

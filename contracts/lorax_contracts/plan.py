@@ -1,16 +1,37 @@
 """What a run asks, in order, and which laws each step can show broken.
 
-A step is one probe. It lists the laws that it is made to judge, so that one law alone can be judged
-by the steps that matter to it (`--only`), and the requests that it makes of a server that keeps every
-law, so that a progress bar can say how far a run is. Both are held against runs by tests: a law that
-any step shows broken on any planted server is shown by the steps chosen for it alone.
+A step is one probe. It names the rules that its replies fall under, and so the laws that it can show
+broken: one law alone is judged by the steps that matter to it (`--only`). It also says how many
+requests it makes of a server that keeps every law, so that a progress bar can say how far a run is.
+Tests hold both against runs on planted servers.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lorax_contracts.laws import laws_of
+from lorax_contracts import relations
+from lorax_contracts.judge import (
+    chat as chat_rules,
+)
+from lorax_contracts.judge import (
+    chunks,
+    completions,
+    content,
+    events,
+    failures,
+    framing,
+    generate,
+    generated,
+    logprobs,
+    openai,
+    router,
+    tools,
+)
+from lorax_contracts.judge import (
+    listings as listing_rules,
+)
 from lorax_contracts.probes import beyond, chat, extras, listings, lorax, refusals, streams
+from lorax_contracts.rules import Rule, shown_by
 from lorax_contracts.session import Session
 
 __all__ = ["EXPLORED", "PLANS", "Step", "steps_for"]
@@ -24,40 +45,54 @@ class Step:
         name: what is being looked at, for people.
         run: the probe.
         requests: how many it makes of a server that keeps every law.
-        judges: ids of the laws that it can show broken.
+        rules: what its replies are judged by; the probe among them where it reports laws itself.
     """
 
     name: str
     run: Callable[[Session], object]
     requests: int
-    judges: frozenset[str]
+    rules: tuple[Rule, ...]
+
+    @property
+    def judges(self) -> frozenset[str]:
+        """Ids of the laws that it can show broken."""
+        return shown_by(*self.rules)
 
 
-# What any reply shows; a law of these needs the whole plan.
-_ANY = laws_of("OAI-HTTP", "OAI-ERR-001", "OAI-ERR-002", "OAI-ERR-006", "OAI-ERR-008") - {
-    "OAI-HTTP-002"
-}
-# What plain chat replies and chat streams show by themselves, whatever was asked for.
-_SAID = laws_of("OAI-USAGE-002", "OAI-USAGE-003", "OAI-TEXT", "OAI-FINISH-002", "OAI-FINISH-003")
-_REPLY = _ANY | _SAID | laws_of("OAI-CHAT", "OAI-USAGE-001", "OAI-LOGP-005") - {"OAI-CHAT-011"}
-_STREAM = (
-    _ANY
-    | _SAID
-    | laws_of("OAI-HTTP-002", "OAI-STREAM") - laws_of("OAI-STREAM-025", "OAI-STREAM-026")
+# What any answer of a model shows, however it came and whatever was asked for.
+_SAID = (content.judge_text, content.judge_budget, content.judge_usage)
+# The same of a plain chat reply, of a chat stream, and of text completions.
+_REPLY = (
+    openai.judge_openai,
+    openai.judge_form,
+    chat_rules.judge_chat,
+    logprobs.judge_unasked_logprobs,
+    *_SAID,
 )
-_STREAMED = laws_of("OAI-STREAM-025", "OAI-STREAM-026")
-_COMPLETION = _ANY | _SAID | laws_of("OAI-COMP", "OAI-USAGE-001", "OAI-STOP-001", "OAI-LOGP-003")
+_STREAM = (
+    *(openai.judge_openai, openai.judge_form, framing.judge_framing, chunks.judge_chunks),
+    *(logprobs.judge_unasked_logprobs, *_SAID),
+)
+_COMPLETION = (
+    *(openai.judge_openai, openai.judge_form, framing.judge_framing, content.judge_stops),
+    *(completions.judge_completion, completions.judge_completion_stream, *_SAID),
+)
+_CALLS = (tools.judge_tools, content.judge_finish)
+
+# What any reply of a LoRAX shows, and what its generations do.
+_ROUTER = (router.judge_lorax, failures.error_misfit)
+_GENERATED = (
+    *(router.judge_generation_headers, router.judge_stream_form, events.judge_events),
+    *(generate.judge_generate, generate.judge_seed, generated.judge_generated),
+)
 
 EXPLORED = {
-    "openai": _REPLY
-    | _STREAM
-    | _COMPLETION
-    | laws_of("OAI-STOP-001", "OAI-LOGP", "OAI-ERR-010", "OAI-FINISH-006", "OAI-TOOL-003"),
-    "lorax": laws_of("LORAX-HTTP", "LORAX-HEAD", "LORAX-ERR", "LORAX-GEN", "LORAX-STREAM"),
+    "openai": shown_by(
+        *(*_REPLY, *_STREAM, *_COMPLETION, *_CALLS, logprobs.judge_logprobs, beyond.failed)
+    ),
+    "lorax": shown_by(*_ROUTER, *_GENERATED),
 }
 """What drawn requests can show, by wire."""
-
-_ROUTER = laws_of("LORAX-HTTP", "LORAX-ERR-001", "LORAX-ERR-002")
 
 PLANS: dict[str, tuple[Step, ...]] = {
     "openai": (
@@ -65,115 +100,126 @@ PLANS: dict[str, tuple[Step, ...]] = {
             "chat",
             chat.probe_chat,
             13,
-            _REPLY
-            | laws_of("OAI-CHAT-011", "OAI-FINISH-001", "OAI-USAGE-004")
-            | laws_of("OAI-ACCEPT-003", "OAI-ACCEPT-007", "OAI-STREAM-018"),
+            (
+                *(chat.probe_chat, *_REPLY, *_STREAM, relations.two_ids),
+                *(relations.cut_by_budget, relations.same_prompt_counts),
+            ),
         ),
         Step(
             "streams",
             streams.probe_streams,
             7,
-            _STREAM | _STREAMED | laws_of("OAI-CHAT-011", "OAI-FINISH-001", "OAI-ACCEPT-010"),
+            (
+                *(streams.probe_streams, *_STREAM, relations.same_streamed, relations.two_ids),
+                relations.cut_by_budget,
+            ),
         ),
         Step(
             "stop strings",
             chat.probe_stops,
             9,
-            _REPLY | _STREAM | laws_of("OAI-STOP", "OAI-FINISH-004", "OAI-ACCEPT-001"),
+            (
+                *(chat.probe_stops, *_REPLY, *_STREAM, content.judge_stops),
+                relations.cut_by_stop,
+            ),
         ),
         Step(
             "accepted requests",
             chat.probe_accepted,
             9,
-            _REPLY
-            | _STREAM
-            | _STREAMED
-            | laws_of("OAI-ACCEPT-001", "OAI-ACCEPT-002", "OAI-ACCEPT-009", "OAI-ACCEPT-011"),
+            (chat.probe_accepted, *_REPLY, *_STREAM, relations.same_streamed),
         ),
         Step(
             "log probabilities",
             extras.probe_logprobs,
             5,
-            _REPLY | _STREAM | laws_of("OAI-LOGP"),
+            (extras.probe_logprobs, *_REPLY, *_STREAM, logprobs.judge_logprobs),
         ),
         Step(
             "tools",
             extras.probe_tools,
             11,
-            _REPLY
-            | _STREAM
-            | _STREAMED
-            | laws_of("OAI-TOOL", "OAI-FINISH-005", "OAI-FINISH-006")
-            | laws_of("OAI-ACCEPT-004", "OAI-ACCEPT-005", "OAI-ACCEPT-006", "OAI-ACCEPT-008"),
+            (extras.probe_tools, *_REPLY, *_STREAM, *_CALLS, relations.same_streamed),
         ),
         Step(
             "structured output",
             extras.probe_json,
             4,
-            _REPLY | _STREAM | _STREAMED | laws_of("OAI-JSON"),
+            (*_REPLY, *_STREAM, tools.judge_json, relations.same_streamed),
         ),
         Step(
             "refusals",
             refusals.probe_refusals,
             28,
-            _ANY
-            | laws_of("OAI-ERR-003", "OAI-ERR-004", "OAI-ERR-005", "OAI-ERR-007", "OAI-ERR-009")
-            | laws_of("OAI-STREAM-016", "OAI-STREAM-017"),
+            (refusals.probe_refusals, refusals.refused, openai.judge_refusal),
         ),
         Step(
             "beyond",
             beyond.probe_beyond,
             9,
-            _REPLY | laws_of("OAI-ERR-010", "OAI-ERR-011", "OAI-ERR-012", "OAI-ERR-013"),
+            (
+                *(
+                    beyond.probe_beyond,
+                    beyond.failed,
+                    *_REPLY,
+                    refusals.refused,
+                    openai.judge_refusal,
+                ),
+                relations.unseen_image,
+            ),
         ),
-        Step("models", listings.probe_models, 6, _ANY | laws_of("OAI-MODELS")),
+        Step(
+            "models",
+            listings.probe_models,
+            6,
+            (
+                *(listings.probe_models, *_REPLY, openai.judge_refusal),
+                *(listing_rules.judge_models, listing_rules.judge_model),
+            ),
+        ),
         Step(
             "completions",
             listings.probe_completions,
             18,
-            _COMPLETION
-            | _STREAMED
-            | laws_of("OAI-FINISH-001", "OAI-FINISH-004", "OAI-STOP", "OAI-HTTP-002")
-            | laws_of("OAI-ERR-003", "OAI-ERR-004"),
+            (
+                *(listings.probe_completions, *_COMPLETION, relations.same_streamed),
+                *(relations.cut_by_budget, relations.cut_by_stop),
+                *(refusals.refused, openai.judge_refusal),
+            ),
         ),
-        Step("embeddings", listings.probe_embeddings, 5, _ANY | laws_of("OAI-EMB")),
+        Step(
+            "embeddings",
+            listings.probe_embeddings,
+            5,
+            (listings.probe_embeddings, openai.judge_openai, listing_rules.judge_embeddings),
+        ),
     ),
     "lorax": (
         Step(
             "info and health",
             lorax.probe_info,
             4,
-            _ROUTER | laws_of("LORAX-INFO-001"),
+            (lorax.probe_info, *_ROUTER, router.judge_info, router.judge_health),
         ),
-        Step(
-            "generate",
-            lorax.probe_generate,
-            39,
-            _ROUTER | laws_of("LORAX-GEN", "LORAX-STREAM", "LORAX-HEAD"),
-        ),
+        Step("generate", lorax.probe_generate, 39, (*_ROUTER, *_GENERATED, relations.same_native)),
         Step(
             "validation",
             lorax.probe_rules,
             42,
-            _ROUTER | laws_of("LORAX-ERR", "LORAX-HEAD-005", "LORAX-STREAM-010"),
+            (lorax.probe_rules, *_ROUTER, router.judge_stream_form),
         ),
-        Step(
-            "frame",
-            lorax.probe_frame,
-            19,
-            _ROUTER | laws_of("LORAX-ERR-006"),
-        ),
+        Step("frame", lorax.probe_frame, 19, (lorax.probe_frame, *_ROUTER)),
         Step(
             "tokens and limits",
             lorax.probe_tokens,
             10,
-            _ROUTER | laws_of("LORAX-TOK", "LORAX-INFO-002"),
+            (lorax.probe_tokens, *_ROUTER, router.judge_tokens),
         ),
         Step(
             "embeddings and classes",
             lorax.probe_vectors,
             0,
-            _ROUTER | laws_of("LORAX-EMB", "LORAX-CLS"),
+            (*_ROUTER, router.judge_vectors, router.judge_classes),
         ),
     ),
 }

@@ -13,6 +13,7 @@ from lorax_contracts.exchange import Exchange, Finding, Route
 from lorax_contracts.judge.answer import Answer, Choice, fold_chunks, fold_reply, mapping
 from lorax_contracts.judge.content import budget
 from lorax_contracts.judge.report import shown
+from lorax_contracts.rules import rule
 
 __all__ = [
     "answer_of",
@@ -88,6 +89,7 @@ def _id(exchange: Exchange) -> Any:
         return None
 
 
+@rule("OAI-CHAT-011")
 def two_ids(first: Exchange, second: Exchange) -> list[Finding]:
     """OAI-CHAT-011: two completions have two ids."""
     one, two = _id(first), _id(second)
@@ -96,6 +98,7 @@ def two_ids(first: Exchange, second: Exchange) -> list[Finding]:
     return []
 
 
+@rule("OAI-FINISH-001", "OAI-FINISH-002")
 def cut_by_budget(short: Exchange, long: Exchange) -> list[Finding]:
     """OAI-FINISH-001 and -002: `long` is the same request as `short` with a larger budget."""
     cut, whole = _only(short), _only(long)
@@ -121,6 +124,7 @@ def cut_by_budget(short: Exchange, long: Exchange) -> list[Finding]:
     return []
 
 
+@rule("OAI-STOP-002", "OAI-FINISH-004")
 def cut_by_stop(stopped: Exchange, whole: Exchange, stop: str) -> list[Finding]:
     """OAI-STOP-002 and OAI-FINISH-004: `stopped` is the same request as `whole` with `stop`."""
     got, full = _only(stopped), _only(whole)
@@ -158,6 +162,7 @@ def _differs_in_broken(plain: Choice, stream: Choice) -> bool:
     return ("\ufffd" in ends[0]) != ("\ufffd" in ends[1])
 
 
+@rule("OAI-STREAM-025", "OAI-STREAM-026", "OAI-TEXT-002")
 def same_streamed(plain: Exchange, stream: Exchange) -> list[Finding]:
     """OAI-STREAM-025 and -026: the same request, once streamed with usage."""
     one, two = answer_of(plain), answer_of(stream)
@@ -204,6 +209,7 @@ def same_streamed(plain: Exchange, stream: Exchange) -> list[Finding]:
     return found
 
 
+@rule("OAI-USAGE-004")
 def same_prompt_counts(
     one: Exchange, other: Exchange, *, longer: bool, slack: int = 0
 ) -> list[Finding]:
@@ -228,6 +234,7 @@ def same_prompt_counts(
     return []
 
 
+@rule("OAI-ERR-011")
 def unseen_image(seen: Exchange, blind: Exchange) -> list[Finding]:
     """OAI-ERR-011: `blind` is the same request as `seen` without its image."""
     one, two = prompt_tokens(seen), prompt_tokens(blind)
@@ -242,7 +249,8 @@ def native_text(exchange: Exchange) -> tuple[str, Sequence[Any]] | None:
     if exchange.status != 200:
         return None
     if exchange.media_type == "text/event-stream":
-        values = [mapping(event.value) for event in sse.read(exchange.body).data]
+        events = [event for event in sse.read(exchange.body).data if not event.is_done]
+        values = [mapping(event.value) for event in events]
         finals = [value for value in values if value.get("generated_text") is not None]
         if not finals:
             return None
@@ -260,6 +268,7 @@ def native_text(exchange: Exchange) -> tuple[str, Sequence[Any]] | None:
     return str(reply["generated_text"]), ids
 
 
+@rule("LORAX-GEN-012")
 def same_native(first: Exchange, second: Exchange) -> list[Finding]:
     """LORAX-GEN-012: the same request, asked twice or once streamed."""
     one, two = native_text(first), native_text(second)

@@ -1,19 +1,20 @@
 """One run against one server: asks, judges what comes, and keeps the smallest proof of each law."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from lorax_contracts.exchange import End, Exchange, Finding
-from lorax_contracts.judge import judge, told
+from lorax_contracts.judge import judged, silenced, told
+from lorax_contracts.judge.openai import ENVELOPE
 from lorax_contracts.judge.report import kind_of, shown
-from lorax_contracts.laws import Promise, law, laws_of
+from lorax_contracts.laws import Promise, law
+from lorax_contracts.rules import Rule, rule, rules_of, shown_by
 
 __all__ = ["SEED", "Asker", "Session", "Skipped"]
 
 _T = TypeVar("_T")
-_ENVELOPE = frozenset({"OAI-ERR-001", "OAI-ERR-002", "OAI-HTTP-001"})
 # A reply that is sampled repeats with its seed alone.
 _VARIES = ("/completions",)
 SEED = 7
@@ -38,10 +39,11 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A group of laws that could not be judged, and why.
+    """What could not be judged, and why.
 
     Attributes:
-        laws: ids of the laws; empty when the group is a part of what some laws are judged by.
+        group: what it has in common: a route, a kind of request, a broken law.
+        laws: ids of the laws that nothing else showed either.
     """
 
     group: str
@@ -57,7 +59,6 @@ class Session:
         context: the model's context in tokens, where the user said it.
         progress: called after every reply, for a progress bar.
         begun: whether the server has shown that there is something to judge.
-        skipped: what was not judged, and why.
     """
 
     def __init__(
@@ -87,7 +88,8 @@ class Session:
         self.only = only
         self.progress: Callable[[], None] = lambda: None
         self.begun = False
-        self.skipped: list[Skipped] = []
+        self._skipped: list[tuple[str, str, Sequence[Rule | str]]] = []
+        self._silent: dict[str, set[str]] = {}
         self._found: dict[tuple[str, str], Finding] = {}
         self._elsewhere: list[tuple[Finding, str]] = []
         self._once: dict[Callable[[Session], Any], Any] = {}
@@ -105,6 +107,34 @@ class Session:
                 placed = replace(finding, law=law_id)
                 found.setdefault((law_id, kind_of(placed.message)), placed)
         return list(found.values())
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What was not judged, and why: a law where each of its rules was left out, or was silent.
+
+        A law is silent where another is broken that it takes for granted: that is neither kept nor
+        broken.
+        """
+        rules = {one for _, _, left in self._skipped for one in left if not isinstance(one, str)}
+        listed: list[Skipped] = []
+        for group, why, left in self._skipped:
+            named = frozenset(one for one in left if isinstance(one, str))
+            shown = shown_by(*(one for one in left if not isinstance(one, str)))
+            laws = named | {one for one in shown if rules_of(one) <= rules}
+            listed.append(Skipped(group, why, laws))
+        broken = {finding.law for finding in self.findings}
+        causes: dict[str, set[str]] = {}
+        for one, because in self._silent.items():
+            if one not in broken and self.wants(one):
+                causes.setdefault(", ".join(sorted(because)), set()).add(one)
+        return listed + [
+            Skipped(
+                group,
+                f"broken, and taken for granted by {', '.join(sorted(laws))}",
+                frozenset(laws),
+            )
+            for group, laws in causes.items()
+        ]
 
     def wants(self, law_id: str) -> bool:
         """Whether findings of that law are kept."""
@@ -144,7 +174,8 @@ class Session:
         found = relation(*exchanges, **how)
         if not found:
             return
-        broken = {one.law for exchange in exchanges for one in judge(exchange, kind=self.wire)}
+        broken = {one.law for exchange in exchanges for one in judged(exchange, kind=self.wire)}
+        self._hold_back(silenced(found, broken))
         first = told(found, broken)
         if first:
             again = {one.law for one in relation(*map(self._repeat, exchanges), **how)}
@@ -156,11 +187,19 @@ class Session:
     def break_law(self, law_id: str, message: str, exchange: Exchange) -> None:
         """Keeps a finding whose proof is the reply's beginning."""
         seen = f"{exchange.status or 'no reply'} {shown(exchange.body[:160])}".strip()
-        self.found(Finding(law=law_id, message=message, seen=seen, exchange=exchange))
+        finding = Finding(law=law_id, message=message, seen=seen, exchange=exchange)
+        given = law(law_id).given
+        broken = {one.law for one in judged(exchange, kind=self.wire)} if given else set()
+        self._hold_back(silenced([finding], broken))
+        self.add(told([finding], broken))
 
-    def skip(self, group: str, why: str, *families: str) -> None:
-        """Notes that a group was not judged, and which laws or families of laws with it."""
-        self.skipped.append(Skipped(group, why, laws_of(*families)))
+    def skip(self, group: str, why: str, *left: Rule | str) -> None:
+        """Notes what was not judged: rules that were left out, or laws by id."""
+        self._skipped.append((group, why, left))
+
+    def _hold_back(self, silent: Mapping[str, frozenset[str]]) -> None:
+        for one, causes in silent.items():
+            self._silent.setdefault(one, set()).update(causes)
 
     def forward(self, method: str, path: str, request: Any = None, **how: Any) -> Exchange:
         """Asks and does not judge."""
@@ -191,8 +230,10 @@ class Session:
             right: False for what is to be refused: how it is refused is judged, and nothing else.
         """
         exchange = self.forward(method, path, request, text=text, headers=headers)
-        for finding in judge(exchange, kind=self.wire, strict=True, right=right):
-            if envelope is not None and finding.law in _ENVELOPE:
+        found = judged(exchange, kind=self.wire, right=right)
+        self._hold_back(silenced(found))
+        for finding in told(found):
+            if envelope is not None and finding.law in ENVELOPE:
                 self._elsewhere.append((finding, envelope))
             else:
                 self.found(finding)
@@ -200,6 +241,7 @@ class Session:
             self._unanswered(exchange)
         return exchange
 
+    @rule("LORAX-HTTP-006", "OAI-HTTP-004")
     def _unanswered(self, exchange: Exchange) -> None:
         """A connection that was closed is a broken promise; silence only when it was waited for."""
         unread = "LORAX-HTTP-006" if self.wire == "lorax" else "OAI-HTTP-004"
@@ -207,7 +249,7 @@ class Session:
             cut = exchange.end is End.CUT
             why = exchange.trouble or "the connection was closed"
             self.break_law(unread, f"no reply came: {why}" if cut else why, exchange)
-        elif not any(one.group == "silence" for one in self.skipped):
+        elif not any(group == "silence" for group, _, _ in self._skipped):
             self.skip("silence", "a reply did not come in time; raise --patience and --seconds")
 
     def chat(self, text: str = "Hello!", /, **members: Any) -> Exchange:

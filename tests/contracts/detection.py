@@ -4,18 +4,24 @@ Each planted server is judged as `lorax-contracts check` would judge it; the tab
 broken on purpose, which others its consequences break, and where the deviation was seen.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from lorax_contracts.check import Options, Verdict, check_server
+from lorax_contracts.exchange import Finding
 from lorax_contracts.laws import law
+from lorax_contracts.opening import Server, open_lorax, open_openai
+from lorax_contracts.plan import PLANS
+from lorax_contracts.session import Session
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import DEVIATIONS, Deviation
 from tests.contracts.planted.native import PLANTED
 from tests.contracts.reference import KEY
 from tests.contracts.unusual import VARIATIONS
 
-__all__ = ["PAGE", "judged", "options_for", "page", "row"]
+__all__ = ["PAGE", "SEEDS", "Shown", "judged", "page", "row", "shown"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "detection.md"
 
@@ -56,28 +62,71 @@ choices or without a name, a status as an error's code.
 SEEDS = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a run of the whole plan shows, without exploration, so that it is the same each time.
+
+    Attributes:
+        findings: as a verdict has them, by law.
+        unclaimed: each law that no step shows of those that claim it, in a sentence: asked for
+            alone it would not be found.
+    """
+
+    findings: dict[str, Finding]
+    unclaimed: tuple[str, ...]
+
+
+class _Attributing(Session):
+    """Remembers which laws were shown since it was last asked."""
+
+    fresh: set[str]
+
+    def found(self, finding: Finding) -> None:
+        self.fresh.add(finding.law)
+        super().found(finding)
+
+
+def shown(server: Server, wire: str, **how: Any) -> Shown:
+    """Every step of the wire's plan, against one server.
+
+    Args:
+        server: what is asked.
+        wire: `openai` or `lorax`.
+        how: other attributes of the session.
+    """
+    session = _Attributing(server, wire=wire, model="acme/poet" if wire == "openai" else "")
+    session.fresh = set()
+    for name, value in how.items():
+        setattr(session, name, value)
+    begin: Callable[[Session, str], bool] = open_lorax if wire == "lorax" else open_openai
+    begun = begin(session, server.host)
+    claimed = set(session.fresh)
+    showing: dict[str, str] = {}
+    for step in PLANS[wire] if begun else ():
+        session.fresh = set()
+        step.run(session)
+        claimed |= session.fresh & step.judges
+        showing |= dict.fromkeys(session.fresh, step.name)
+    unclaimed = [
+        f"the step {name!r} shows {one}, and no step that names a rule for it does: see plan.py"
+        for one, name in showing.items()
+        if one not in claimed
+    ]
+    return Shown({one.law: one for one in session.findings}, tuple(unclaimed))
+
+
 @cache
-def judged(deviation: Deviation) -> Verdict:
-    """What the checker says of the planted server; no exploration, so that it is the same each time."""
-    key = KEY if deviation.keyed else None
-    return check_server(InProcess(deviation, key), options_for(deviation))
+def judged(deviation: Deviation) -> Shown:
+    """What is shown of a planted server."""
+    server = InProcess(deviation, KEY if deviation.keyed else None)
+    server.base += "/v1"
+    how = {"strict": deviation.strict, "keyed": deviation.keyed, "context": deviation.context}
+    return shown(server, "openai", **how)
 
 
-def options_for(deviation: Deviation, only: str | None = None) -> Options:
-    """How the planted server is checked."""
-    return Options(
-        strict=deviation.strict,
-        model="acme/poet",
-        examples=0,
-        key=KEY if deviation.keyed else None,
-        context=deviation.context,
-        only=only,
-    )
-
-
-def row(deviation: Deviation, verdict: Verdict) -> str:
+def row(deviation: Deviation, found: Shown) -> str:
     """The planted server's line of the table."""
-    others = sorted({one.law for one in verdict.findings} - {deviation.law})
+    others = sorted(found.findings.keys() - {deviation.law})
     cells = [deviation.name, deviation.law, ", ".join(others), deviation.source]
     return "| " + " | ".join(cells) + " |"
 

@@ -103,12 +103,16 @@ def test_the_page_lists_each_unusual_server() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=[one.name for one in DEVIATIONS])
 def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> None:
-    """The law is named, with a request that shows it, and the page says the same."""
-    verdict = judged(deviation)
-    found = {one.law: one for one in verdict.findings}
-    assert found.keys() == {deviation.law} | deviation.also.keys()
-    assert found[deviation.law].exchange is not None
-    assert row(deviation, verdict) in PAGE.read_text("utf-8").splitlines()
+    """The law is named, by a step that claims it, with a request that shows it; and the page says so."""
+    found = judged(deviation)
+    assert found.findings.keys() == {deviation.law} | deviation.also.keys()
+    assert found.findings[deviation.law].exchange is not None
+    assert "\n".join(found.unclaimed) == ""
+    lines = PAGE.read_text("utf-8").splitlines()
+    wanted = row(deviation, found)
+    assert wanted in lines, (
+        f"docs/detection.md lacks it; python -m tests.contracts.detection: {wanted}"
+    )
 
 
 def test_the_page_lists_each_planted_server_once() -> None:

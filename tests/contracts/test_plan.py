@@ -5,23 +5,12 @@ import pytest
 from lorax_contracts.check import Options, check_server
 from lorax_contracts.client import Client
 from lorax_contracts.laws import all_laws
-from lorax_contracts.plan import EXPLORED, PLANS, Step, steps_for
+from lorax_contracts.plan import PLANS, Step, steps_for
 from lorax_contracts.probes.chat import steady, steady_stream
 from lorax_contracts.session import Session
-from tests.contracts.detection import judged, options_for
 from tests.contracts.inprocess import InProcess
-from tests.contracts.planted import DEVIATIONS, Deviation
 from tests.contracts.processes import mock_process
 from tests.contracts.reference import openai
-
-
-@pytest.mark.parametrize("wire", PLANS)
-def test_every_law_is_judged_by_some_step(wire: str) -> None:
-    """But the one that the first request alone, and the one that drawn requests alone can show."""
-    judged = {law for step in PLANS[wire] for law in step.judges} | EXPLORED[wire]
-    of_wire = {one.id for one in all_laws().values() if one.wire == wire}
-    assert judged == of_wire
-    assert all(step.judges for step in PLANS[wire])
 
 
 @pytest.mark.parametrize("step", PLANS["openai"], ids=[step.name for step in PLANS["openai"]])
@@ -52,16 +41,6 @@ def test_the_steps_of_a_lorax_make_the_requests_that_they_say() -> None:
         assert session.findings == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("deviation", DEVIATIONS, ids=[one.name for one in DEVIATIONS])
-def test_a_law_alone_is_found_wherever_the_whole_plan_finds_it(deviation: Deviation) -> None:
-    """--only loses nothing: each law that the run names is named by a run for it alone."""
-    for finding in judged(deviation).findings:
-        alone = options_for(deviation, finding.law)
-        verdict = check_server(InProcess(deviation, alone.key), alone)
-        assert {one.law for one in verdict.findings} == {finding.law}
-
-
 @pytest.mark.parametrize(
     ("law", "names"),
     [
@@ -69,7 +48,7 @@ def test_a_law_alone_is_found_wherever_the_whole_plan_finds_it(deviation: Deviat
         ("OAI-TOOL-004", ["tools"]),
         ("OAI-JSON-002", ["structured output"]),
         ("OAI-MODELS-004", ["models"]),
-        ("OAI-ERR-004", ["refusals", "completions"]),
+        ("OAI-ERR-004", ["refusals", "beyond", "completions"]),
         ("OAI-ACCEPT-009", ["accepted requests"]),
         ("LORAX-TOK-002", ["tokens and limits"]),
         ("LORAX-GEN-007", ["generate"]),

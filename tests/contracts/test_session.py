@@ -3,7 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+from lorax_contracts.check import Options, check_server
 from lorax_contracts.exchange import End, Exchange, Finding
+from lorax_contracts.judge.completions import judge_completion, judge_completion_stream
+from lorax_contracts.judge.logprobs import judge_logprobs
+from lorax_contracts.probes.extras import TOOLS
 from lorax_contracts.session import Session
 from tests.contracts import samples
 from tests.contracts.inprocess import InProcess
@@ -143,3 +147,54 @@ def test_what_does_not_show_again_is_not_kept() -> None:
     run.compare(relation, first, second)
     assert [one.law for one in run.findings] == ["OAI-FINISH-001"]
     run.compare(lambda *_: [], first, second)
+
+
+def _stopped_calls(said: Said, index: int) -> Said:
+    for one in said.document.get("choices", []):
+        one["index"] = index
+        one["finish_reason"] = "stop" if one["message"].get("tool_calls") else "length"
+    return said
+
+
+def test_a_law_that_was_silent_is_neither_broken_nor_kept() -> None:
+    """What it takes for granted was broken where it might have spoken: that is said of it."""
+    index = 7
+    run = Session(
+        InProcess(lambda asked: _stopped_calls(openai(asked), index)),
+        wire="openai",
+        model="acme/poet",
+    )
+    run.chat("Add.", tools=TOOLS)
+    assert [one.law for one in run.findings] == ["OAI-CHAT-006"]
+    (silent,) = run.skipped
+    assert silent.group == "OAI-CHAT-006"
+    assert silent.laws == {"OAI-FINISH-005"}
+    assert silent.why == "broken, and taken for granted by OAI-FINISH-005"
+    index = 0
+    run.chat("Add.", tools=TOOLS)
+    assert [one.law for one in run.findings] == ["OAI-CHAT-006", "OAI-FINISH-005"]
+    assert run.skipped == []
+
+
+def test_a_law_that_was_silent_alone_is_not_a_success() -> None:
+    """Asked for by --only, it could not be judged, and the reason names what was broken."""
+    server = InProcess(lambda asked: _index_seven(openai(asked), asked))
+    verdict = check_server(server, Options(only="OAI-FINISH-005", model="acme/poet"))
+    assert verdict.findings == ()
+    assert verdict.why_not("OAI-FINISH-005").startswith("OAI-CHAT-006: broken")
+
+
+def _index_seven(said: Said, asked: Asked) -> Said:
+    plain = said.status == 200 and said.chunks is None and asked.path.endswith("/chat/completions")
+    return _stopped_calls(said, 7) if plain else said
+
+
+def test_a_law_is_left_out_where_each_of_its_rules_is() -> None:
+    """Log probabilities of completions tell of the same law as those of chat."""
+    run = session()
+    run.skip("log probabilities", "refused", judge_logprobs)
+    (chat,) = run.skipped
+    assert chat.laws == {"OAI-LOGP-002", "OAI-LOGP-004"}
+    run.skip("completions", "404", judge_completion, judge_completion_stream)
+    assert "OAI-LOGP-003" in run.skipped[0].laws & run.skipped[1].laws
+    assert "OAI-USAGE-001" not in run.skipped[1].laws

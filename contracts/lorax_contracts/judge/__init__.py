@@ -15,7 +15,7 @@ from lorax_contracts.judge.report import Report
 from lorax_contracts.judge.router import judge_lorax
 from lorax_contracts.laws import Promise, law
 
-__all__ = ["judge", "told", "wire_of"]
+__all__ = ["judge", "judged", "silenced", "told", "wire_of"]
 
 _LORAX = frozenset(
     {
@@ -51,6 +51,15 @@ def judge(
         strict: judge our own, stricter promises too.
         right: False when the request cannot be right, and is to be refused.
     """
+    return [
+        finding
+        for finding in told(judged(exchange, kind=kind, right=right))
+        if strict or law(finding.law).promise is not Promise.OURS
+    ]
+
+
+def judged(exchange: Exchange, *, kind: str | None = None, right: bool = True) -> list[Finding]:
+    """What `judge` tells when it is strict, and what it leaves out as a consequence of that."""
     report = Report(exchange)
     if (kind or wire_of(exchange)) == "lorax":
         judge_lorax(exchange, report)
@@ -58,11 +67,7 @@ def judge(
         judge_openai(exchange, report)
     else:
         judge_refusal(exchange, report)
-    return [
-        finding
-        for finding in told(report.findings)
-        if strict or law(finding.law).promise is not Promise.OURS
-    ]
+    return report.findings
 
 
 def told(findings: Iterable[Finding], besides: Iterable[str] = ()) -> list[Finding]:
@@ -70,3 +75,11 @@ def told(findings: Iterable[Finding], besides: Iterable[str] = ()) -> list[Findi
     listed = list(findings)
     broken = {finding.law for finding in listed} | set(besides)
     return [finding for finding in listed if not law(finding.law).given & broken]
+
+
+def silenced(findings: Iterable[Finding], besides: Iterable[str] = ()) -> dict[str, frozenset[str]]:
+    """The laws whose findings `told` leaves out, and the broken ones that each takes for granted."""
+    listed = list(findings)
+    broken = {finding.law for finding in listed} | set(besides)
+    explained = {finding.law: law(finding.law).given & broken for finding in listed}
+    return {one: causes for one, causes in explained.items() if causes}

@@ -9,10 +9,12 @@ from lorax_contracts.judge.answer import fold_reply, mapping, objects
 from lorax_contracts.judge.content import judge_content
 from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
 from lorax_contracts.judge.report import Report, shown
+from lorax_contracts.judge.tools import CALL_PLACES
+from lorax_contracts.rules import rule
 
 __all__ = ["choices_wanted", "judge_chat"]
 
-_PLACES: Places = tuple(
+_PLACES: Places = CALL_PLACES + tuple(
     (re.compile(pattern), law)
     for pattern, law in (
         (r"^/object ", "OAI-CHAT-002"),
@@ -24,8 +26,6 @@ _PLACES: Places = tuple(
         (r"^/choices/\d+/message/role ", "OAI-CHAT-008"),
         (r"^/choices/\d+/message/content ", "OAI-CHAT-009"),
         (r"^/choices/\d+/message/refusal required$", "OAI-CHAT-010"),
-        (r"^/choices/\d+/message/tool_calls/\d+/(id|type|function/name) ", "OAI-TOOL-001"),
-        (r"^/choices/\d+/message/tool_calls/\d+/function/arguments ", "OAI-TOOL-002"),
         (r"^/usage ", "OAI-USAGE-001"),
     )
 )
@@ -45,6 +45,19 @@ def choices_wanted(exchange: Exchange) -> int | None:
     return n if isinstance(n, int) and not isinstance(n, bool) and n >= 1 else None
 
 
+@rule(
+    "OAI-CHAT-001",
+    "OAI-CHAT-002",
+    "OAI-CHAT-003",
+    "OAI-CHAT-004",
+    "OAI-CHAT-005",
+    "OAI-CHAT-006",
+    "OAI-CHAT-007",
+    "OAI-CHAT-008",
+    "OAI-CHAT-009",
+    "OAI-CHAT-010",
+    "OAI-USAGE-001",
+)
 def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of a 200 that is no stream."""
     fit("openai/chat_completion", document, _PLACES, "OAI-CHAT-001", report)

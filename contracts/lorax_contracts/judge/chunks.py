@@ -11,10 +11,12 @@ from lorax_contracts.judge.content import judge_content
 from lorax_contracts.judge.framing import judge_framing
 from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
 from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.tools import CALL_PLACES
+from lorax_contracts.rules import rule
 
 __all__ = ["judge_chunks", "judge_stream_usage"]
 
-_PLACES: Places = tuple(
+_PLACES: Places = CALL_PLACES + tuple(
     (re.compile(pattern), law)
     for pattern, law in (
         (r"^/object ", "OAI-STREAM-019"),
@@ -24,7 +26,6 @@ _PLACES: Places = tuple(
         (r"^/choices/\d+/index ", "OAI-STREAM-018"),
         (r"^/choices/\d+/finish_reason ", "OAI-STREAM-022"),
         (r"^/choices/\d+/delta/tool_calls/\d+/(index|id|type|function/name) ", "OAI-STREAM-020"),
-        (r"^/choices/\d+/delta/tool_calls/\d+/function/arguments ", "OAI-TOOL-002"),
     )
 )
 
@@ -150,6 +151,28 @@ def judge_stream_usage(
             )
 
 
+@rule(
+    "OAI-STREAM-001",
+    "OAI-STREAM-002",
+    "OAI-STREAM-003",
+    "OAI-STREAM-005",
+    "OAI-STREAM-006",
+    "OAI-STREAM-007",
+    "OAI-STREAM-008",
+    "OAI-STREAM-009",
+    "OAI-STREAM-010",
+    "OAI-STREAM-011",
+    "OAI-STREAM-012",
+    "OAI-STREAM-013",
+    "OAI-STREAM-014",
+    "OAI-STREAM-015",
+    "OAI-STREAM-018",
+    "OAI-STREAM-019",
+    "OAI-STREAM-020",
+    "OAI-STREAM-021",
+    "OAI-STREAM-022",
+    "OAI-STREAM-028",
+)
 def judge_chunks(exchange: Exchange, report: Report, *, whole: bool) -> None:
     """Judges the body of a 200 that is an event stream."""
     frames = judge_framing(

@@ -12,6 +12,7 @@ from lorax_contracts.judge.framing import judge_framing
 from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
 from lorax_contracts.judge.logprobs import not_a_logprob
 from lorax_contracts.judge.report import Report, shown
+from lorax_contracts.rules import rule
 
 __all__ = ["judge_completion", "judge_completion_stream"]
 
@@ -156,6 +157,20 @@ def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) 
         _logprobs(exchange, choice, report)
 
 
+@rule(
+    "OAI-COMP-001",
+    "OAI-COMP-002",
+    "OAI-COMP-003",
+    "OAI-COMP-004",
+    "OAI-COMP-005",
+    "OAI-COMP-007",
+    "OAI-COMP-008",
+    "OAI-COMP-012",
+    "OAI-COMP-013",
+    "OAI-COMP-015",
+    "OAI-USAGE-001",
+    "OAI-LOGP-003",
+)
 def judge_completion(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of a 200 that is no stream."""
     _fit("openai/completion", document, report)
@@ -171,6 +186,23 @@ def judge_completion(exchange: Exchange, document: Any, report: Report) -> None:
     judge_content(exchange, answer, report)
 
 
+@rule(
+    "OAI-COMP-001",
+    "OAI-COMP-002",
+    "OAI-COMP-003",
+    "OAI-COMP-004",
+    "OAI-COMP-005",
+    "OAI-COMP-007",
+    "OAI-COMP-008",
+    "OAI-COMP-009",
+    "OAI-COMP-010",
+    "OAI-COMP-011",
+    "OAI-COMP-012",
+    "OAI-COMP-013",
+    "OAI-COMP-014",
+    "OAI-COMP-015",
+    "OAI-LOGP-003",
+)
 def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) -> None:
     """Judges the body of a 200 that is an event stream."""
     frames = judge_framing(

@@ -9,11 +9,24 @@ from typing import Any
 
 from lorax_contracts.exchange import Exchange, Route
 from lorax_contracts.judge.answer import Answer, Choice, mapping, objects
-from lorax_contracts.judge.logprobs import judge_logprobs, token_bytes
+from lorax_contracts.judge.logprobs import judge_logprobs, judge_unasked_logprobs, token_bytes
 from lorax_contracts.judge.report import Report, shown
 from lorax_contracts.judge.tools import judge_json, judge_tools
+from lorax_contracts.rules import rule
 
-__all__ = ["END_SPELLINGS", "budget", "judge_content", "prompt_text", "prompts", "stop_strings"]
+__all__ = [
+    "END_SPELLINGS",
+    "budget",
+    "judge_budget",
+    "judge_content",
+    "judge_finish",
+    "judge_stops",
+    "judge_text",
+    "judge_usage",
+    "prompt_text",
+    "prompts",
+    "stop_strings",
+]
 
 END_SPELLINGS = (
     "</s>",
@@ -88,7 +101,9 @@ def _count(usage: Any, key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
+@rule("OAI-FINISH-002", "OAI-FINISH-003")
+def judge_budget(exchange: Exchange, answer: Answer, report: Report) -> None:
+    """Judges the tokens that were spent against the request's budget."""
     name, most = budget(exchange) or ("", 0)
     if most <= 0:
         return
@@ -122,7 +137,9 @@ def _budget(exchange: Exchange, answer: Answer, report: Report) -> None:
             )
 
 
-def _finish(exchange: Exchange, choice: Choice, report: Report) -> None:
+@rule("OAI-FINISH-005", "OAI-FINISH-006")
+def judge_finish(exchange: Exchange, choice: Choice, report: Report) -> None:
+    """Judges a chat choice's finish_reason against its tool calls."""
     at = f"/choices/{choice.index}/finish_reason"
     # OpenAI itself ends a forced call so; whether it was forced, a bare recording does not tell.
     forced = exchange.request is None or isinstance(exchange.asked.get("tool_choice"), dict)
@@ -138,18 +155,33 @@ def _finish(exchange: Exchange, choice: Choice, report: Report) -> None:
         report.add("OAI-FINISH-006", "tool_calls without a tool call", at=at, seen=choice.text)
 
 
-def _text(exchange: Exchange, choice: Choice, report: Report) -> None:
-    at = f"/choices/{choice.index}"
-    text = choice.text
-    asked = exchange.asked
-    prompt = asked.get("prompt")
-    if asked.get("echo") and isinstance(prompt, str):
-        text = text.removeprefix(prompt)
+def _written(exchange: Exchange, choice: Choice) -> str:
+    """The text without the prompt that was to be echoed before it."""
+    prompt = exchange.asked.get("prompt")
+    echoed = exchange.asked.get("echo") and isinstance(prompt, str)
+    return choice.text.removeprefix(str(prompt)) if echoed else choice.text
+
+
+@rule("OAI-STOP-001")
+def judge_stops(exchange: Exchange, choice: Choice, report: Report) -> None:
+    """Judges whether a stop string of the request is left in the text."""
+    text = _written(exchange, choice)
     for stop in stop_strings(exchange):
         if stop in text and not choice.calls:
             report.add(
-                "OAI-STOP-001", f"the text holds the stop string {shown(stop)}", at=at, seen=text
+                "OAI-STOP-001",
+                f"the text holds the stop string {shown(stop)}",
+                at=f"/choices/{choice.index}",
+                seen=text,
             )
+
+
+@rule("OAI-TEXT-001", "OAI-TEXT-002")
+def judge_text(exchange: Exchange, choice: Choice, report: Report) -> None:
+    """Judges the text's end and its characters."""
+    at = f"/choices/{choice.index}"
+    text = _written(exchange, choice)
+    asked = exchange.asked
     # A model that is told to go on past its end writes the spelling as text.
     ignoring = asked.get("ignore_eos") or asked.get("ignore_eos_token")
     said = prompt_text(exchange)
@@ -177,7 +209,9 @@ def _whole(written: bytes) -> bool:
         return False
 
 
-def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
+@rule("OAI-USAGE-002", "OAI-USAGE-003")
+def judge_usage(exchange: Exchange, answer: Answer, report: Report) -> None:
+    """Judges the counts of an answer that has any against each other and against its text."""
     usage = answer.usage
     if usage is None:
         return
@@ -225,12 +259,14 @@ def _usage(exchange: Exchange, answer: Answer, report: Report) -> None:
 def judge_content(exchange: Exchange, answer: Answer, report: Report) -> None:
     """Judges a folded answer by every law about content."""
     for choice in answer.choices.values():
-        _text(exchange, choice, report)
+        judge_stops(exchange, choice, report)
+        judge_text(exchange, choice, report)
         if exchange.route is Route.CHAT:
-            _finish(exchange, choice, report)
+            judge_finish(exchange, choice, report)
             judge_logprobs(exchange, choice, report)
+            judge_unasked_logprobs(exchange, choice, report)
             judge_json(exchange, choice, report)
     if exchange.route is Route.CHAT:
         judge_tools(exchange, answer, report)
-    _budget(exchange, answer, report)
-    _usage(exchange, answer, report)
+    judge_budget(exchange, answer, report)
+    judge_usage(exchange, answer, report)

@@ -11,6 +11,7 @@ from lorax_contracts.judge.failures import error_misfit
 from lorax_contracts.judge.generate import judge_seed
 from lorax_contracts.judge.generated import Generated, judge_generated, parameters_of
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
 __all__ = ["judge_events"]
 
@@ -44,6 +45,17 @@ def _error(exchange: Exchange, event: sse.Event, report: Report) -> None:
         report.add(misfit[0], misfit[1], at=f"byte {event.offset}", seen=event.raw)
 
 
+@rule(
+    "LORAX-STREAM-001",
+    "LORAX-STREAM-002",
+    "LORAX-STREAM-003",
+    "LORAX-STREAM-004",
+    "LORAX-STREAM-005",
+    "LORAX-STREAM-006",
+    "LORAX-STREAM-007",
+    "LORAX-STREAM-008",
+    "LORAX-STREAM-009",
+)
 def judge_events(exchange: Exchange, report: Report) -> None:
     """Judges the body of a 200 that is an event stream."""
     recording = sse.read(exchange.body)

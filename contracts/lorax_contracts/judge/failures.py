@@ -3,10 +3,12 @@
 from typing import Any
 
 from lorax_contracts import loader, schemas
+from lorax_contracts.rules import rule
 
 __all__ = ["error_misfit"]
 
 
+@rule("LORAX-ERR-001", "LORAX-ERR-002")
 def error_misfit(document: Any, status: int, *, in_stream: bool) -> tuple[str, str] | None:
     """The law that an error object breaks and how, or None.
 

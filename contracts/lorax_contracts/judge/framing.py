@@ -11,6 +11,7 @@ from lorax_contracts import sse
 from lorax_contracts.exchange import End, Exchange
 from lorax_contracts.judge.answer import mapping
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
 __all__ = ["Frames", "judge_framing"]
 
@@ -48,6 +49,7 @@ def _error_event(event: sse.Event, report: Report) -> None:
         )
 
 
+@rule("OAI-STREAM-004", "OAI-STREAM-016", "OAI-STREAM-017", "OAI-STREAM-023", "OAI-STREAM-024")
 def judge_framing(
     exchange: Exchange, report: Report, *, whole: bool, broken: str, unfinished: str
 ) -> Frames:

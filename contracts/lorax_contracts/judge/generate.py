@@ -8,10 +8,12 @@ from lorax_contracts.exchange import Exchange, Route
 from lorax_contracts.judge.answer import mapping, objects
 from lorax_contracts.judge.generated import Generated, judge_generated, parameters_of, samples
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
 __all__ = ["judge_generate", "judge_seed"]
 
 
+@rule("LORAX-GEN-008")
 def judge_seed(exchange: Exchange, details: Mapping[str, Any], report: Report) -> None:
     """Judges whether a seed is named exactly when one was used."""
     parameters = parameters_of(exchange)
@@ -53,6 +55,17 @@ def _numbers(exchange: Exchange, details: Mapping[str, Any], report: Report) -> 
         )
 
 
+@rule(
+    "LORAX-GEN-001",
+    "LORAX-GEN-002",
+    "LORAX-GEN-003",
+    "LORAX-GEN-004",
+    "LORAX-GEN-005",
+    "LORAX-GEN-006",
+    "LORAX-GEN-011",
+    "LORAX-HEAD-003",
+    "LORAX-HEAD-006",
+)
 def judge_generate(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of a 200 that is no stream."""
     listed = exchange.route is Route.COMPAT_GENERATE

@@ -9,6 +9,7 @@ from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping, objects
 from lorax_contracts.judge.logprobs import not_a_logprob
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
 __all__ = ["Generated", "judge_generated", "parameters_of", "samples"]
 
@@ -152,6 +153,7 @@ def _logprobs(exchange: Exchange, made: Generated, report: Report) -> None:
             report.add("LORAX-GEN-010", "not descending, or of mass above 1", at=at, seen=values)
 
 
+@rule("LORAX-GEN-007", "LORAX-GEN-009", "LORAX-GEN-010")
 def judge_generated(exchange: Exchange, made: Generated, report: Report) -> None:
     """Judges one sequence by what must hold between its parts."""
     if made.tokens:

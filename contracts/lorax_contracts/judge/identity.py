@@ -1,7 +1,6 @@
 """What names a completion: id, created, model, and places in a schema that have their own law."""
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from lorax_contracts import schemas
@@ -10,7 +9,7 @@ from lorax_contracts.judge.report import Report
 
 __all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit"]
 
-Places = Sequence[tuple[re.Pattern[str], str]]
+Places = tuple[tuple[re.Pattern[str], str], ...]
 """Where in a schema which law is broken: a pattern for the pointer and, after a space, the rule.
 
 A law stands here only for the very place that its sentence speaks of; a part of it that does not fit

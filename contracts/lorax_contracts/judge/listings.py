@@ -11,6 +11,7 @@ from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import objects
 from lorax_contracts.judge.identity import Places, fit
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
 __all__ = ["judge_embeddings", "judge_model", "judge_models", "vector"]
 
@@ -23,6 +24,7 @@ _EMBEDDING_PLACES: Places = (
 )
 
 
+@rule("OAI-MODELS-001", "OAI-MODELS-002", "OAI-MODELS-006")
 def judge_models(document: Any, report: Report) -> None:
     """Judges GET /v1/models."""
     fit("openai/model_list", document, _LIST_PLACES, "OAI-MODELS-006", report)
@@ -32,6 +34,7 @@ def judge_models(document: Any, report: Report) -> None:
             report.add("OAI-MODELS-002", "an id is listed twice", at="/data", seen=ids)
 
 
+@rule("OAI-MODELS-003", "OAI-MODELS-006")
 def judge_model(document: Any, report: Report) -> None:
     """Judges GET /v1/models/{id}."""
     fit("openai/model", document, _MODEL_PLACES, "OAI-MODELS-006", report)
@@ -61,6 +64,7 @@ def _number(value: int | float) -> float:
         return math.inf
 
 
+@rule("OAI-EMB-001", "OAI-EMB-002", "OAI-EMB-003", "OAI-EMB-004", "OAI-EMB-005")
 def judge_embeddings(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of POST /v1/embeddings."""
     fit("openai/embedding_list", document, _EMBEDDING_PLACES, "OAI-EMB-005", report)

@@ -10,8 +10,9 @@ from typing import Any
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import Choice, mapping, objects
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
-__all__ = ["judge_logprobs", "not_a_logprob", "token_bytes"]
+__all__ = ["judge_logprobs", "judge_unasked_logprobs", "not_a_logprob", "token_bytes"]
 
 # Rounding of 32-bit floats, and of the tenth decimal that some servers print.
 _SLACK = 1e-3
@@ -74,16 +75,23 @@ def _broken_alike(joined: bytes, text: str, loose: bool) -> bool:  # noqa: FBT00
     return False
 
 
+@rule("OAI-LOGP-005")
+def judge_unasked_logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
+    """Judges one choice of a request that did not ask for them; silent when it is not known."""
+    content = mapping(choice.logprobs).get("content")
+    unasked = exchange.request is not None and exchange.asked.get("logprobs") is not True
+    if unasked and isinstance(content, list) and content:
+        at = f"/choices/{choice.index}/logprobs"
+        report.add("OAI-LOGP-005", "logprobs came unasked", at=at, seen=content[0])
+
+
+@rule("OAI-LOGP-001", "OAI-LOGP-002", "OAI-LOGP-003", "OAI-LOGP-004")
 def judge_logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
-    """Judges one choice; silent when the request is not known."""
-    if exchange.request is None:
+    """Judges one choice of a request that asked for them."""
+    if exchange.asked.get("logprobs") is not True:
         return
     at = f"/choices/{choice.index}/logprobs"
     content = mapping(choice.logprobs).get("content")
-    if exchange.asked.get("logprobs") is not True:
-        if isinstance(content, list) and content:
-            report.add("OAI-LOGP-005", "logprobs came unasked", at=at, seen=content[0])
-        return
     if not isinstance(content, list) or (not content and choice.text):
         # A call's arguments are not content, and have none.
         if choice.text:

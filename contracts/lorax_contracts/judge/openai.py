@@ -14,13 +14,17 @@ from lorax_contracts.judge.chunks import judge_chunks
 from lorax_contracts.judge.completions import judge_completion, judge_completion_stream
 from lorax_contracts.judge.listings import judge_embeddings, judge_model, judge_models
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
-__all__ = ["judge_openai", "judge_refusal", "leaks", "request_misfits"]
+__all__ = ["ENVELOPE", "judge_form", "judge_openai", "judge_refusal", "leaks", "request_misfits"]
 
 _LEAK = re.compile(
     rb"Traceback \(most recent call last\)|thread '[^']*' panicked at|"
     rb'File \\?"[^"\\]+\.py\\?", line \d+|\bat [\w.$]+\([\w]+\.java:\d+\)|/site-packages/'
 )
+ENVELOPE = frozenset({"OAI-ERR-001", "OAI-ERR-002", "OAI-HTTP-001"})
+"""The laws about the form of an error."""
+
 _REQUESTS = {
     Route.CHAT: "openai/chat_completion_request",
     Route.COMPLETIONS: "openai/completion_request",
@@ -150,6 +154,16 @@ def _plain(exchange: Exchange, report: Report) -> None:
             pass
 
 
+@rule(
+    "OAI-ERR-001",
+    "OAI-ERR-002",
+    "OAI-ERR-006",
+    "OAI-ERR-008",
+    "OAI-HTTP-001",
+    "OAI-HTTP-003",
+    "OAI-HTTP-005",
+    "OAI-STREAM-017",
+)
 def judge_refusal(exchange: Exchange, report: Report) -> None:
     """Judges the reply to a request that cannot be right, or asks for what is not there.
 
@@ -174,6 +188,22 @@ def judge_refusal(exchange: Exchange, report: Report) -> None:
             report.add("OAI-HTTP-005", "status 200 carries an error", at="/error", seen=document)
 
 
+@rule("OAI-HTTP-002", "OAI-STREAM-027")
+def judge_form(exchange: Exchange, report: Report, *, came: bool, wanted: bool) -> None:
+    """Judges whether a stream came where one was asked for, and nowhere else, and is called one."""
+    if came and exchange.media_type != "text/event-stream":
+        report.add(
+            "OAI-HTTP-002",
+            "a stream's content-type is not text/event-stream",
+            at="content-type",
+            seen=exchange.header("content-type") or "",
+        )
+    if came and exchange.request is not None and not wanted:
+        report.add("OAI-STREAM-027", "a stream came unasked", seen=exchange.body[:160])
+    if wanted and not came:
+        report.add("OAI-STREAM-027", "no stream came", seen=exchange.body[:160])
+
+
 def _decoded(exchange: Exchange) -> Any:
     try:
         return json.loads(exchange.body)
@@ -181,6 +211,16 @@ def _decoded(exchange: Exchange) -> Any:
         return None
 
 
+@rule(
+    "OAI-ERR-001",
+    "OAI-ERR-002",
+    "OAI-ERR-006",
+    "OAI-ERR-008",
+    "OAI-HTTP-001",
+    "OAI-HTTP-003",
+    "OAI-HTTP-004",
+    "OAI-HTTP-005",
+)
 def judge_openai(exchange: Exchange, report: Report) -> None:
     """Judges one exchange by every law that one exchange can show.
 
@@ -209,15 +249,7 @@ def judge_openai(exchange: Exchange, report: Report) -> None:
     )
     whole = _whole(exchange, report)
     if as_stream:
-        if exchange.media_type != "text/event-stream":
-            report.add(
-                "OAI-HTTP-002",
-                "a stream's content-type is not text/event-stream",
-                at="content-type",
-                seen=exchange.header("content-type") or "",
-            )
-        if exchange.request is not None and not wanted:
-            report.add("OAI-STREAM-027", "a stream came unasked", seen=exchange.body[:160])
+        judge_form(exchange, report, came=True, wanted=wanted)
         if exchange.route is Route.COMPLETIONS:
             judge_completion_stream(exchange, report, whole=whole)
         else:
@@ -228,7 +260,7 @@ def judge_openai(exchange: Exchange, report: Report) -> None:
         if isinstance(document, Mapping) and document.get("error"):
             report.add("OAI-HTTP-005", "status 200 carries an error", at="/error", seen=document)
         else:
-            report.add("OAI-STREAM-027", "no stream came", seen=exchange.body[:160])
+            judge_form(exchange, report, came=False, wanted=True)
         return
     if whole:
         _plain(exchange, report)

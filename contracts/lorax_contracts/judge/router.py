@@ -10,8 +10,18 @@ from lorax_contracts.judge.events import judge_events
 from lorax_contracts.judge.failures import error_misfit
 from lorax_contracts.judge.generate import judge_generate
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
-__all__ = ["judge_lorax"]
+__all__ = [
+    "judge_classes",
+    "judge_generation_headers",
+    "judge_health",
+    "judge_info",
+    "judge_lorax",
+    "judge_stream_form",
+    "judge_tokens",
+    "judge_vectors",
+]
 
 _GENERATES = frozenset({Route.GENERATE, Route.GENERATE_STREAM, Route.COMPAT_GENERATE})
 
@@ -50,7 +60,8 @@ def _adapter_headers(exchange: Exchange, report: Report) -> None:
 
 
 def _error(exchange: Exchange, report: Report) -> None:
-    if not exchange.body:
+    # A path or a method that LoRAX does not know has no body, which a law of its own says.
+    if not exchange.body or exchange.status in {404, 405}:
         return
     for name, value in exchange.headers:
         if name.startswith("x-") and name not in {"x-lorax-mock", "x-request-id"}:
@@ -93,7 +104,9 @@ def _document(exchange: Exchange, report: Report) -> Any:
     return document
 
 
-def _tokenized(exchange: Exchange, document: Any, report: Report) -> None:
+@rule("LORAX-TOK-001", "LORAX-TOK-002")
+def judge_tokens(exchange: Exchange, document: Any, report: Report) -> None:
+    """Judges the decoded reply of POST /tokenize."""
     misfits = schemas.validate("lorax/tokenize_response", document)
     for misfit in misfits:
         report.add("LORAX-TOK-001", misfit.message, at=misfit.at, seen=misfit.seen)
@@ -119,46 +132,99 @@ def _tokenized(exchange: Exchange, document: Any, report: Report) -> None:
         )
 
 
-_PLAIN = {
-    Route.INFO: ("lorax/info", "LORAX-INFO-001"),
-    Route.EMBED: ("lorax/embed_response", "LORAX-EMB-001"),
-    Route.EMBEDDINGS: ("lorax/compat_embed_response", "LORAX-EMB-001"),
-    Route.CLASSIFY: ("lorax/classify_response", "LORAX-CLS-001"),
-    Route.CLASSIFY_BATCH: ("lorax/classify_batch_response", "LORAX-CLS-001"),
+_VECTORS = {
+    Route.EMBED: "lorax/embed_response",
+    Route.EMBEDDINGS: "lorax/compat_embed_response",
 }
+_CLASSES = {
+    Route.CLASSIFY: "lorax/classify_response",
+    Route.CLASSIFY_BATCH: "lorax/classify_batch_response",
+}
+
+
+def _fit(name: str, document: Any, report: Report, law: str) -> None:
+    for misfit in schemas.validate(name, document):
+        report.add(law, misfit.message, at=misfit.at, seen=misfit.seen)
+    for at in schemas.misordered(name, document):
+        report.add(law, "keys in another order", at=at, seen=list(document))
+
+
+@rule("LORAX-INFO-001")
+def judge_info(document: Any, report: Report) -> None:
+    """Judges the decoded reply of GET /info."""
+    _fit("lorax/info", document, report, "LORAX-INFO-001")
+
+
+@rule("LORAX-EMB-001")
+def judge_vectors(route: Route, document: Any, report: Report) -> None:
+    """Judges the decoded reply of a route for embeddings."""
+    _fit(_VECTORS[route], document, report, "LORAX-EMB-001")
+
+
+@rule("LORAX-CLS-001")
+def judge_classes(route: Route, document: Any, report: Report) -> None:
+    """Judges the decoded reply of a route for classification."""
+    _fit(_CLASSES[route], document, report, "LORAX-CLS-001")
+
+
+@rule("LORAX-HTTP-005")
+def judge_health(exchange: Exchange, report: Report) -> None:
+    """Judges a 200 of a route for load balancers."""
+    if exchange.body:
+        report.add("LORAX-HTTP-005", "the body is not empty", seen=exchange.body)
+
+
+@rule("LORAX-HEAD-001", "LORAX-HEAD-002", "LORAX-HEAD-004")
+def judge_generation_headers(exchange: Exchange, report: Report, *, stream: bool) -> None:
+    """Judges the headers of a successful generation."""
+    if stream:
+        _headers(exchange, "generate_stream", report, "LORAX-HEAD-002")
+    else:
+        _headers(exchange, "generate", report, "LORAX-HEAD-001")
+    _adapter_headers(exchange, report)
+
+
+@rule("LORAX-STREAM-010")
+def judge_stream_form(exchange: Exchange, report: Report) -> None:
+    """Judges whether /generate_stream answered with a stream, once the body parsed.
+
+    The framework's own texts about a body that does not are plain text, and come before a stream.
+    """
+    parsed = exchange.request_text is None
+    if parsed and exchange.media_type == "application/json" and exchange.status >= 400:
+        report.add("LORAX-STREAM-010", f"status {exchange.status} for a stream", seen=exchange.body)
+    elif exchange.status == 200 and exchange.media_type != "text/event-stream":
+        report.add("LORAX-STREAM-010", "no stream came", seen=exchange.body)
 
 
 def _success(exchange: Exchange, report: Report) -> None:
     route = exchange.route
     if route is Route.HEALTH:
-        if exchange.body:
-            report.add("LORAX-HTTP-005", "the body is not empty", seen=exchange.body)
+        judge_health(exchange, report)
         return
     if exchange.media_type == "text/event-stream" and route in _GENERATES:
-        _headers(exchange, "generate_stream", report, "LORAX-HEAD-002")
-        _adapter_headers(exchange, report)
+        judge_generation_headers(exchange, report, stream=True)
         judge_events(exchange, report)
+        return
+    if route is Route.GENERATE_STREAM:
         return
     document = _document(exchange, report)
     if document is None:
         return
     if route in _GENERATES:
-        if route is Route.GENERATE_STREAM:
-            report.add("LORAX-STREAM-010", "no stream came", seen=exchange.body)
-            return
-        _headers(exchange, "generate", report, "LORAX-HEAD-001")
-        _adapter_headers(exchange, report)
+        judge_generation_headers(exchange, report, stream=False)
         judge_generate(exchange, document, report)
     elif route is Route.TOKENIZE:
-        _tokenized(exchange, document, report)
-    elif route in _PLAIN:
-        name, law = _PLAIN[route]
-        for misfit in schemas.validate(name, document):
-            report.add(law, misfit.message, at=misfit.at, seen=misfit.seen)
-        for at in schemas.misordered(name, document):
-            report.add(law, "keys in another order", at=at, seen=list(document))
+        judge_tokens(exchange, document, report)
+    elif route is Route.INFO:
+        judge_info(document, report)
+    elif route in _VECTORS:
+        judge_vectors(route, document, report)
+    elif route in _CLASSES:
+        judge_classes(route, document, report)
 
 
+@rule("LORAX-HEAD-005", "LORAX-HTTP-001", "LORAX-HTTP-002", "LORAX-HTTP-003", "LORAX-HTTP-006")
 def judge_lorax(exchange: Exchange, report: Report) -> None:
     """Judges one exchange by every law that one exchange can show."""
     if exchange.status == 0:
@@ -170,10 +236,8 @@ def judge_lorax(exchange: Exchange, report: Report) -> None:
         )
     if exchange.end is not End.COMPLETE and exchange.media_type != "text/event-stream":
         return
-    # Bodies that parse are answered with a stream; the framework's own texts come before it.
-    parsed = exchange.status >= 400 and exchange.media_type == "application/json"
-    if exchange.route is Route.GENERATE_STREAM and parsed:
-        report.add("LORAX-STREAM-010", f"status {exchange.status} for a stream", seen=exchange.body)
+    if exchange.route is Route.GENERATE_STREAM:
+        judge_stream_form(exchange, report)
     if exchange.status >= 400:
         _error(exchange, report)
     elif exchange.status == 200 and exchange.method != "OPTIONS":

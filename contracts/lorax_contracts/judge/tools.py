@@ -1,6 +1,7 @@
 """Tool calls and structured output: offered, chosen, called, parsed."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,23 @@ from jsonschema import SchemaError
 from lorax_contracts import schemas
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import Answer, Call, Choice, mapping, objects
+from lorax_contracts.judge.identity import Places
 from lorax_contracts.judge.report import Report
+from lorax_contracts.rules import rule
 
-__all__ = ["judge_json", "judge_tools"]
+__all__ = ["CALL_PLACES", "judge_json", "judge_tools"]
+
+CALL_PLACES: Places = (
+    (
+        re.compile(r"^/choices/\d+/message/tool_calls/\d+/(id|type|function/name) "),
+        "OAI-TOOL-001",
+    ),
+    (
+        re.compile(r"^/choices/\d+/(message|delta)/tool_calls/\d+/function/arguments "),
+        "OAI-TOOL-002",
+    ),
+)
+"""Where in a reply or a chunk a misfit breaks a law about calls."""
 
 _BAD = object()
 
@@ -77,6 +92,7 @@ def _obeyed(exchange: Exchange, choice: Choice, report: Report) -> None:
         report.add("OAI-TOOL-003", "parallel calls in spite of the refusal", at=at, seen=names)
 
 
+@rule("OAI-TOOL-001", "OAI-TOOL-002", "OAI-TOOL-003", "OAI-TOOL-004", "OAI-TOOL-005")
 def judge_tools(exchange: Exchange, answer: Answer, report: Report) -> None:
     """Judges all calls of an answer."""
     offered = _offered(exchange)
@@ -100,6 +116,7 @@ def judge_tools(exchange: Exchange, answer: Answer, report: Report) -> None:
         report.add("OAI-TOOL-004", "two calls of one reply share an id", at="/choices", seen=ids)
 
 
+@rule("OAI-JSON-001", "OAI-JSON-002")
 def judge_json(exchange: Exchange, choice: Choice, report: Report) -> None:
     """Judges the content of one choice against the request's response_format."""
     wanted = mapping(exchange.asked.get("response_format"))

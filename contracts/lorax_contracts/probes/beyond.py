@@ -4,12 +4,14 @@ from typing import Any
 
 from lorax_contracts import relations
 from lorax_contracts.curl import WRONG_KEY
+from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge.report import shown
 from lorax_contracts.probes.chat import GREEDY
 from lorax_contracts.probes.refusals import refused
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
-__all__ = ["PARAMETERS", "probe_beyond"]
+__all__ = ["PARAMETERS", "failed", "probe_beyond"]
 
 # Four pixels, all of them red.
 _PNG = (
@@ -30,15 +32,21 @@ PARAMETERS: tuple[tuple[str, Any], ...] = (
 """Published parameters that no other probe sends, each with a value of every day."""
 
 
+@rule("OAI-ERR-010")
+def failed(what: str, exchange: Exchange) -> list[Finding]:
+    """A finding where a request that the published schema admits was dropped, or ended in a fault."""
+    if not exchange.dropped and exchange.status not in {500, 502}:
+        return []
+    message = f"{what} is answered with {exchange.status or 'nothing'}"
+    return [Finding("OAI-ERR-010", message, "", shown(exchange.body[:160]), exchange)]
+
+
+@rule("OAI-ERR-011", "OAI-ERR-012", "OAI-ERR-013")
 def probe_beyond(session: Session) -> None:
     """Each may be refused, by name; none may fail, or be dropped in silence where that matters."""
     for name, value in PARAMETERS:
         reply = session.chat(max_tokens=1, **{name: value})
-        if reply.dropped or reply.status >= 500:
-            what = reply.status or "nothing"
-            session.break_law(
-                "OAI-ERR-010", f"{name} {shown(value)} is answered with {what}", reply
-            )
+        session.add(failed(f"{name} {shown(value)}", reply))
     _image(session)
     if session.keyed:
         _key(session)

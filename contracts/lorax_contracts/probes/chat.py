@@ -5,7 +5,9 @@ from typing import Any
 from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping
+from lorax_contracts.judge.content import judge_stops
 from lorax_contracts.judge.report import shown
+from lorax_contracts.rules import rule
 from lorax_contracts.session import SEED, Session
 
 __all__ = [
@@ -38,11 +40,9 @@ def _baseline(session: Session) -> tuple[Exchange, bool]:
         session.skip(
             "repetition",
             "temperature 0 with a seed gave two different answers, so that no two were compared",
-            "OAI-FINISH-001",
-            "OAI-FINISH-004",
-            "OAI-STOP-002",
-            "OAI-STREAM-025",
-            "OAI-STREAM-026",
+            relations.cut_by_budget,
+            relations.cut_by_stop,
+            relations.same_streamed,
         )
     return first, repeated
 
@@ -84,6 +84,7 @@ def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
     return False
 
 
+@rule("OAI-ACCEPT-003", "OAI-ACCEPT-007")
 def probe_chat(session: Session) -> None:
     """Plain answers: two of the same, with other budgets, prompts and numbers of choices."""
     session.chat(max_tokens=16)
@@ -141,6 +142,7 @@ def _inner(text: str) -> list[str]:
 _FORMS = {str: "string", list: "list"}
 
 
+@rule("OAI-ACCEPT-001")
 def probe_stops(session: Session) -> None:
     """Stop strings taken from the baseline's own text."""
     whole = steady(session)
@@ -153,8 +155,8 @@ def probe_stops(session: Session) -> None:
         session.skip(
             "stop strings",
             "the model's answer is too short to stop inside it",
-            "OAI-STOP",
-            "OAI-FINISH-004",
+            judge_stops,
+            relations.cut_by_stop,
         )
         return
     for stop in _inner(text):
@@ -168,6 +170,7 @@ def probe_stops(session: Session) -> None:
             session.compare(relations.cut_by_stop, streamed, unstopped, stop=stop)
 
 
+@rule("OAI-ACCEPT-001", "OAI-ACCEPT-002", "OAI-ACCEPT-009", "OAI-ACCEPT-011")
 def probe_accepted(session: Session) -> None:
     """What frameworks send and a server must take."""
     take: dict[str, Any] = {"max_tokens": 4}

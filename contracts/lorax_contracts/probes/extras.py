@@ -4,8 +4,10 @@ from typing import Any
 
 from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.logprobs import judge_logprobs
 from lorax_contracts.judge.report import shown
 from lorax_contracts.probes.chat import GREEDY, accepted
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
 __all__ = ["TOOLS", "probe_json", "probe_logprobs", "probe_tools"]
@@ -43,6 +45,7 @@ _NAMED = {"type": "function", "function": {"name": "add"}}
 _ASK = "What is the weather in Paris? Use a tool."
 
 
+@rule("OAI-ACCEPT-004", "OAI-ACCEPT-005", "OAI-ACCEPT-006", "OAI-ACCEPT-008", "OAI-TOOL-004")
 def probe_tools(session: Session) -> None:
     """Tool calls, streamed and not, and their way back."""
     most: dict[str, Any] = {"max_tokens": 200, **GREEDY}
@@ -139,13 +142,15 @@ def probe_json(session: Session) -> None:
         session.compare(relations.same_streamed, plain, streamed)
 
 
+@rule("OAI-LOGP-001")
 def probe_logprobs(session: Session) -> None:
     """Logprobs and top_logprobs."""
     most: dict[str, Any] = {"max_tokens": 12, **GREEDY}
     first = session.chat("Say: é, 日本, 😀!", logprobs=True, top_logprobs=3, **most)
     alone = session.chat("Hi.", logprobs=True, **most)
     if first.status != 200 and alone.status != 200:
-        session.skip("log probabilities", f"refused with {alone.status}", "OAI-LOGP")
+        why = f"refused with {alone.status}"
+        session.skip("log probabilities", why, judge_logprobs, probe_logprobs)
         return
     accepted(session, "OAI-LOGP-001", "logprobs without top_logprobs", alone)
     session.chat("Hi.", logprobs=True, top_logprobs=0, **most)

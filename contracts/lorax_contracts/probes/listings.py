@@ -7,10 +7,12 @@ from urllib.parse import quote
 from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping, objects
-from lorax_contracts.judge.listings import vector
+from lorax_contracts.judge.completions import judge_completion, judge_completion_stream
+from lorax_contracts.judge.listings import judge_embeddings, vector
 from lorax_contracts.judge.report import shown
 from lorax_contracts.probes.chat import GREEDY, accepted
 from lorax_contracts.probes.refusals import refused
+from lorax_contracts.rules import rule
 from lorax_contracts.session import SEED, Session
 
 __all__ = ["listed_models", "probe_completions", "probe_embeddings", "probe_models"]
@@ -26,6 +28,7 @@ def listed_models(exchange: Exchange) -> list[Any]:
         return []
 
 
+@rule("OAI-MODELS-001", "OAI-MODELS-003", "OAI-MODELS-004", "OAI-MODELS-005")
 def probe_models(session: Session) -> None:
     """The list, each of its first models, and that they answer."""
     listed = session.ask("GET", "/models", envelope="OAI-MODELS-001")
@@ -72,6 +75,7 @@ def _unknown(session: Session) -> None:
         session.break_law("OAI-MODELS-004", f"an unknown model is {model.status}", model)
 
 
+@rule("OAI-COMP-006", "OAI-COMP-008")
 def probe_completions(session: Session) -> None:
     """POST /v1/completions, where there is one."""
 
@@ -83,7 +87,8 @@ def probe_completions(session: Session) -> None:
         "POST", "/completions", {"model": session.model, "prompt": "One,", "max_tokens": 4}
     )
     if plain.status in {404, 405, 501}:
-        session.skip("completions", f"POST /completions is {plain.status}", "OAI-COMP")
+        rules = judge_completion, judge_completion_stream, probe_completions
+        session.skip("completions", f"POST /completions is {plain.status}", *rules)
         return
     same: dict[str, Any] = {"max_tokens": 12, **GREEDY}
     first, second = ask(**same), ask(**same)
@@ -121,6 +126,7 @@ def _stop(session: Session, whole: Exchange | None, same: dict[str, Any]) -> Non
         session.compare(relations.cut_by_stop, stopped, whole, stop=stop)
 
 
+@rule("OAI-EMB-003")
 def probe_embeddings(session: Session) -> None:
     """POST /v1/embeddings, if the model makes any."""
 
@@ -136,10 +142,12 @@ def probe_embeddings(session: Session) -> None:
             break
     else:
         status = first.status if first is not None else "not asked for"
-        session.skip("embeddings", f"POST /embeddings is {status} for each model", "OAI-EMB")
+        why = f"POST /embeddings is {status} for each model"
+        session.skip("embeddings", why, judge_embeddings, probe_embeddings)
         return
     if first.status != 200:
-        session.skip("embeddings", f"POST /embeddings is {first.status}", "OAI-EMB")
+        why = f"POST /embeddings is {first.status}"
+        session.skip("embeddings", why, judge_embeddings, probe_embeddings)
         return
     first = ask(input="Paris", encoding_format="float")
     ask(input=["Paris", "Rome", ""][:2])

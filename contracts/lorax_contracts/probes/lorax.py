@@ -9,6 +9,16 @@ from typing import Any
 from lorax_contracts import loader, relations, sse
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping
+from lorax_contracts.judge.events import judge_events
+from lorax_contracts.judge.generate import judge_generate, judge_seed
+from lorax_contracts.judge.generated import judge_generated
+from lorax_contracts.judge.router import (
+    judge_classes,
+    judge_generation_headers,
+    judge_tokens,
+    judge_vectors,
+)
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
 __all__ = [
@@ -45,9 +55,12 @@ def _refusal(session: Session) -> Exchange | None:
     session.skip(
         "generation",
         f"POST /generate is {first.status} for this model",
-        "LORAX-GEN",
-        "LORAX-STREAM",
-        "LORAX-HEAD",
+        judge_events,
+        judge_generate,
+        judge_generated,
+        judge_generation_headers,
+        judge_seed,
+        relations.same_native,
         "LORAX-ERR-006",
         "LORAX-INFO-002",
         "LORAX-TOK-003",
@@ -60,6 +73,7 @@ def _generates(session: Session) -> bool:
     return session.once(_refusal) is None
 
 
+@rule("LORAX-HTTP-005")
 def probe_info(session: Session) -> None:
     """/info and health."""
     session.once(_info)
@@ -115,7 +129,15 @@ def _filled(text: str, info: Mapping[str, Any]) -> str:
     return re.sub(r"\{info\.(\w+)\}", lambda match: str(info.get(match.group(1))), text)
 
 
-def _says(document: Any, text: str, info: Mapping[str, Any]) -> bool:
+def _says(document: Any, text: str) -> bool:
+    """Whether an error has these words, whatever its numbers."""
+    said = str(mapping(document).get("error", ""))
+    words = re.split(r"\{info\.\w+\}|\{n\}", _WORDS + text)
+    return re.fullmatch(r"\d+".join(map(re.escape, words)), said) is not None
+
+
+def _limits(document: Any, text: str, info: Mapping[str, Any]) -> bool:
+    """Whether the limits that an error names are those of /info."""
     said = str(mapping(document).get("error", ""))
     pattern = re.escape(_WORDS + _filled(text, info)).replace(re.escape("{n}"), r"\d+")
     return re.fullmatch(pattern, said) is not None
@@ -128,50 +150,60 @@ def _document(exchange: Exchange) -> Any:
         return None
 
 
+@rule("LORAX-ERR-003", "LORAX-ERR-004", "LORAX-ERR-005", "LORAX-INFO-002")
 def probe_rules(session: Session) -> None:
     """Every refusal of a parameter, its words, its place in the order, and its form in a stream."""
     info = session.once(_info)
     rules: list[Mapping[str, Any]] = loader.table("lorax/validation")["rule"]
     usable = [
-        rule
-        for rule in rules
-        if rule["name"] != "stop" or int(info.get("max_stop_sequences", 4)) < 11
+        refusal
+        for refusal in rules
+        if refusal["name"] != "stop" or int(info.get("max_stop_sequences", 4)) < 11
     ]
-    for rule in usable:
-        parameters = {"max_new_tokens": 1, **rule["parameters"]}
+    right: list[Mapping[str, Any]] = []
+    for refusal in usable:
+        parameters = {"max_new_tokens": 1, **refusal["parameters"]}
         request = {"inputs": PROMPT, "parameters": parameters}
         plain = session.ask("POST", "/generate", request)
-        if plain.status != 422 or not _says(_document(plain), rule["text"], info):
-            wanted = _WORDS + _filled(rule["text"], info)
-            session.break_law("LORAX-ERR-003", f"{rule['name']}: 422 {wanted!r}", plain)
+        wanted = _WORDS + _filled(refusal["text"], info)
+        if plain.status != 422 or not _says(_document(plain), refusal["text"]):
+            session.break_law("LORAX-ERR-003", f"{refusal['name']}: 422 {wanted!r}", plain)
+            continue
+        right.append(refusal)
+        if info and not _limits(_document(plain), refusal["text"], info):
+            session.break_law("LORAX-INFO-002", f"/info says {wanted!r}", plain)
         streamed = session.ask("POST", "/generate_stream", request)
         events = sse.read(streamed.body).data
         good = (
-            streamed.status == 200
-            and len(events) == 1
-            and _says(events[0].value, rule["text"], info)
+            streamed.status == 200 and len(events) == 1 and _says(events[0].value, refusal["text"])
         )
         if not good:
-            session.break_law("LORAX-ERR-005", f"{rule['name']} in a stream", streamed)
-    _order(session, usable, info)
+            session.break_law("LORAX-ERR-005", f"{refusal['name']} in a stream", streamed)
+    _order(session, right)
     empty = session.ask("POST", "/generate", {"inputs": "", "parameters": {"max_new_tokens": 1}})
-    if not _says(_document(empty), "`inputs` cannot be empty", info):
+    if not _says(_document(empty), "`inputs` cannot be empty"):
         session.break_law("LORAX-ERR-003", "empty inputs are refused in those words", empty)
 
 
-def _order(session: Session, rules: list[Mapping[str, Any]], info: Mapping[str, Any]) -> None:
-    simple = [rule for rule in rules if len(rule["parameters"]) == 1 and "merged" not in str(rule)]
+def _order(session: Session, refusals: list[Mapping[str, Any]]) -> None:
+    """Of two that are refused in the right words each, the earlier one is named."""
+    simple = [
+        refusal
+        for refusal in refusals
+        if len(refusal["parameters"]) == 1 and "merged" not in str(refusal)
+    ]
     for earlier, later in pairwise(simple):
         if set(earlier["parameters"]) & set(later["parameters"]):
             continue
         parameters = {"max_new_tokens": 1, **later["parameters"], **earlier["parameters"]}
         both = session.ask("POST", "/generate", {"inputs": PROMPT, "parameters": parameters})
-        if not _says(_document(both), earlier["text"], info):
+        if not _says(_document(both), earlier["text"]):
             session.break_law(
                 "LORAX-ERR-004", f"{earlier['name']} is checked before {later['name']}", both
             )
 
 
+@rule("LORAX-HTTP-003", "LORAX-HTTP-004", "LORAX-ERR-006")
 def probe_frame(session: Session) -> None:
     """Bodies that do not parse, unknown paths, unknown fields, nulls."""
     texts: tuple[tuple[bytes, dict[str, str], int], ...] = (
@@ -213,6 +245,7 @@ def probe_frame(session: Session) -> None:
         session.break_law("LORAX-ERR-006", "unknown fields and nulls are let in", exchange)
 
 
+@rule("LORAX-TOK-003", "LORAX-INFO-002")
 def probe_tokens(session: Session) -> None:
     """/tokenize, and the limits that count with it."""
     info = session.once(_info)
@@ -222,7 +255,7 @@ def probe_tokens(session: Session) -> None:
     tokens = session.ask("POST", "/tokenize", {"inputs": PROMPT})
     counted = _document(tokens)
     if tokens.status != 200 or not isinstance(counted, list):
-        session.skip("tokenizer", f"POST /tokenize is {tokens.status}", "LORAX-TOK")
+        session.skip("tokenizer", f"POST /tokenize is {tokens.status}", judge_tokens, probe_tokens)
         return
     if not _generates(session):
         return
@@ -243,7 +276,7 @@ def probe_tokens(session: Session) -> None:
             "/generate",
             {"inputs": PROMPT, "parameters": {"max_new_tokens": total - len(counted) + 1}},
         )
-        if over.status != 422:
+        if over.status == 200:
             session.break_law("LORAX-INFO-002", f"one token over {total} is {over.status}", over)
     most = info.get("max_stop_sequences")
     if isinstance(most, int) and 0 < most < 64:
@@ -264,15 +297,15 @@ def probe_vectors(session: Session) -> None:
     """
     if _generates(session):
         why = "a text model would count itself unhealthy when asked"
-        session.skip("embeddings and classes", why, "LORAX-EMB", "LORAX-CLS")
+        session.skip("embeddings and classes", why, judge_vectors, judge_classes)
         return
     text = {"inputs": "Paris is in France."}
-    for group, family, path, request in (
-        ("embeddings", "LORAX-EMB", "/embed", text),
-        ("embeddings", "LORAX-EMB", "/v1/embeddings", {"model": "m", "input": ["Paris", "Rome"]}),
-        ("classes", "LORAX-CLS", "/classify", text),
-        ("classes", "LORAX-CLS", "/classify_batch", {"inputs": ["Paris", "Rome"]}),
+    for group, judged_by, path, request in (
+        ("embeddings", judge_vectors, "/embed", text),
+        ("embeddings", judge_vectors, "/v1/embeddings", {"model": "m", "input": ["Paris", "Rome"]}),
+        ("classes", judge_classes, "/classify", text),
+        ("classes", judge_classes, "/classify_batch", {"inputs": ["Paris", "Rome"]}),
     ):
         reply = session.ask("POST", path, request)
         if reply.status != 200:
-            session.skip(group, f"POST {path} is {reply.status} for this model", family)
+            session.skip(group, f"POST {path} is {reply.status} for this model", judged_by)

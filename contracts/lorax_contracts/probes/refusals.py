@@ -7,6 +7,7 @@ from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import mapping
 from lorax_contracts.judge.report import shown
 from lorax_contracts.relations import answer_of
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
 __all__ = ["BAD_BODIES", "BAD_MEMBERS", "probe_refusals", "refused"]
@@ -44,6 +45,7 @@ BAD_MEMBERS: tuple[tuple[str, dict[str, Any]], ...] = (
 _PARAMETER_OF = {"max_tokens": {"max_tokens", "max_completion_tokens"}}
 
 
+@rule("OAI-ERR-003", "OAI-ERR-004")
 def refused(session: Session, what: str, exchange: Exchange) -> bool:
     """Notes a broken law unless what cannot be right was refused; says whether it was."""
     if exchange.status == 0 and not exchange.dropped:
@@ -60,6 +62,7 @@ def refused(session: Session, what: str, exchange: Exchange) -> bool:
     return False
 
 
+@rule("OAI-ERR-005", "OAI-ERR-007", "OAI-ERR-009")
 def probe_refusals(session: Session) -> None:
     """Malformed bodies, wrong members, unknown models and paths."""
     for what, body in BAD_BODIES:

@@ -9,11 +9,13 @@ from lorax_contracts.probes.chat import (
     steady,
     steady_stream,
 )
+from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
 __all__ = ["probe_streams"]
 
 
+@rule("OAI-ACCEPT-010")
 def probe_streams(session: Session) -> None:
     """Streams; of a server that repeats itself, against its plain answer."""
     plain = steady(session)

@@ -6,7 +6,16 @@ or what it said (`say`), and nothing else. `native` holds those of LoRAX's own w
 to what a right LoRAX says on its way to the checker.
 """
 
-from tests.contracts.planted import beyond, content, listings, lorax_v1, replies, requests, streams
+from tests.contracts.planted import (
+    beyond,
+    content,
+    framing,
+    listings,
+    lorax_v1,
+    replies,
+    requests,
+    streams,
+)
 from tests.contracts.planted.deviation import Deviation
 
 __all__ = ["DEVIATIONS", "Deviation"]
@@ -14,6 +23,7 @@ __all__ = ["DEVIATIONS", "Deviation"]
 DEVIATIONS: tuple[Deviation, ...] = (
     *lorax_v1.DEVIATIONS,
     *replies.DEVIATIONS,
+    *framing.DEVIATIONS,
     *streams.DEVIATIONS,
     *content.DEVIATIONS,
     *requests.DEVIATIONS,

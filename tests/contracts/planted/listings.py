@@ -1,10 +1,14 @@
 """Models, text completions and embeddings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.contracts.planted.deviation import (
     GH,
+    Change,
     Deviation,
+    assign,
+    completion,
     completion_chunks,
     is_chat,
     is_text,
@@ -89,7 +93,101 @@ def _no_zero(asked: Asked) -> Said | None:
     return refusal(400) if is_text(asked) and asked.document.get("logprobs") == 0 else None
 
 
+def _any_model(asked: Asked, said: Said) -> Said | None:
+    if asked.path.startswith("/v1/models/") and said.status == 404:
+        name = asked.path.removeprefix("/v1/models/")
+        model = {"id": name, "object": "model", "created": 1, "owned_by": "acme"}
+        return Said(200, dict(said.headers), model)
+    return None
+
+
+def _both(change: Change) -> Callable[[Asked, Said], None]:
+    """Changes text completions, and each event of their streams."""
+
+    def say(asked: Asked, said: Said) -> None:
+        completion(change)(asked, said)
+        completion_chunks(lambda events: [change(one) for one in events])(asked, said)
+
+    return say
+
+
+def _unmarked(events: list[Any]) -> None:
+    for event in events:
+        if event["choices"]:
+            event.pop("usage", None)
+
+
+def _endless(events: list[Any]) -> None:
+    for event in events:
+        for one in event["choices"]:
+            one["finish_reason"] = None
+
+
+def _unframed(asked: Asked, said: Said) -> None:
+    if is_text(asked) and said.chunks is not None:
+        said.done = False
+
+
+def _no_vector_usage(asked: Asked, said: Said) -> None:
+    if asked.path.endswith("/embeddings") and said.status == 200:
+        said.document.pop("usage")
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "any model's name found",
+        "OAI-MODELS-004",
+        "OpenAPI document 2.3.0, retrieveModel",
+        say=_any_model,
+    ),
+    Deviation(
+        "a fingerprint of completions that is a number",
+        "OAI-COMP-001",
+        "OpenAPI document 2.3.0, CreateCompletionResponse.system_fingerprint",
+        say=_both(assign(system_fingerprint=5)),
+    ),
+    Deviation(
+        "object of chat for completions",
+        "OAI-COMP-002",
+        "OpenAPI document 2.3.0, CreateCompletionResponse.object",
+        say=_both(assign(object="chat.completion")),
+    ),
+    Deviation(
+        "completion streams without [DONE]",
+        "OAI-COMP-009",
+        "OpenAPI document 2.3.0, CreateCompletionRequest.stream",
+        say=_unframed,
+    ),
+    Deviation(
+        "no usage: null in completion streams",
+        "OAI-COMP-011",
+        "OpenAPI document 2.3.0, CreateCompletionRequest.stream_options",
+        say=completion_chunks(_unmarked),
+    ),
+    Deviation(
+        "completions created at 0",
+        "OAI-COMP-012",
+        "OpenAPI document 2.3.0, CreateCompletionResponse.created",
+        say=_both(assign(created=0)),
+    ),
+    Deviation(
+        "completions of another model",
+        "OAI-COMP-013",
+        "OpenAPI document 2.3.0, CreateCompletionResponse.model",
+        say=_both(assign(model="acme/other")),
+    ),
+    Deviation(
+        "completion streams that never finish",
+        "OAI-COMP-014",
+        "OpenAPI document 2.3.0, CreateCompletionResponse.choices.finish_reason",
+        say=completion_chunks(_endless),
+    ),
+    Deviation(
+        "embeddings without usage",
+        "OAI-EMB-005",
+        "OpenAPI document 2.3.0, CreateEmbeddingResponse.usage",
+        say=_no_vector_usage,
+    ),
     Deviation(
         "names with slashes not found",
         "OAI-MODELS-003",

@@ -3,110 +3,42 @@
 The laws' own sources (router file and line) say what is right; each entry here breaks one of them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lorax_contracts.client import Bounds, Client
+from lorax_contracts import loader
 from lorax_contracts.exchange import End, Exchange
 from tests.contracts import native_samples, samples
+from tests.contracts.planted.changes import (
+    Change,
+    details,
+    errors,
+    header,
+    plain,
+    route,
+    stream_bytes,
+    streamed,
+)
 
-__all__ = ["PLANTED", "Change", "Mutating", "Planted"]
-
-Change = Callable[[Exchange], Exchange]
-
-
-class Mutating(Client):
-    """The mock through a client that changes every reply on its way."""
-
-    def __init__(self, base: str, change: Change) -> None:
-        super().__init__(base, bounds=Bounds(requests=400, seconds=60))
-        self._change = change
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        request: Any = None,
-        *,
-        text: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Exchange:
-        """As the client, then changed."""
-        return self._change(super().ask(method, path, request, text=text, headers=headers))
+__all__ = ["PLANTED", "Planted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One deviation from LoRAX's wire."""
+    """One deviation from LoRAX's wire.
+
+    Attributes:
+        kind: what the right LoRAX that it changes is for: `generate`, `embed` or `classify`.
+        also: other laws whose sentence the deviation makes untrue, each with how.
+    """
 
     name: str
     law: str
     change: Change
-
-
-def plain(change: Callable[[Any], Any]) -> Change:
-    """Changes the JSON of whole native replies."""
-
-    def apply(exchange: Exchange) -> Exchange:
-        if exchange.status != 200 or exchange.media_type != "application/json":
-            return exchange
-        if b'"generated_text"' not in exchange.body or not exchange.path.endswith("/generate"):
-            return exchange
-        return samples.edit(exchange, change)
-
-    return apply
-
-
-def details(change: Callable[[Any], Any]) -> Change:
-    """Changes the details of whole native replies that have them."""
-    return plain(lambda d: change(d["details"]) and None if "details" in d else None)
-
-
-def streamed(change: Callable[[list[Any]], Any]) -> Change:
-    """Changes the events of native streams that end well."""
-
-    def apply(exchange: Exchange) -> Exchange:
-        if exchange.media_type != "text/event-stream" or b'"error_type"' in exchange.body:
-            return exchange
-        return samples.edit_events(exchange, change)
-
-    return apply
-
-
-def stream_bytes(change: Callable[[bytes], bytes]) -> Change:
-    """Changes the bytes of native streams."""
-    return lambda exchange: (
-        replace(exchange, body=change(exchange.body))
-        if exchange.media_type == "text/event-stream"
-        else exchange
-    )
-
-
-def errors(change: Callable[[Exchange], Exchange]) -> Change:
-    """Changes LoRAX's own refusals."""
-    return lambda exchange: (
-        change(exchange)
-        if exchange.status >= 400 and exchange.media_type == "application/json"
-        else exchange
-    )
-
-
-def header(name: str, value: str | None) -> Change:
-    """Sets a header of successful generations, or takes it away."""
-
-    def apply(exchange: Exchange) -> Exchange:
-        if exchange.status != 200 or "/generate" not in exchange.path:
-            return exchange
-        bare = samples.without_header(exchange, name)
-        return bare if value is None else replace(bare, headers=(*bare.headers, (name, value)))
-
-    return apply
-
-
-def route(path: str, change: Callable[[Exchange], Exchange]) -> Change:
-    """Changes successful replies of one path."""
-    return lambda e: change(e) if e.path == path and e.status == 200 else e
+    kind: str = "generate"
+    also: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
 
 def _reversed(document: Any) -> Any:
@@ -114,29 +46,80 @@ def _reversed(document: Any) -> Any:
 
 
 def _text_to_json(exchange: Exchange) -> Exchange:
-    if exchange.media_type != "text/plain":
+    return _as_json(exchange, 422) if exchange.media_type == "text/plain" else exchange
+
+
+def _as_json(exchange: Exchange, status: int) -> Exchange:
+    """A refusal in LoRAX's own envelope."""
+    error = {"error": "Input validation error: no", "error_type": "validation"}
+    body = samples.compact(error)
+    length = ("content-length", str(len(body)))
+    headers = (("content-type", "application/json"), length, *native_samples.CORS)
+    return replace(exchange, status=status, headers=headers, body=body)
+
+
+def _refused_as_status(exchange: Exchange) -> Exchange:
+    refused = exchange.path == "/generate_stream" and b'data: {"error"' in exchange.body
+    return _as_json(exchange, 422) if refused else exchange
+
+
+def _other_words_in_streams(exchange: Exchange) -> Exchange:
+    if exchange.media_type != "text/event-stream":
         return exchange
-    error = {"error": exchange.body.decode(), "error_type": "validation"}
-    length = ("content-length", "9")
-    return replace(
-        exchange,
-        headers=(("content-type", "application/json"), length, *native_samples.CORS),
-        body=samples.compact(error),
-    )
+    return replace(exchange, body=exchange.body.replace(b"must be", b"has to be"))
 
 
-class HalfInfo:
-    """/info loses a key from the second time on: at the first it only tells what the server is."""
+def _after_an_error(exchange: Exchange) -> Exchange:
+    """An error between two events of one generation."""
+    parameters = exchange.asked.get("parameters") or {}
+    if exchange.media_type != "text/event-stream" or "return_k_alternatives" not in parameters:
+        return exchange
+    error = {"error": "Incomplete generation", "error_type": "incomplete_generation"}
+    return samples.edit_events(exchange, lambda events: [events[0], error, *events[1:]])
 
-    def __init__(self) -> None:
-        self.asked = 0
 
-    def __call__(self, exchange: Exchange) -> Exchange:
-        """The reply, without a key once it counts."""
-        self.asked += 1
-        if self.asked == 1:
-            return exchange
-        return samples.edit(exchange, lambda d: d.pop("eager_prefill") and None)
+_REFUSALS: Mapping[str, str] = {
+    name: rule["text"]
+    for rule in loader.table("lorax/validation")["rule"]
+    for name in rule["parameters"]
+    if len(rule["parameters"]) == 1
+}
+
+
+def _last_first(exchange: Exchange) -> Exchange:
+    """Names the last of several parameters that are out of range."""
+    parameters = exchange.asked.get("parameters") or {}
+    named = [name for name in _REFUSALS if name in parameters and name != "max_new_tokens"]
+    if exchange.status != 422 or exchange.path != "/generate" or len(named) < 2:
+        return exchange
+    said = "Input validation error: " + re.sub(r"\{.*?\}", "9", _REFUSALS[named[-1]])
+    return samples.edit(exchange, lambda d: d.update(error=said))
+
+
+def _strict_fields(exchange: Exchange) -> Exchange:
+    if "unknown" not in exchange.asked:
+        return exchange
+    begins = b"Failed to deserialize the JSON body into the target type: "
+    body = begins + b"unknown field `unknown`"
+    headers = (("content-type", "text/plain; charset=utf-8"), *native_samples.CORS)
+    return replace(exchange, status=422, headers=headers, body=body)
+
+
+def _uncounted_eos(facts: Any) -> None:
+    if facts["finish_reason"] == "eos_token":
+        facts["generated_tokens"] -= 1
+
+
+def _unframed(exchange: Exchange) -> Exchange:
+    """JSON without its length."""
+    if exchange.media_type != "application/json":
+        return exchange
+    return samples.without_header(exchange, "content-length")
+
+
+def _openai_vectors(exchange: Exchange) -> Exchange:
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    return samples.edit(exchange, lambda _: {"object": "list", "data": [vector]})
 
 
 def _last(token: Any, **changes: Any) -> None:
@@ -156,12 +139,7 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "EOS not counted",
         "LORAX-GEN-004",
-        details(
-            lambda d: (
-                d["finish_reason"] == "eos_token"
-                and d.update(generated_tokens=d["generated_tokens"] - 1)
-            )
-        ),
+        details(_uncounted_eos),
     ),
     Planted(
         "length reported as eos_token",
@@ -172,6 +150,7 @@ PLANTED: tuple[Planted, ...] = (
         "the EOS in generated_text",
         "LORAX-GEN-006",
         plain(lambda d: d.update(generated_text=d["generated_text"] + "</s>")),
+        also={"LORAX-GEN-012": "the stream ends without it"},
     ),
     Planted(
         "stop string trimmed",
@@ -280,10 +259,23 @@ PLANTED: tuple[Planted, ...] = (
         "LORAX-STREAM-009",
         streamed(lambda d: [_reversed(e) for e in d]),
     ),
+    Planted("a status for a stream's refusal", "LORAX-STREAM-010", _refused_as_status),
+    Planted("other words for a stream's refusal", "LORAX-ERR-005", _other_words_in_streams),
+    Planted("events after an error", "LORAX-STREAM-005", _after_an_error),
+    Planted("the last wrong parameter named", "LORAX-ERR-004", _last_first),
+    Planted("unknown fields refused", "LORAX-ERR-006", _strict_fields),
+    Planted("JSON of no stated length", "LORAX-HTTP-001", _unframed),
     Planted(
-        "a status for a stream's refusal",
-        "LORAX-ERR-005",
-        lambda e: replace(e, status=422) if b'data: {"error"' in e.body else e,
+        "OpenAI's shape of embeddings",
+        "LORAX-EMB-001",
+        route("/embed", _openai_vectors),
+        kind="embed",
+    ),
+    Planted(
+        "classes under a key",
+        "LORAX-CLS-001",
+        route("/classify", lambda e: samples.edit(e, lambda d: {"entities": d})),
+        kind="classify",
     ),
     Planted(
         "times in a stream's headers",
@@ -334,7 +326,10 @@ PLANTED: tuple[Planted, ...] = (
     Planted(
         "/info without a key",
         "LORAX-INFO-001",
-        route("/info", HalfInfo()),
+        route(
+            "/info",
+            lambda e: samples.edit(e, lambda d: {k: d[k] for k in d if k != "eager_prefill"}),
+        ),
     ),
     Planted(
         "a limit that is not /info's",
@@ -359,8 +354,11 @@ PLANTED: tuple[Planted, ...] = (
         ),
     ),
     Planted(
-        "another count of prompt tokens",
+        "/tokenize never adds special tokens",
         "LORAX-TOK-003",
-        plain(lambda d: ("details" in d and d["details"].update(prompt_tokens=77)) or None),
+        route(
+            "/tokenize",
+            lambda e: samples.edit(e, lambda d: [t for t in d if t["stop"] or not t["text"]]),
+        ),
     ),
 )

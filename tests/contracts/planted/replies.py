@@ -77,7 +77,18 @@ def _one_uncounted(document: Any) -> None:
         document["usage"]["total_tokens"] -= 1
 
 
+def _untraced(_: Asked, said: Said) -> None:
+    said.headers.pop("x-request-id")
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation(
+        "no x-request-id",
+        "OAI-HTTP-003",
+        "OpenAI API reference, Debugging requests: x-request-id",
+        say=_untraced,
+        strict=True,
+    ),
     Deviation(
         "length reported as stop",
         "OAI-FINISH-001",

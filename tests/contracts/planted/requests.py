@@ -1,6 +1,7 @@
 """What is refused though it is right, taken though it is wrong, and how it is refused."""
 
 from collections.abc import Callable
+from typing import Any
 
 from lorax_contracts.exchange import End
 from tests.contracts.planted.deviation import (
@@ -71,6 +72,19 @@ def _html_404(asked: Asked, said: Said) -> Said | None:
     return None
 
 
+def _nameless(said: Said) -> None:
+    said.document["error"]["param"] = None
+
+
+def _busy(asked: Asked) -> Said | None:
+    return refusal(429, "busy") if is_chat(asked) and asked.document.get("n") == 2 else None
+
+
+def _no_options(document: Any) -> bool:
+    options = document.get("stream_options")
+    return isinstance(options, dict) and options.get("include_usage") is False
+
+
 def _lenient(member: str) -> Callable[[Asked], None]:
     def ask(asked: Asked) -> None:
         value = asked.document.get(member) if isinstance(asked.document, dict) else None
@@ -109,6 +123,26 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-ACCEPT-003",
         GH + "CommandCodeAI/command-code/issues/820",
         ask=_first_part_only,
+    ),
+    Deviation(
+        "streams without usage refused",
+        "OAI-ACCEPT-010",
+        "OpenAPI document 2.3.0, ChatCompletionStreamOptions.include_usage",
+        ask=refuse(_no_options),
+    ),
+    Deviation(
+        "429 without Retry-After",
+        "OAI-ERR-008",
+        "RFC 9110, section 10.2.3",
+        ask=_busy,
+        strict=True,
+    ),
+    Deviation(
+        "a refused parameter that is not named",
+        "OAI-ERR-009",
+        "OpenAPI document 2.3.0, Error.param",
+        say=errors(_nameless),
+        strict=True,
     ),
     Deviation(
         "user and metadata refused",

@@ -1,11 +1,9 @@
 """Chat streams: their frame, their order, their sums."""
 
 import re
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from lorax_contracts.exchange import End
 from tests.contracts.planted.deviation import (
     GH,
     Deviation,
@@ -14,7 +12,6 @@ from tests.contracts.planted.deviation import (
     chunks,
     delta,
     is_chat,
-    raw,
 )
 from tests.contracts.reference import Asked, Said
 
@@ -78,47 +75,6 @@ def _fewer_in_streams(events: list[Any]) -> None:
 def _no_usage_counts(events: list[Any]) -> None:
     if events and events[-1]["choices"] == []:
         events[-1]["usage"] = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-
-
-def _idle(asked: Asked, said: Said) -> None:
-    if is_chat(asked) and said.chunks is not None:
-        said.end = End.IDLE
-
-
-def _reset(asked: Asked, said: Said) -> None:
-    if is_chat(asked) and said.chunks is not None:
-        body = said.body()
-        said.raw, said.end = body[: len(body) * 2 // 3], End.CUT
-
-
-def _typed(kind: str) -> Callable[[Asked, Said], None]:
-    def say(asked: Asked, said: Said) -> None:
-        if is_chat(asked) and said.chunks is not None:
-            said.headers["content-type"] = kind
-
-    return say
-
-
-def _never_streams(asked: Asked) -> None:
-    if is_chat(asked) and asked.document.get("stream") is True:
-        asked.document.pop("stream")
-        asked.document.pop("stream_options", None)
-
-
-def _end_early(body: bytes) -> bytes:
-    frames = body.split(b"\n\n")
-    return b"\n\n".join(frames[: len(frames) // 2]) + b"\n\n"
-
-
-def _error_as_text(body: bytes) -> bytes:
-    frames = body.split(b"\n\n")
-    return b"\n\n".join(frames[:-3]) + b'\n\ndata: {"error": "out of memory"}\n\n'
-
-
-def _done_after_error(body: bytes) -> bytes:
-    frames = body.split(b"\n\n")
-    error = b'data: {"error":{"message":"m","type":"server_error","param":null,"code":null}}'
-    return b"\n\n".join([*frames[:-3], error, b"data: [DONE]", b""])
 
 
 def _stripped(events: list[Any]) -> None:
@@ -214,33 +170,22 @@ def _new_line_first(events: list[Any]) -> None:
                 one["delta"]["content"] = "\n\n" + one["delta"]["content"]
 
 
+def _words_at_the_end(events: list[Any]) -> None:
+    for end in _ends(events):
+        index = end["choices"][0]["index"]
+        said = [
+            e
+            for e in events
+            if e["choices"] and e["choices"][0]["index"] == index
+            if e["choices"][0]["delta"].get("content")
+        ]
+        if said:
+            reason = end["choices"][0]["finish_reason"]
+            end["choices"][0] = {**said[-1]["choices"][0], "finish_reason": reason}
+            events[:] = [e for e in events if e is not said[-1]]
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
-    Deviation(
-        "no [DONE]",
-        "OAI-STREAM-003",
-        GH + "huggingface/text-generation-inference/pull/2221",
-        say=raw(lambda body: body.replace(b"data: [DONE]\n\n", b"")),
-    ),
-    Deviation(
-        "[DONE] twice",
-        "OAI-STREAM-003",
-        "OpenAPI document 2.3.0, stream",
-        say=raw(lambda body: body + b"data: [DONE]\n\n"),
-    ),
-    Deviation(
-        "a stream that ends early and cleanly",
-        "OAI-STREAM-005",
-        GH + "gethnet/litellm-connector-copilot/issues/97",
-        say=raw(_end_early),
-    ),
-    Deviation("a stream that is reset", "OAI-HTTP-004", "RFC 9112, section 8", say=_reset),
-    Deviation(
-        "the last event is not ended",
-        "OAI-STREAM-002",
-        "WHATWG HTML, server-sent events, 9.2.6",
-        say=raw(lambda body: body.replace(b"\n\ndata: [DONE]", b"\ndata: [DONE]")),
-    ),
-    Deviation("open after [DONE]", "OAI-STREAM-024", "OpenAPI document 2.3.0, stream", say=_idle),
     Deviation(
         "another id in each chunk",
         "OAI-STREAM-006",
@@ -295,31 +240,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OpenAPI document 2.3.0, include_usage",
         say=chunks(_fewer_in_streams),
         also={"OAI-FINISH-003": "length with one token left"},
-    ),
-    Deviation(
-        "an error event that is text",
-        "OAI-STREAM-016",
-        "OpenAPI document 2.3.0, ErrorResponse",
-        say=raw(_error_as_text),
-    ),
-    Deviation(
-        "[DONE] after an error",
-        "OAI-STREAM-004",
-        "vLLM, vllm/entrypoints/openai/serving_chat.py:942-948 (2025-08)",
-        say=raw(_done_after_error),
-        strict=True,
-    ),
-    Deviation(
-        "streams typed as JSON",
-        "OAI-HTTP-002",
-        "WHATWG HTML, server-sent events, 9.2.5",
-        say=_typed("application/json"),
-    ),
-    Deviation(
-        "streams never come",
-        "OAI-STREAM-027",
-        "OpenAPI document 2.3.0, stream",
-        ask=_never_streams,
     ),
     Deviation(
         "object of plain replies in chunks",
@@ -413,18 +333,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
         say=chunks(_not_empty_last),
     ),
     Deviation(
-        "events without an empty line between",
-        "OAI-STREAM-002",
-        GH + "ggml-org/llama.cpp/issues/14268",
-        say=raw(lambda body: body.replace(b"\n\ndata: {", b"\ndata: {", 1)),
-    ),
-    Deviation(
-        "data: twice before each event",
-        "OAI-STREAM-002",
-        GH + "openclaw/openclaw/pull/97474",
-        say=raw(lambda body: body.replace(b"data: {", b"data: data: {")),
-    ),
-    Deviation(
         "the beginning of the stop string streamed",
         "OAI-STOP-002",
         GH + "vllm-project/vllm/issues/3574",
@@ -442,5 +350,18 @@ DEVIATIONS: tuple[Deviation, ...] = (
         GH + "jundot/omlx/pull/2492",
         say=chunks(_new_line_first),
         also={"OAI-LOGP-002": "no token has them"},
+    ),
+    Deviation(
+        "a fingerprint that is a number",
+        "OAI-STREAM-001",
+        "OpenAPI document 2.3.0, CreateChatCompletionStreamResponse.system_fingerprint",
+        say=chunk(assign(system_fingerprint=5)),
+    ),
+    Deviation(
+        "the last words beside the finish reason",
+        "OAI-STREAM-012",
+        "OpenAI API reference, streaming example",
+        say=chunks(_words_at_the_end),
+        strict=True,
     ),
 )

@@ -1,14 +1,16 @@
 """Probes of LoRAX's wire: silent on the mock, and on the mock with one thing wrong they name it."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
-from lorax_contracts.check import Options, Verdict, check, check_server
+from lorax_contracts.check import Options, check
 from lorax_contracts.client import Client
 from lorax_contracts.probes import lorax
 from lorax_contracts.session import Session
-from tests.contracts.planted.native import PLANTED, Change, Mutating, Planted
+from tests.contracts.detection import Shown, shown
+from tests.contracts.inprocess import Changed, Recorded
+from tests.contracts.planted.native import PLANTED, Planted
 from tests.contracts.processes import mock_process
 
 
@@ -19,16 +21,25 @@ def mock() -> Generator[str]:
         yield url
 
 
-def judged(base: str, change: Change) -> Verdict:
-    """The checker's verdict, without exploration."""
-    with Mutating(base, change) as client:
-        return check_server(client, Options(kind="lorax", examples=0))
+@pytest.fixture(scope="module")
+def recorded() -> Generator[Callable[[str], Recorded]]:
+    """What a right LoRAX of a kind says, asked for once."""
+    kinds: dict[str, Recorded] = {}
+
+    def of(kind: str) -> Recorded:
+        if kind not in kinds:
+            kinds[kind] = Recorded(kind)
+        return kinds[kind]
+
+    yield of
+    for one in kinds.values():
+        one.close()
 
 
 @pytest.mark.slow
 def test_the_mock_as_it_is_gives_no_finding(mock: str) -> None:
     """Each probe by itself, too."""
-    assert judged(mock, lambda exchange: exchange).findings == ()
+    assert check(mock, Options(kind="lorax", examples=0)).findings == ()
     with Client(mock) as client:
         session = Session(client, wire="lorax")
         for probe in (lorax.probe_info, lorax.probe_rules, lorax.probe_tokens):
@@ -58,10 +69,18 @@ def test_a_text_model_is_not_asked_for_what_would_turn_it_unhealthy(mock: str) -
     assert verdict.why_not("LORAX-GEN-001") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["generate", "embed", "classify"])
+def test_what_was_recorded_is_right(kind: str, recorded: Callable[[str], Recorded]) -> None:
+    """What the planted servers are made of breaks no law."""
+    assert shown(Changed(recorded(kind), lambda exchange: exchange), "lorax") == Shown({}, ())
+
+
 @pytest.mark.parametrize("planted", PLANTED, ids=[one.name for one in PLANTED])
-def test_one_thing_wrong_is_found_under_its_law(planted: Planted, mock: str) -> None:
-    """The law is named, and its request can be repeated."""
-    found = {one.law: one for one in judged(mock, planted.change).findings}
-    assert planted.law in found
-    assert found[planted.law].exchange is not None
+def test_one_thing_wrong_is_found_under_its_law(
+    planted: Planted, recorded: Callable[[str], Recorded]
+) -> None:
+    """That law is named and no other, by a step that claims it, with a request that shows it."""
+    found = shown(Changed(recorded(planted.kind), planted.change), "lorax")
+    assert found.findings.keys() == {planted.law} | planted.also.keys()
+    assert found.findings[planted.law].exchange is not None
+    assert "\n".join(found.unclaimed) == ""
