@@ -206,4 +206,4 @@ async def test_large_documents_are_there_one_at_a_time(path: str) -> None:
             tracemalloc.stop()
 
     one, five = await most_held_by(1), await most_held_by(5)
-    assert five < one + 4 * 3 * size
+    assert five < one + 4 * 4 * size
