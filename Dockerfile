@@ -18,6 +18,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY proxy proxy
 COPY mock mock
 COPY contracts contracts
+COPY command command
 RUN /opt/lorax-openai/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
     --no-deps --no-build-isolation . \
     && /opt/lorax-openai/bin/python -m pip uninstall --quiet --yes \

@@ -22,13 +22,20 @@ COMPAT := $(sort $(basename $(notdir $(wildcard requirements/compat/*.txt))))
 
 # $(call environment,FOLDER) makes one unless it is there: another interpreter on top of it would
 # leave two. $(call install,FOLDER) is the start of an install command; what uv made has no pip.
+# $(call counted,FOLDER,ARGUMENTS) installs and shows how far it is: a first run takes a minute.
 ifneq ($(UV),)
 environment = [ -x $(1)/bin/python ] || $(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(1)
 install = $(UV) pip install --quiet --python $(1)/bin/python
+counted = $(UV) pip install --python $(1)/bin/python $(2)
 else
 environment = [ -x $(1)/bin/python ] || "$(PYTHON)" -m venv $(1); \
 	$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(1)/bin/python -m ensurepip >/dev/null
 install = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
+counted = $(1)/bin/python -m pip install --disable-pip-version-check --progress-bar off $(2) | \
+	awk -v tty="$$([ -t 2 ] && echo 1)" '\
+		/^Collecting / { printf (tty ? "\r\033[K  " : "") "%d: %s" (tty ? "" : "\n"), ++n, $$2; fflush() } \
+		/^Installing / { printf (tty ? "\r\033[K  " : "") "installing %d packages ..." (tty ? "" : "\n"), n; fflush() } \
+		END { if (tty) print "" }'
 endif
 
 .PHONY: help
@@ -45,7 +52,7 @@ python:
 $(VENV)/run.stamp: requirements/build.txt requirements/run.txt pyproject.toml | python
 	@echo "making $(VENV) from requirements/run.txt (once) ..."
 	@$(call environment,$(VENV))
-	@$(call install,$(VENV)) --require-hashes -r requirements/build.txt -r requirements/run.txt
+	@$(call counted,$(VENV),--require-hashes -r requirements/build.txt -r requirements/run.txt)
 	@$(call install,$(VENV)) --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -101,6 +108,10 @@ quick: $(VENV)/test.stamp ## ten seconds of the tests nearest to what changed si
 # What differs between Pythons: sockets, processes, parsers, depths, the words of their own tables.
 SHORT := tests/e2e tests/mock/http tests/mock/serde tests/proxy/wire tests/proxy/core/template/test_language.py
 
+# What calls libraries: commands, settings, servers and clients, the pytest plugin.
+OLDEST := tests/command tests/contracts/test_main.py tests/mock/test_main.py tests/mock/test_plugin.py tests/proxy/test_config.py \
+	tests/proxy/test_http1.py tests/proxy/test_main.py tests/proxy/test_observe.py tests/proxy/upstream
+
 .PHONY: short
 short: $(VENV)/test.stamp
 	@$(BIN)/pytest --numprocesses 2 -m "not property" $(SHORT) $(ARGS)
@@ -142,6 +153,29 @@ MINUTES ?= 1
 soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/reliability.md)
 	@$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
 
+# Not editable, so that what the wheel asks for is held to what is installed: the last line asks no index.
+.venv-oldest/oldest.stamp: requirements/build.txt requirements/oldest.txt | python
+	@echo "making .venv-oldest from requirements/oldest.txt (once) ..."
+	@$(call environment,.venv-oldest)
+	@$(call install,.venv-oldest) --require-hashes -r requirements/build.txt -r requirements/oldest.txt
+	@touch $@
+
+.PHONY: oldest
+oldest: .venv-oldest/oldest.stamp ## a short suite on the oldest dependencies that pyproject.toml allows
+	@$(call install,.venv-oldest) --no-deps --no-build-isolation --force-reinstall .
+	@$(call install,.venv-oldest) --no-index 'lorax-openai[all,pytest,tokenizers]'
+	@.venv-oldest/bin/python -m pytest --numprocesses 2 -m "not property" --ignore tests/e2e/test_published_schema.py $(SHORT) $(OLDEST) $(ARGS)
+
+# pipx and uv, which the README's lines are tried with.
+.venv-installers/installers.stamp: requirements/installers.txt | python
+	@$(call environment,.venv-installers)
+	@$(call install,.venv-installers) --require-hashes -r requirements/installers.txt
+	@touch $@
+
+.PHONY: wheel
+wheel: $(VENV)/test.stamp .venv-installers/installers.stamp ## build wheel and sdist, look into them, and install as the README says
+	@PATH="$(CURDIR)/.venv-installers/bin:$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile tests/release $(ARGS)
+
 # Needs node and a few GB; `make matrix ARGS="litellm aimock"` for some. Not in CI.
 .PHONY: matrix
 matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice each, and write docs/matrix.md; long
@@ -153,7 +187,7 @@ docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_pro
 
 .PHONY: release
 release: $(VENV)/run.stamp ## wheel, sdist and notes of this version in dist/, judged; tags nothing
-	@$(BIN)/python -m tests.repo.release
+	@$(BIN)/python -m tests.release.release
 
 .PHONY: locks
 locks: ## write requirements/**/*.txt anew from pyproject.toml and *.in (needs uv)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lorax_mock.server.app import MockApp
 
 __all__ = ["main", "serve"]
+
+# Its base, of everything that a command says about its arguments, has no name before typer 0.28.
+_CommandError = cast("type[typer.TyperException]", typer.BadParameter.__mro__[2])
 
 _DEFAULT = Settings()
 
@@ -374,7 +377,7 @@ def main() -> None:
     """The command's entry point: whatever is wrong with the arguments is one line and exit code 2."""
     try:
         code = _cli(standalone_mode=False)
-    except typer.TyperException as error:
+    except _CommandError as error:
         line = " ".join(error.format_message().split())
         print(f"lorax-mock: {line} (see lorax-mock serve --help)", file=sys.stderr)  # noqa: T201 - the command's output
         sys.exit(2)

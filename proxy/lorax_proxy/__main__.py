@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn, cast
 
 import typer
 from pydantic import BaseModel
@@ -20,6 +20,9 @@ from lorax_proxy.config import Settings, load
 from lorax_proxy.errors import ProxyError, SettingsInvalid
 
 __all__ = ["main"]
+
+# Its base, of everything that a command says about its arguments, has no name before typer 0.28.
+_CommandError = cast("type[typer.TyperException]", typer.BadParameter.__mro__[2])
 
 _cli = typer.Typer(
     name="lorax-proxy",
@@ -131,7 +134,7 @@ def main() -> None:
     """The command's entry point: a wrong option is one line on standard error, and exit 2."""
     try:
         code = _cli(standalone_mode=False)
-    except typer.TyperException as error:
+    except _CommandError as error:
         message = error.format_message()
         # without arguments the "error" is the help text
         line = message if len(sys.argv) < 2 else f"lorax-proxy: {message}"
@@ -202,7 +205,7 @@ def _say(line: str) -> None:
 
 
 def _fail(line: str) -> NoReturn:
-    raise typer.TyperException(line)
+    raise _CommandError(line)
 
 
 if __name__ == "__main__":

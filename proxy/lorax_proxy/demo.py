@@ -11,6 +11,8 @@ import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 from lorax_proxy.errors import SettingsInvalid
 
@@ -41,7 +43,8 @@ def running_mock() -> Generator[Mock]:
         [
             sys.executable,
             "-m",
-            "lorax_mock",
+            "lorax_openai",
+            "mock",
             "serve",
             "--port=0",
             "--announce=json",
@@ -74,7 +77,7 @@ def running_mock() -> Generator[Mock]:
 def example(base_url: str, model: str) -> str:
     """Four lines of Python and one of curl that talk to `model` as they stand."""
     return f"""\
-Paste into .venv/bin/python (or any Python with the openai package):
+Paste into {_python()}:
 
 from openai import OpenAI
 client = OpenAI(base_url="{base_url}", api_key="unused")
@@ -85,3 +88,12 @@ or into a shell:
 
 curl -s {base_url}/chat/completions -H 'content-type: application/json' -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
 """
+
+
+def _python() -> str:
+    """Where Python has the openai package: this one, as a path from here if it is below, or any."""
+    if find_spec("openai") is None:
+        return "any Python with the openai package"
+    here = Path(sys.executable)
+    shown = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    return f"{shown} (or any Python with the openai package)"

@@ -85,8 +85,10 @@ class ChunklessExchange(Exchange):
                 self.keep_alive = False
                 # neither None, which would choose chunks, nor True
                 self.chunked_encoding = False
-            elif self.keep_alive and b"connection" not in names:
-                message["headers"] = [*message["headers"], (b"connection", b"keep-alive")]
+            if b"connection" not in names:
+                # older uvicorns leave `close` out
+                kept = b"keep-alive" if self.keep_alive else b"close"
+                message["headers"] = [*message["headers"], (b"connection", kept)]
         elif self._to_the_end:
             self.expected_content_length = len(message.get("body", b""))
         return super().send(message)

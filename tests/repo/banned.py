@@ -42,7 +42,11 @@ _PROCESSES: Home = (
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
 _PATIENT: Home = ("contracts/lorax_contracts/client.py",)
 """It waits as long as a server's Retry-After asks it to."""
-_COMMANDS: Home = ("*/__main__.py", "mock/lorax_mock/files/script_file.py")
+_COMMANDS: Home = (
+    "*/__main__.py",
+    "command/lorax_openai/commands.py",
+    "mock/lorax_mock/files/script_file.py",
+)
 _NOWHERE: Home = ()
 
 HOMES: Mapping[str, tuple[Home, str]] = {

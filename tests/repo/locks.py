@@ -4,9 +4,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 __all__ = ["faults", "pins"]
 
@@ -37,10 +39,13 @@ def faults(root: Path) -> Iterator[str]:
     folder = root / "requirements"
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
     groups = project["dependency-groups"]
-    run: Sequence[str] = project["project"]["dependencies"]
+    run = _dependencies(project["project"], "contracts", "mock", "proxy")
+    every = [*run, *_dependencies(project["project"], "pytest", "tokenizers")]
     wanted: dict[str, Sequence[str]] = {
         "build.txt": [*project["build-system"]["requires"], *_lines(folder / "build.in")],
         "run.txt": run,
+        "oldest.txt": [*every, *_lines(folder / "oldest.in")],
+        "installers.txt": _lines(folder / "installers.in"),
         "demo.txt": groups["demo"],
         "test.txt": groups["test"],
     }
@@ -60,14 +65,33 @@ def faults(root: Path) -> Iterator[str]:
             continue
         for text in requirements:
             yield from _unmet(name, Requirement(text), locked[name])
+    yield from _above_oldest(every, locked.get("oldest.txt", {}))
     # build and run are installed together, demo and test on top, a compatibility suite beside build
     environment = ("build.txt", "run.txt", "demo.txt", "test.txt")
     together = [(one, other) for one in environment for other in environment if one < other]
-    together += [("build.txt", name) for name in locked if name.startswith("compat/")]
+    together += [("build.txt", name) for name in locked if name.startswith(("compat/", "oldest"))]
     for one, other in together:
         for package, version in locked.get(one, {}).items():
             if locked.get(other, {}).get(package, version) != version:
                 yield f"{package}: {version} in {one}, {locked[other][package]} in {other}"
+
+
+def _dependencies(project: Mapping[str, Any], *extras: str) -> list[str]:
+    """What the project itself and these extras ask for, other extras of its own left out."""
+    own = f"{project['name']}["
+    listed = [*project["dependencies"]]
+    for extra in extras:
+        listed += project["optional-dependencies"][extra]
+    return [text for text in listed if not text.startswith(own)]
+
+
+def _above_oldest(requirements: Sequence[str], locked: Mapping[str, str]) -> Iterator[str]:
+    """Each dependency whose lowest allowed version is not the one that `make oldest` tries."""
+    for requirement in map(Requirement, requirements):
+        version = locked.get(canonicalize_name(requirement.name))
+        lowest = [Version(each.version) for each in requirement.specifier if each.operator == ">="]
+        if version is not None and lowest != [Version(version)]:
+            yield f"oldest.txt: {requirement.name}=={version} is not the lowest of {requirement}"
 
 
 def _unmet(name: str, requirement: Requirement, locked: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Block", "blocks", "is_docker", "is_make", "is_serving", "make_targets"]
+__all__ = ["Block", "blocks", "is_docker", "is_install", "is_make", "is_serving", "make_targets"]
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -60,6 +60,11 @@ def is_make(block: Block) -> bool:
 def is_docker(block: Block) -> bool:
     """Whether it is about the image."""
     return all(command.startswith("docker ") for command in block.commands())
+
+
+def is_install(block: Block) -> bool:
+    """Whether it brings the project, or runs it, by other people's installers."""
+    return all(command.split()[0] in {"pip", "pipx", "uvx"} for command in block.commands())
 
 
 def is_serving(block: Block) -> bool:

@@ -39,14 +39,24 @@ def test_every_judge_has_a_lock_and_a_suite() -> None:
 
 def test_a_version_out_of_bounds_is_named(copy: Path) -> None:
     """A bound that was moved without `make locks` is found."""
-    _edit(copy / "pyproject.toml", '"jinja2>=3.1.6,<4"', '"jinja2>=4,<5"')
-    assert list(faults(copy)) == ["run.txt: jinja2==3.1.6 is not <5,>=4; run make locks"]
+    _edit(copy / "pyproject.toml", '"httptools>=0.6.3",', '"httptools>=99,<100",')
+    assert "run.txt: httptools==0.9.0 is not <100,>=99; run make locks" in list(faults(copy))
+
+
+def test_a_lowest_version_that_is_not_tried_is_named(copy: Path) -> None:
+    """A bound from below is what `make oldest` runs on."""
+    _edit(copy / "pyproject.toml", '"httptools>=0.6.3",', '"httptools>=0.6",')
+    told = "oldest.txt: httptools==0.6.3 is not the lowest of httptools>=0.6"
+    assert list(faults(copy)) == [told]
 
 
 def test_a_missing_package_is_named(copy: Path) -> None:
     """A dependency that was added without `make locks` is found."""
-    _edit(copy / "pyproject.toml", '"jinja2>=3.1.6,<4"', '"jinja2>=3.1.6,<4", "left-pad"')
-    assert list(faults(copy)) == ["run.txt: lacks left-pad; run make locks"]
+    _edit(copy / "pyproject.toml", '"httptools>=0.6.3",', '"httptools>=0.6.3", "left-pad>=1",')
+    assert list(faults(copy)) == [
+        "run.txt: lacks left-pad>=1; run make locks",
+        "oldest.txt: lacks left-pad>=1; run make locks",
+    ]
 
 
 def test_locks_that_pull_apart_are_named(copy: Path) -> None:

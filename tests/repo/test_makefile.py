@@ -52,11 +52,13 @@ def test_no_interpreter_at_all_is_one_line() -> None:
 
 
 def test_ci_runs_what_people_run() -> None:
-    """CI has no commands of its own: the README's, then other Pythons, then the compatibility suites."""
+    """CI has no commands of its own: the README's, then other Pythons and dependencies, the wheel, the compatibility suites."""
     lines = (ROOT / ".ci/run").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("make")] == [
         "make test",
         "make pythons",
+        "make oldest",
+        "make wheel",
         "make compat",
     ]
 
@@ -84,8 +86,10 @@ def test_every_python_runs_the_short_suite_in_an_environment_of_its_own(tmp_path
     assert (failed.returncode, failed.stdout.splitlines()) == (2, lines[:2])
 
 
-def test_the_short_suite_is_there() -> None:
-    """Each of its paths exists."""
-    found = re.search(r"^SHORT := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    assert found
-    assert all((ROOT / path).exists() for path in found[1].split())
+def test_the_short_suites_are_there() -> None:
+    """Each of their paths exists."""
+    text = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", "")
+    suites = re.findall(r"^(?:SHORT|OLDEST) := (.+)$", text, re.MULTILINE)
+    assert len(suites) == 2
+    for suite in suites:
+        assert [path for path in suite.split() if not (ROOT / path).exists()] == []

@@ -14,7 +14,15 @@ from urllib.request import urlopen
 import pytest
 
 from lorax_proxy.config import load
-from tests.repo.readme import Block, blocks, is_docker, is_make, is_serving, make_targets
+from tests.repo.readme import (
+    Block,
+    blocks,
+    is_docker,
+    is_install,
+    is_make,
+    is_serving,
+    make_targets,
+)
 from tests.repo.tree import ROOT
 
 _README = (ROOT / "README.md").read_text("utf-8")
@@ -90,7 +98,8 @@ def test_python_examples_print_what_is_shown(block: Block, demo: str, tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block", _chosen("sh", lambda b: not (is_make(b) or is_docker(b) or is_serving(b)))
+    "block",
+    _chosen("sh", lambda b: not (is_make(b) or is_docker(b) or is_install(b) or is_serving(b))),
 )
 def test_shell_examples_succeed(block: Block, demo: str, folder: Path) -> None:
     """Every command exits 0, and what curl brings is an answer."""
@@ -103,7 +112,7 @@ def test_shell_examples_succeed(block: Block, demo: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", _chosen("sh", is_serving))
+@pytest.mark.parametrize("block", _chosen("sh", lambda b: is_serving(b) and not is_install(b)))
 def test_servers_start_as_shown(block: Block, folder: Path) -> None:
     """Each `serve` line says where it listens, answers /health there, and Ctrl-C ends it with 0."""
     *before, serve = block.commands()

@@ -16,7 +16,9 @@ def test_the_version_is_spelled_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", ["lorax-proxy", "lorax-mock", "lorax-contracts"])
+@pytest.mark.parametrize(
+    "program", ["lorax-openai", "lorax-proxy", "lorax-mock", "lorax-contracts"]
+)
 def test_each_command_tells_it(program: str) -> None:
     """One line: the command and the project's version, the mock's own and not LoRAX's."""
     done = subprocess.run(

@@ -23,6 +23,7 @@ PACKAGES: Mapping[str, str] = {
     "lorax_proxy": "proxy",
     "lorax_mock": "mock",
     "lorax_contracts": "contracts",
+    "lorax_openai": "command",
 }
 """Each package and the source root that holds it."""
 

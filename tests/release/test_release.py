@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.release import built, notes, sdist_faults, unready, wheel_faults
+from tests.release.release import built, notes, sdist_faults, unready, wheel_faults
 from tests.repo.tree import ROOT, present
 from tests.repo.version import project_version
 
@@ -46,7 +46,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def _release(checkout: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "tests.repo.release"],
+        [sys.executable, "-m", "tests.release.release"],
         cwd=checkout,
         check=False,
         capture_output=True,

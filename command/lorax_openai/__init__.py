@@ -1,0 +1,1 @@
+"""The command `lorax-openai`, and the entry points of the three commands beside it."""
