@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from lorax_proxy.catalogue import Directory
+from lorax_proxy.client import AsgiApp, Client
 from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
@@ -24,7 +25,7 @@ from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
-from lorax_proxy.surface import AsgiApp, Client, Surface
+from lorax_proxy.surface import Surface
 from lorax_proxy.template_files import load_vocabulary_size
 from lorax_proxy.upstream.direct import DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport

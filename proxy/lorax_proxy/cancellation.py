@@ -8,11 +8,12 @@ first event (`on_cold_cancel`), bounded in number (`max_drains`) and time (`firs
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from lorax_proxy.answers import Answer, generate
 from lorax_proxy.config import Settings
+from lorax_proxy.core.choice_reader import ChoiceReader
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole
 from lorax_proxy.errors import UpstreamError
@@ -20,6 +21,8 @@ from lorax_proxy.prepared_request import PreparedRequest
 from lorax_proxy.wire.lorax import GenerateRequest
 
 __all__ = ["Cancellation", "never_begun"]
+
+_Reader = TypeVar("_Reader", bound=ChoiceReader)
 
 
 class Cancellation:
@@ -35,25 +38,31 @@ class Cancellation:
             task.cancel()
         await asyncio.gather(*self._drains, return_exceptions=True)
 
-    def answered(self, prepared: PreparedRequest, answers: Sequence[Answer]) -> None:
+    def answered(self, prepared: PreparedRequest, reader: ChoiceReader) -> None:
         """Take note of a first event: its adapter is warm once it has produced a token."""
-        if any(answer.tokens for answer in answers):
+        if reader.tokens:
             prepared.upstream.has_answered(prepared.adapters)
 
     async def open(
-        self, prepared: PreparedRequest, request: GenerateRequest, *, whole: bool = False
-    ) -> Answer:
+        self, prepared: PreparedRequest, request: GenerateRequest, reader: _Reader
+    ) -> Answer[_Reader]:
         """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
-        opening = asyncio.create_task(
-            Answer.open(
-                prepared.upstream.transport,
-                request,
-                prepared.plan.reading,
-                silence=self._settings.idle_timeout,
-                whole=whole,
-                epoch=prepared.epoch,
-            )
+        warm = prepared.upstream.is_warm(prepared.adapters)
+        coming = Answer.open(
+            prepared.upstream.transport,
+            request,
+            reader,
+            silence=self._settings.idle_timeout,
+            cold=not warm,
+            epoch=prepared.epoch,
         )
+        if warm:
+            # cancelled wherever it is, it ends at once: no task has to outlive this one
+            try:
+                return await coming
+            except UpstreamError as error:
+                raise never_begun(error) from error
+        opening = asyncio.create_task(coming)
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -73,15 +82,13 @@ class Cancellation:
 
         Cold adapters come here for their prompt's logprobs alone, which streams do not tell.
         """
-        asking = asyncio.create_task(
-            generate(
-                prepared.upstream.transport,
-                request,
-                prepared.plan.reading,
-                silence=self._settings.first_event_timeout,
-                epoch=prepared.epoch,
-            )
-        )
+        if prepared.upstream.is_warm(prepared.adapters):
+            # as `open`
+            try:
+                return await self._generate(prepared, request)
+            except UpstreamError as error:
+                raise never_begun(error) from error
+        asking = asyncio.create_task(self._generate(prepared, request))
         try:
             whole = await asyncio.shield(asking)
         except asyncio.CancelledError:
@@ -95,6 +102,17 @@ class Cancellation:
             raise never_begun(error) from error
         prepared.upstream.has_answered(prepared.adapters)
         return whole
+
+    def _generate(
+        self, prepared: PreparedRequest, request: GenerateRequest
+    ) -> Coroutine[Any, Any, Whole]:
+        return generate(
+            prepared.upstream.transport,
+            request,
+            prepared.plan.reading,
+            silence=self._settings.first_event_timeout,
+            epoch=prepared.epoch,
+        )
 
     def _must_stay(self, prepared: PreparedRequest) -> bool:
         """Whether leaving now could kill LoRAX, and there is room for one more that stays."""
@@ -112,7 +130,7 @@ class Cancellation:
             prepared.upstream.has_answered(prepared.adapters)
 
     async def _drain_later(
-        self, prepared: PreparedRequest, opening: "asyncio.Task[Answer]"
+        self, prepared: PreparedRequest, opening: "asyncio.Task[Answer[_Reader]]"
     ) -> None:
         try:
             answer = await opening
@@ -120,19 +138,19 @@ class Cancellation:
             return
         await self._drain(prepared, answer)
 
-    async def let_go(self, prepared: PreparedRequest, answer: Answer) -> None:
+    async def let_go(self, prepared: PreparedRequest, answer: Answer[_Reader]) -> None:
         """End one request: at once, unless that could kill LoRAX."""
-        if not answer.begun and not answer.failed and self._must_stay(prepared):
+        if not answer.reader.begun and answer.reader.failure is None and self._must_stay(prepared):
             self._background(self._drain(prepared, answer))
         else:
             await answer.close()
 
-    async def _drain(self, prepared: PreparedRequest, answer: Answer) -> None:
+    async def _drain(self, prepared: PreparedRequest, answer: Answer[_Reader]) -> None:
         """Wait for the first event of a request that nobody waits for, then end it."""
         try:
             async with asyncio.timeout(self._settings.first_event_timeout):
                 await answer.pieces()
-            self.answered(prepared, [answer])
+            self.answered(prepared, answer.reader)
         except (UpstreamError, TimeoutError):
             pass
         finally:

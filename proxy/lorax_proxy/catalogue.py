@@ -34,6 +34,10 @@ from lorax_proxy.template_files import load_special_tokens, load_template
 __all__ = ["Directory", "Found"]
 
 
+_REMEMBERED = 1024
+"""Names whose meaning is remembered: the models that one proxy commonly serves, a few times over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Where a request goes, and what is known of that upstream."""
@@ -67,6 +71,8 @@ class Directory:
             model.name: _model(model, default) for model in settings.model
         }
         self._templates: dict[str, PreparedTemplate] = {}
+        # what names mean, until an upstream tells something new
+        self._routes: dict[tuple[str, Kind, str | None], Route] = {}
         chosen = settings.chat_template or (str(settings.tokenizer) if settings.tokenizer else None)
         self._global_template = chosen
         for name in {chosen, *(model.template for model in self.models.values())}:
@@ -86,6 +92,18 @@ class Directory:
             RequestRefused: When there is no such model, or no upstream of that kind.
             UpstreamError: `NOT_READY` while its upstream is not known.
         """
+        route = self._routes.get((name, kind, adapter_source))
+        if route is None:
+            route = await self._find_route(name, kind, adapter_source)
+            if len(self._routes) >= _REMEMBERED:
+                self._routes.clear()
+            self._routes[name, kind, adapter_source] = route
+        upstream = self.upstreams[route.upstream]
+        facts = await upstream.ready()
+        return Found(route, upstream, facts, upstream.epoch)
+
+    async def _find_route(self, name: str, kind: Kind, adapter_source: str | None) -> Route:
+        """What a name means; asks upstreams that are not known yet, if they might say it."""
         if not any(upstream.kind is kind for upstream in self.upstreams.values()):
             raise RequestRefused(
                 f"This server has no upstream of kind '{kind.value}'.",
@@ -97,16 +115,13 @@ class Directory:
         if configured is not None:
             await self.upstreams[configured.upstream].ready()
         try:
-            route = self._route(name, kind, adapter_source)
+            return self._route(name, kind, adapter_source)
         except UpstreamError:
             refused = await self._learn(kind)
             try:
-                route = self._route(name, kind, adapter_source)
+                return self._route(name, kind, adapter_source)
             except UpstreamError as error:
                 raise refused or error from None
-        upstream = self.upstreams[route.upstream]
-        facts = await upstream.ready()
-        return Found(route, upstream, facts, upstream.epoch)
 
     def merged(self, found: Found, name: str, merge: Merge) -> Found:
         """The same place with adapters that the client merges.
@@ -191,6 +206,7 @@ class Directory:
 
     def _tell(self, upstream: Upstream, news: News, cause: str) -> None:
         """Tell the operator what a question to an upstream brought."""
+        self._routes.clear()
         observer, name, facts = self._observer, upstream.name, upstream.facts
         observer.upstream_up(name, up=upstream.answers)
         match news:

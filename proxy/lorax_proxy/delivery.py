@@ -10,19 +10,21 @@ Everything that decides is in `core`; how a request ends whose client leaves is 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from lorax_proxy.answers import Alone, Answer, Interleaved, gather
+from lorax_proxy.answers import Answer, gather
 from lorax_proxy.aside import aside
 from lorax_proxy.cancellation import Cancellation, never_begun
+from lorax_proxy.client import Client
 from lorax_proxy.config import Settings
+from lorax_proxy.core.choice_reader import ChoiceChunks, ChoiceReader
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole, count_generated, count_prompts, select, unasked
+from lorax_proxy.core.short_prompts import may_be_few_tokens
 from lorax_proxy.core.stream import Finished, Piece, Text
 from lorax_proxy.errors import UpstreamError
 from lorax_proxy.keep_alive import KeepAlive
 from lorax_proxy.prepared_request import Headers, PreparedRequest
-from lorax_proxy.surface import Client
 from lorax_proxy.wire.lorax import GenerateRequest
 from lorax_proxy.wire.openai_replies import ChunkWriter, Usage, completion
 from lorax_proxy.wire.sse import DONE
@@ -122,19 +124,31 @@ class Delivery:
         warm = prepared.upstream.is_warm(prepared.adapters)
         if plan.score or (warm and not plan.token_stream):
             return await self._cancellation.generate(prepared, request)
-        answer = await self._cancellation.open(prepared, request, whole=True)
+        reader = ChoiceReader(plan.reading, watched=_is_watched(prepared, request), whole=True)
+        answer = await self._cancellation.open(prepared, request, reader)
         try:
-            source = Alone(answer)
-            batch = await self._first(prepared, [answer], source)
-            pieces: list[Piece] = []
-            while batch is not None:
-                pieces += [piece for _, piece in batch]
-                batch = await source.pieces()
+            pieces = await self._first(prepared, answer)
+            while not reader.finished:
+                pieces += await answer.pieces()
             return Whole(
-                pieces, answer.exchange.headers, mean_logprob=answer.logprob / answer.tokens
+                pieces, answer.exchange.headers, mean_logprob=reader.logprob / reader.tokens
             )
         finally:
             await self._cancellation.let_go(prepared, answer)
+
+    async def _first(self, prepared: PreparedRequest, answer: Answer[ChoiceReader]) -> list[Piece]:
+        """The first pieces, within `first_event_timeout`."""
+        try:
+            async with asyncio.timeout(self._settings.first_event_timeout):
+                pieces = await answer.pieces()
+        except TimeoutError:
+            raise UpstreamError(Lost.FIRST_EVENT_TIMEOUT) from None
+        except UpstreamError as error:
+            if answer.reader.begun:
+                raise
+            raise never_begun(error) from error
+        self._cancellation.answered(prepared, answer.reader)
+        return pieces
 
     async def _stream(self, client: Client, prepared: PreparedRequest) -> None:
         """Answer with a stream of chunks."""
@@ -154,45 +168,82 @@ class Delivery:
         if plan.echo:
             echoes = enumerate(p for p in plan.prompts for _ in range(plan.choices))
             openings += b"".join(style.chunk(writer, i, Text(prompt)) for i, prompt in echoes)
-        ends: dict[int, Finished] = {}
-        opened: dict[int, Answer] = {}
+        readers = [
+            ChoiceChunks(plan.reading, style, writer, index, watched=_is_watched(prepared, request))
+            for index, request in enumerate(plan.requests)
+        ]
+        opened: list[Answer[ChoiceChunks]] = []
+
+        async def open_one(index: int) -> None:
+            # kept, so that it is let go even if another one fails meanwhile
+            answer = await self._cancellation.open(prepared, plan.requests[index], readers[index])
+            opened.append(answer)
 
         async def begin(more: bytes = b"") -> None:
             timing = _timing(opened[0].exchange.headers)
             await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
-            await client.write(openings + more)
-
-        async def open_one(index: int, request: GenerateRequest) -> None:
-            # kept by name, so that it is let go even if another one fails meanwhile
-            opened[index] = await self._cancellation.open(prepared, request)
+            client.write(openings + more)
 
         try:
-            await gather([open_one(index, each) for index, each in enumerate(plan.requests)])
-            answers = [opened[index] for index in range(count)]
-            source = Alone(answers[0]) if count == 1 else Interleaved(answers)
-            async with KeepAlive(
+            await gather([open_one(index) for index in range(count)])
+            with KeepAlive(
                 client,
                 begin=begin,
                 first=self._settings.status_wait,
                 interval=self._settings.keepalive_interval,
             ) as keep_alive:
-                try:
-                    batch = await self._first(prepared, answers, source)
-                    client.record.first_token = client.elapsed()
-                    while batch is not None:
-                        out = b"".join([style.chunk(writer, i, piece) for i, piece in batch])
-                        ends.update((i, p) for i, p in batch if isinstance(p, Finished))
-                        if not client.started:
-                            await begin(out)
-                        elif out:
-                            await keep_alive.write(out)
-                        batch = await source.pieces()
-                finally:
-                    await source.close()
+                await self._pass_on(client, prepared, opened, begin, keep_alive)
         finally:
-            for answer in opened.values():
+            for answer in opened:
                 await self._cancellation.let_go(prepared, answer)
-        await self._end_stream(client, prepared, writer, [ends[index] for index in range(count)])
+        ends = [reader.end for reader in readers if reader.end is not None]
+        await self._end_stream(client, prepared, writer, ends)
+
+    async def _pass_on(
+        self,
+        client: Client,
+        prepared: PreparedRequest,
+        answers: Sequence[Answer[ChoiceChunks]],
+        begin: Callable[[bytes], Awaitable[None]],
+        keep_alive: KeepAlive,
+    ) -> None:
+        """Write what answers bring, as it arrives, until all choices are complete."""
+        record = client.record
+
+        async def pass_one(answer: Answer[ChoiceChunks]) -> None:
+            reader = answer.reader
+            out = await answer.begin(reader.chunks)
+            if record.first_token is None:
+                record.first_token = client.elapsed()
+                patience.reschedule(None)
+            self._cancellation.answered(prepared, reader)
+            if not client.started:
+                await begin(out)
+            elif out:
+                keep_alive.write(out)
+
+            def take(data: bytes) -> bool:
+                out = reader.chunks(data)
+                if out:
+                    keep_alive.write(out)
+                return not (reader.finished or reader.failure or client.is_slow)
+
+            while not reader.finished:
+                if reader.failure is not None:
+                    raise reader.failure
+                if client.is_slow:
+                    await client.drain()
+                await answer.exchange.pour(take)
+
+        try:
+            async with asyncio.timeout(self._settings.first_event_timeout) as patience:
+                await gather([pass_one(answer) for answer in answers])
+        except TimeoutError:
+            raise UpstreamError(Lost.FIRST_EVENT_TIMEOUT) from None
+        except UpstreamError as error:
+            if any(answer.reader.begun for answer in answers):
+                raise
+            raise never_begun(error) from error
 
     async def _stream_whole(
         self, client: Client, prepared: PreparedRequest, writer: ChunkWriter
@@ -203,7 +254,7 @@ class Delivery:
         async def begin(timing: Headers = ()) -> None:
             await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
 
-        async with KeepAlive(
+        with KeepAlive(
             client,
             begin=begin,
             first=self._settings.status_wait,
@@ -216,7 +267,7 @@ class Delivery:
                 out += b"".join([style.chunk(writer, index, piece) for piece in answer.pieces])
             if not client.started:
                 await begin(_timing(returned[0].headers))
-            await keep_alive.write(out)
+            keep_alive.write(out)
         await self._end_stream(client, prepared, writer, [answer.end for answer in every])
 
     async def _end_stream(
@@ -228,23 +279,7 @@ class Delivery:
     ) -> None:
         usage = await self._usage(prepared, ends) if prepared.usage_asked else None
         _record(client, prepared, ends, usage)
-        await client.end((writer.usage(usage) if usage else b"") + DONE)
-
-    async def _first(
-        self, prepared: PreparedRequest, answers: Sequence[Answer], source: Alone | Interleaved
-    ) -> list[tuple[int, Piece]] | None:
-        """The first pieces, within `first_event_timeout`."""
-        try:
-            async with asyncio.timeout(self._settings.first_event_timeout):
-                batch = await source.pieces()
-        except TimeoutError:
-            raise UpstreamError(Lost.FIRST_EVENT_TIMEOUT) from None
-        except UpstreamError as error:
-            if any(answer.begun for answer in answers):
-                raise
-            raise never_begun(error) from error
-        self._cancellation.answered(prepared, answers)
-        return batch
+        client.end((writer.usage(usage) if usage else b"") + DONE)
 
     async def _usage(self, prepared: PreparedRequest, ends: Sequence[Finished]) -> Usage:
         """The counts of an answer: each prompt once, the tokens of every try."""
@@ -259,6 +294,14 @@ class Delivery:
         count = await prepared.upstream.count_tokens(prompt)
         kept = prepared.plan.truncate
         return count if kept is None else min(count, kept)
+
+
+def _is_watched(prepared: PreparedRequest, request: GenerateRequest) -> bool:
+    """Whether a request's prompt may be one after which LoRAX loses text.
+
+    Under a tool grammar prompts are long, and texts begin with a bracket or a quote.
+    """
+    return prepared.plan.reading.grammar is None and may_be_few_tokens(request)
 
 
 def _record(

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from lorax_proxy.answers import gather
 from lorax_proxy.aside import LARGE, aside, dear
 from lorax_proxy.catalogue import Directory, Found
+from lorax_proxy.client import Client, until_gone
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
 from lorax_proxy.core.chat import ChatStyle
@@ -37,7 +38,6 @@ from lorax_proxy.delivery import Delivery
 from lorax_proxy.errors import RequestRefused, UpstreamError
 from lorax_proxy.prepared_request import PreparedRequest, tell_failure
 from lorax_proxy.readiness import Upstream
-from lorax_proxy.surface import Client, until_gone
 from lorax_proxy.wire.lorax import Unreadable, decode_embedding
 from lorax_proxy.wire.openai_replies import Identity, encode_json
 from lorax_proxy.wire.openai_requests import (
@@ -127,16 +127,23 @@ class Gateway:
     async def _serve(self, client: Client, endpoint: _Answering) -> None:
         body = await client.body(self._settings.max_body_bytes)
 
-        async def answered() -> None:
+        async def renewed() -> None:
             try:
-                async with asyncio.timeout(self._settings.total_timeout):
-                    try:
-                        await endpoint(client, body, anew=False)
-                    except UpstreamError as error:
-                        if error.failure is not Lost.RENEWED or client.record.upstream is None:
-                            raise
-                        await self._directory.upstreams[client.record.upstream].renew()
-                        await endpoint(client, body, anew=True)
+                await endpoint(client, body, anew=False)
+            except UpstreamError as error:
+                if error.failure is not Lost.RENEWED or client.record.upstream is None:
+                    raise
+                await self._directory.upstreams[client.record.upstream].renew()
+                await endpoint(client, body, anew=True)
+
+        async def answered() -> None:
+            limit = self._settings.total_timeout
+            try:
+                if limit is None:
+                    await renewed()
+                else:
+                    async with asyncio.timeout(limit):
+                        await renewed()
             except (UpstreamError, TimeoutError) as error:
                 # an upstream that has not told its facts, or time that ran out, wherever it went
                 failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT

@@ -1,7 +1,7 @@
 """A client's connection: whose turn it is, how long it may take, and how it ends.
 
 With `incoming`, which makes requests of its bytes, and `exchange`, which frames answers, this is
-HTTP/1 as strangers speak it: uvicorn's protocol (uvicorn/protocols/http/httptools_impl.py), refined.
+HTTP/1 as strangers speak it: llhttp reads, and uvicorn listens.
 
 - *Times* are looked at by the door's clock, so that a request costs no timer.
 - *A refusal reaches the client.* Who closes a socket that has unread data resets the connection,
@@ -12,27 +12,25 @@ HTTP/1 as strangers speak it: uvicorn's protocol (uvicorn/protocols/http/httptoo
 """
 
 import asyncio
-import functools
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from functools import lru_cache
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 from uvicorn.server import ServerState
 
+from lorax_proxy.client import CONNECTED, AsgiApp
 from lorax_proxy.core import failures
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.core.heads import HeadRefused, late, too_many_connections
 from lorax_proxy.door import Door
-from lorax_proxy.exchange import ChunklessExchange, Exchange
+from lorax_proxy.exchange import STATUS_LINE, Exchange
 from lorax_proxy.incoming import Incoming
-from lorax_proxy.surface import COUNT_BODY, refused_unread
+from lorax_proxy.surface import refused_unread
 from lorax_proxy.wire.openai_replies import encode_error
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
 
 __all__ = ["Connection"]
 
@@ -62,8 +60,18 @@ class Connection(Incoming):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(door.limits, door.bodies, config, server_state, app_state, _loop)
+        """Prepare, as uvicorn has it; the event loop connects it."""
+        super().__init__(door.limits, door.bodies)
+        # typed by uvicorn as whatever may be configured, which ours is not
+        self._app = cast("AsgiApp", config.loaded_app)
+        self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
+        self._state = app_state
+        self._server = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._addresses: dict[str, Any] = {}
         self.peer = ""
+        self.write_paused = False
+        self._writable: list[asyncio.Future[None]] = []
         self._door = door
         self._running: Exchange | None = None
         self._heard = self._since = door.now
@@ -71,25 +79,31 @@ class Connection(Incoming):
         # what is still to be told once the answers under way are complete
         self._refusal: ApiError | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's is
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
-        super().connection_made(transport)
-        self.peer = self.client[0] if self.client else ""
+        # uvloop's transports are none of asyncio's classes, only of their shape
+        self.transport = cast("asyncio.Transport", transport)
+        client = get_remote_addr(self.transport)
+        self._addresses = {"server": get_local_addr(self.transport), "client": client}
+        self.peer = client[0] if client else ""
         self._heard = self._since = self._door.now
-        if not self._door.enter(self) and not transport.is_closing():
+        if not self._door.enter(self) and not self.transport.is_closing():
             # the door has told it, once for many
             self._refuse(too_many_connections(), silent=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed, by whomever."""
+        del exc
         self._door.leave(self)
         self._deaf = True
-        # uvicorn tells the newest request alone
-        for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
-            if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
-        super().connection_lost(exc)
+        self._count_nothing()
+        if self._running is not None:
+            self._running.disconnect()
+        for exchange in self.pipeline:
+            exchange.disconnect()
+        self._let_write()
+        # it holds this connection, which holds it
+        del self.parser
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come in."""
@@ -103,75 +117,67 @@ class Connection(Incoming):
 
     def on_headers_complete(self) -> None:
         """A request's head is complete: begin to answer it, or let it wait for its turn."""
-        parser, scope = self.parser, self.scope
-        scope["method"] = method = parser.get_method().decode("ascii")
+        parser = self.parser
+        method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
-        scope["http_version"] = version
         self._check_whole_head(method, version)
         if parser.should_upgrade():
             self._offers = True
             return
         if self._door.leaving:
             raise HeadRefused(failures.shutting_down())
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        kind = ChunklessExchange if version == "1.0" else Exchange
-        cycle = kind(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            # RFC 9110 10.1.1: not to HTTP/1.0
-            expect_100_continue=self.expect_100_continue and version != "1.0",
+        raw_path, path, query = _target(self._url)
+        headers = self._headers
+        self.exchange = exchange = Exchange(
+            self,
+            {
+                "type": "http",
+                "asgi": self._asgi,
+                "http_version": version,
+                "method": method,
+                "scheme": "http",
+                "path": path,
+                "raw_path": raw_path,
+                "query_string": query,
+                "root_path": "",
+                "headers": headers,
+                "state": self._state.copy(),
+                "extensions": {},
+                **self._addresses,
+            },
             keep_alive=parser.should_keep_alive(),
-            on_response=self.on_response_complete,
+            # RFC 9110 10.1.1: not to HTTP/1.0
+            expects=version != "1.0"
+            and any(name == b"expect" and v.lower() == b"100-continue" for name, v in headers),
         )
-        cycle.is_rest_small = self.is_rest_small
-        scope["extensions"] = {COUNT_BODY: {"count": functools.partial(self.count_body, cycle)}}
-        self.cycle = cycle
+        exchange.scope["extensions"][CONNECTED] = exchange
         self._asked = True
         self._in_head = False
         self._body_bytes = 0
         self._since = self._door.now
-        # typed by uvicorn as whatever may be configured, which ours is not
-        app = cast("ASGI3Application", self.app)
         if self._running is None:
-            self._running = cycle
-            self._start(cycle, app)
+            self._begin(exchange)
         else:
-            self.pipeline.appendleft((cycle, app))
+            self.pipeline.append(exchange)
 
-    def _start(self, cycle: Exchange, app: "ASGI3Application") -> None:
-        """Have a request answered: what uvicorn does too, in a method that it has since 0.45 alone."""
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+    def _begin(self, exchange: Exchange) -> None:
+        self._running = exchange
+        task = self._loop.create_task(exchange.run(self._app))
+        tasks = self._server.tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
-    def on_message_complete(self) -> None:
-        """A request is complete."""
-        if self._offers:
-            return
-        self.cycle.more_body = False
-        if not self.cycle.response_complete:
-            self.cycle.message_event.set()
-
-    def on_response_complete(self) -> None:
+    def answered(self, exchange: Exchange) -> None:
         """An answer is complete: the next one's turn, if there is one."""
-        self.server_state.total_requests += 1
-        answered, self._running = self._running, None
-        if answered is not None:
-            self._forget_body(answered)
+        self._server.total_requests += 1
+        if exchange is not self._running:
+            return
+        self._running = None
+        self._forget_body(exchange)
         self._since = self._door.now
         if self.transport.is_closing():
             return
-        if answered is not None and answered.more_body and answered.closes:
+        if exchange.more_body and exchange.closes:
             self._linger()
             return
         if self.pipeline and self._door.leaving:
@@ -180,22 +186,49 @@ class Connection(Incoming):
             self._refuse(failures.shutting_down())
             return
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            assert isinstance(cycle, Exchange)  # noqa: S101 - no others are made here
-            self._running = cycle
-            self._start(cycle, app)
+            self._begin(self.pipeline.popleft())
         elif self._refusal is not None:
             self._refuse(self._refusal)
             return
         self._take_held()
-        self.flow.resume_reading()
+        self.resume_reading()
+
+    # how fast the client takes its answers
+
+    @property
+    def common(self) -> bytes:
+        """The header lines of every answer, which uvicorn makes anew each second."""
+        return _lines(tuple(self._server.default_headers))
+
+    def pause_writing(self) -> None:
+        """The client takes its answer slower than it comes."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """The client has taken most of what was waiting."""
+        self._unwritten = -1
+        self._let_write()
+
+    def _let_write(self) -> None:
+        self.write_paused = False
+        waiting, self._writable = self._writable, []
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken most of what was written, or has left."""
+        if self.write_paused:
+            writable: asyncio.Future[None] = self._loop.create_future()
+            self._writable.append(writable)
+            await writable
 
     # times
 
     def look(self, now: float) -> None:
         """End what has taken too long."""
         limits = self._limits
-        if self.transport.is_closing() or self.flow.write_paused:
+        if self.transport.is_closing() or self.write_paused:
             self._look_at_client(now)
         elif self._running is not None and not self._running.more_body:
             pass  # the answer's own times are the application's
@@ -214,19 +247,14 @@ class Connection(Incoming):
             wait = _LEAVING_WAIT if self._door.leaving else limits.client_header_timeout
             if now - self._since > wait:
                 self.transport.close()
-        elif self.cycle.more_body:
+        elif self.exchange.more_body:
             took = now - self._since
             wait = limits.client_body_timeout
             slow = took > wait and self._body_bytes < took * _BODY_RATE
-            if not self.flow.read_paused and (now - self._heard > wait or slow):
+            if not self.read_paused and (now - self._heard > wait or slow):
                 self._break_off(late("body", wait))
         elif now - self._since > limits.client_idle_timeout:
             self.transport.close()
-
-    def resume_writing(self) -> None:
-        """The client has taken most of what was waiting."""
-        self._unwritten = -1
-        super().resume_writing()
 
     def _look_at_client(self, now: float) -> None:
         """See whether it takes what it is sent."""
@@ -241,7 +269,7 @@ class Connection(Incoming):
     def shutdown(self) -> None:
         """Begin nothing more, and close when nothing is under way."""
         if self._running is not None:
-            self.cycle.keep_alive = False
+            self.exchange.keep_alive = False
         elif self._asked and not self._in_head and not self._deaf:
             self.transport.close()
         else:
@@ -254,21 +282,19 @@ class Connection(Incoming):
 
     def _break_off(self, error: ApiError) -> None:
         """What came last is no request, or half of one that will not be waited for."""
-        cycle = self.cycle
         self._deaf = True
         if self._running is None:
-            if self._asked and cycle.more_body:
+            if self._asked and self.exchange.more_body:
                 self._linger()  # it has its answer already
             else:
                 self._refuse(error)
-        elif not cycle.more_body or cycle is not self._running:
+        elif not self._running.more_body or self.exchange is not self._running:
             # behind an answer that is under way
-            self.pipeline = deque(each for each in self.pipeline if not each[0].more_body)
+            self.pipeline = deque(each for each in self.pipeline if not each.more_body)
             self._refusal = error
         else:
-            begun = cycle.response_started
-            cycle.disconnected = True
-            cycle.message_event.set()
+            begun = self._running.response_started
+            self._running.disconnect()
             self._running = None
             if begun:
                 self.transport.abort()
@@ -282,14 +308,13 @@ class Connection(Incoming):
         body = encode_error(error.message, error.type, error.param, error.code)
         request_id = refused_unread(None if silent else self._door.observer, error)
         fields = [
-            *self.server_state.default_headers,
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
             (b"x-request-id", request_id.encode()),
             *((name.encode(), value.encode()) for name, value in error.headers),
         ]
-        head = b"".join(b"%b: %b\r\n" % field for field in fields)
+        head = self.common + _lines(tuple(fields))
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], head, body))
         self._linger()
 
@@ -300,3 +325,16 @@ class Connection(Incoming):
         self._drop_held()
         if not self.transport.is_closing() and self.transport.can_write_eof():
             self.transport.write_eof()
+
+
+@lru_cache(maxsize=16)
+def _lines(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+@lru_cache(maxsize=64)
+def _target(url: bytes) -> tuple[bytes, str, bytes]:
+    """A request's path as it was sent, its text, and its query; there are few that are asked for."""
+    parts = httptools.parse_url(url)
+    path = parts.path.decode("ascii")
+    return parts.path, unquote(path) if "%" in path else path, parts.query or b""

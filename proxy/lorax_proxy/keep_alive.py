@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self
 
-from lorax_proxy.surface import Client
+from lorax_proxy.client import Client
 from lorax_proxy.wire.sse import COMMENT
 
 __all__ = ["KeepAlive"]
@@ -29,7 +29,8 @@ class KeepAlive:
 
         Args:
             client: Where it goes.
-            begin: Sends status and headers, if nothing else has by then.
+            begin: Sends status and headers, if nothing else has by then, in one step: whoever
+                begins in its stead comes before it or behind it.
             first: Seconds after which it begins without an event.
             interval: Seconds of silence after which a comment is sent.
         """
@@ -42,30 +43,20 @@ class KeepAlive:
         self._beating: asyncio.Task[None] | None = None
         self._spoke = self._loop.time()
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._wake(min(self._first, self._interval))
         return self
 
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._beating is None:
-            return
-        if isinstance(error, asyncio.CancelledError):
+        if self._beating is not None:
             self._beating.cancel()
-            await asyncio.gather(self._beating, return_exceptions=True)
-        else:
-            # half a beginning must not be followed by anything, an error's event least of all
-            await self._beating
 
-    async def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Send the next bytes, which are a sign of life themselves."""
         self._spoke = self._loop.time()
-        if self._beating is not None:
-            # what it began must be out before anything follows it
-            await self._beating
-            self._beating = None
-        await self._client.write(data)
+        self._client.write(data)
 
     def _wake(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._tick)
@@ -77,12 +68,12 @@ class KeepAlive:
             # it may begin meanwhile, and its silence is then measured by the interval
             self._wake(min(left, self._interval))
             return
-        # one that is still being sent waits for a slow client: another would only queue up behind
-        if self._beating is None or self._beating.done():
+        # a client that is slow has more to read than a comment: another would only queue up behind
+        if not self._client.is_slow:
             self._beating = asyncio.create_task(self._beat())
         self._wake(self._interval)
 
     async def _beat(self) -> None:
         if not self._client.started:
             await self._begin()
-        await self._client.write(COMMENT)
+        self._client.write(COMMENT)

@@ -11,12 +11,12 @@ from typing import Any
 
 import uvicorn
 
+from lorax_proxy.client import AsgiApp
 from lorax_proxy.config import Settings
 from lorax_proxy.door import Door
 from lorax_proxy.errors import SettingsInvalid
 from lorax_proxy.http1 import Connection
 from lorax_proxy.observe import Observer
-from lorax_proxy.surface import AsgiApp
 
 __all__ = ["listen", "protocol", "serve"]
 

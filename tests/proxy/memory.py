@@ -5,11 +5,11 @@ For properties, which try too many bodies for sockets, and for transports that h
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lorax_proxy.surface import AsgiApp
-from lorax_proxy.upstream.transport import Exchange
+from lorax_proxy.client import CONNECTED, AsgiApp
+from lorax_proxy.upstream.transport import Exchange, pour_reads
 from tests.proxy.running import INFO, Reply
 
 __all__ = ["MemoryExchange", "MemoryTransport", "call"]
@@ -37,6 +37,10 @@ class MemoryExchange:
         if isinstance(piece, Exception):
             raise piece
         return piece
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Each read, until the sink wants no more."""
+        await pour_reads(self.read, sink)
 
     async def close(self) -> None:
         """Note that it is closed."""
@@ -77,35 +81,59 @@ class MemoryTransport:
         """Nothing is open."""
 
 
+class _Listener:
+    """The side of a connection that an application answers to: what was sent, in the right order."""
+
+    def __init__(self, body: bytes) -> None:
+        self.on_disconnect: Callable[[], None] | None = None
+        self.write_paused = self.disconnected = False
+        self.complete = False
+        self.status = 0
+        self.fields: dict[str, str] = {}
+        self.sent: list[bytes] = []
+        self._body = body
+
+    async def receive(self) -> dict[str, object]:
+        """The body, once."""
+        raise AssertionError("the body was there as a whole")
+
+    async def send(self, message: object) -> None:
+        """ASGI's way, which no endpoint takes."""
+        raise AssertionError(message)
+
+    def whole_body(self) -> bytes:
+        """The request's body."""
+        return self._body
+
+    def count_body(self, size: int) -> None:
+        """Count nothing: there is no other."""
+
+    def start(self, status: int, block: bytes, length: int | None = None) -> None:
+        """Note the head."""
+        del length
+        assert not self.status, "a second status"
+        self.status = status
+        lines = block.decode("latin-1").split("\r\n")[:-1]
+        self.fields = dict(line.split(": ", 1) for line in lines)
+
+    def write(self, data: bytes) -> None:
+        """Note what comes next."""
+        assert self.status, "a body before its status"
+        assert not self.complete, "something follows the end of an answer"
+        self.sent.append(data)
+
+    def end(self, data: bytes = b"") -> None:
+        """Note what comes last."""
+        self.write(data)
+        self.complete = True
+
+    async def drain(self) -> None:
+        """Nothing is slow here."""
+
+
 async def call(app: AsgiApp, path: str, body: object) -> Reply:
     """POST a document to an application without a server, and read its whole answer."""
-    sent: list[bytes] = []
-    head: dict[str, Iterable[tuple[bytes, bytes]]] = {}
-    status = 0
-    complete = False
-    whole: dict[str, object] = {"type": "http.request", "body": json.dumps(body).encode()}
-    incoming = iter([whole])
-
-    async def receive() -> dict[str, object]:
-        for message in incoming:
-            return message
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async def send(message: dict[str, object]) -> None:
-        nonlocal status, complete
-        assert not complete, "something follows the end of an answer"
-        if message["type"] == "http.response.start":
-            assert not status, "a second status"
-            assert isinstance(message["status"], int)
-            status = message["status"]
-            head["headers"] = message["headers"]  # type: ignore[assignment]  # ASGI's promise
-        else:
-            assert status, "a body before its status"
-            assert isinstance(message["body"], bytes)
-            sent.append(message["body"])
-            complete = not message.get("more_body", False)
-
+    listener = _Listener(json.dumps(body).encode())
     headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
     scope = {
         "type": "http",
@@ -113,7 +141,7 @@ async def call(app: AsgiApp, path: str, body: object) -> Reply:
         "method": "POST",
         "path": path,
         "headers": headers,
+        "extensions": {CONNECTED: listener},
     }
-    await app(scope, receive, send)  # type: ignore[arg-type]  # mappings, as ASGI has them
-    fields = {name.decode(): value.decode() for name, value in head["headers"]}
-    return Reply(status, fields, b"".join(sent), complete)
+    await app(scope, listener.receive, listener.send)
+    return Reply(listener.status, listener.fields, b"".join(listener.sent), listener.complete)

@@ -25,12 +25,12 @@ from typing import Any
 import uvicorn
 
 from lorax_proxy.app import create_app
+from lorax_proxy.client import AsgiApp
 from lorax_proxy.config import Settings, UpstreamSettings
 from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.door import Door
 from lorax_proxy.observe import Observer
 from lorax_proxy.serving import protocol
-from lorax_proxy.surface import AsgiApp
 from lorax_proxy.upstream.transport import Transport
 from tests.proxy.servers import (
     LAST_CHUNK,

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_proxy.answers import Alone, Answer, Interleaved, gather, generate
+from lorax_proxy.answers import Answer, gather, generate
 from lorax_proxy.app import create_app
+from lorax_proxy.client import AsgiApp
 from lorax_proxy.config import UpstreamSettings
+from lorax_proxy.core.choice_reader import ChoiceReader
 from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.surface import AsgiApp
 from lorax_proxy.wire.lorax import GenerateParameters, GenerateRequest
 from tests.proxy.memory import MemoryExchange, MemoryTransport, call
 from tests.proxy.running import chat, failed, final, generation, settings_for, token, tokens
@@ -25,15 +26,18 @@ from tests.proxy.servers import event
 REQUEST = GenerateRequest("x", GenerateParameters())
 
 
-def answer(*pieces: bytes | Exception, stops: tuple[str, ...] = ()) -> Answer:
+Answering = Answer[ChoiceReader]
+
+
+def answer(*pieces: bytes | Exception, stops: tuple[str, ...] = ()) -> Answering:
     """An answer whose exchange has these pieces."""
-    return Answer(MemoryExchange(pieces), Reading(stops=stops))
+    return Answer(MemoryExchange(pieces), ChoiceReader(Reading(stops=stops)))
 
 
-async def drained(source: Answer) -> list[Piece]:
+async def drained(source: Answering) -> list[Piece]:
     """Everything that an answer has."""
     pieces: list[Piece] = []
-    while not source.finished:
+    while not source.reader.finished:
         pieces += await source.pieces()
     return pieces
 
@@ -43,7 +47,7 @@ async def test_one_read_gives_its_pieces_together() -> None:
     source = answer(tokens("a", "b"), final("</s>"))
     assert await source.pieces() == [Text("a"), Text("b")]
     assert await source.pieces() == [Finished("stop", 3, 7)]
-    assert source.finished
+    assert source.reader.finished
 
 
 async def test_pieces_before_a_failure_come_out_first() -> None:
@@ -54,22 +58,22 @@ async def test_pieces_before_a_failure_come_out_first() -> None:
         with pytest.raises(UpstreamError) as caught:
             await source.pieces()
         assert caught.value.failure == Refused(200, "overloaded", "Model is overloaded")
-    assert source.failed
+    assert source.reader.failure
 
 
 async def test_events_behind_the_end_are_ignored() -> None:
     """The final event ends the choice, whatever else is in the read."""
     source = answer(final("</s>", count=1) + tokens("more") + b"data: garbage\n\n")
     assert await source.pieces() == [Finished("stop", 1, 7)]
-    assert not source.failed
+    assert not source.reader.failure
 
 
 async def test_comments_do_not_begin_an_answer() -> None:
     """LoRAX's keep-alives say nothing of the adapter; its first event does."""
     source = answer(b":\n\n", b":\n\n", tokens("a"))
-    before = source.begun
+    before = source.reader.begun
     await source.pieces()
-    assert (before, source.begun, source.tokens) == (False, True, 1)
+    assert (before, source.reader.begun, source.reader.tokens) == (False, True, 1)
 
 
 async def test_a_cancelled_caller_leaves_the_first_read_to_the_next() -> None:
@@ -88,7 +92,7 @@ async def test_a_cancelled_caller_leaves_the_first_read_to_the_next() -> None:
             return await super().read()
 
     exchange = Waiting([tokens("a")])
-    source = Answer(exchange, Reading())
+    source = Answer(exchange, ChoiceReader(Reading()))
     first = asyncio.create_task(source.pieces())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -110,7 +114,7 @@ async def test_closing_gives_a_waiting_read_up() -> None:
 
     before = asyncio.all_tasks()
     exchange = Silent([])
-    source = Answer(exchange, Reading())
+    source = Answer(exchange, ChoiceReader(Reading()))
     reading = asyncio.create_task(source.pieces())
     await asyncio.sleep(0)
     reading.cancel()
@@ -124,7 +128,9 @@ async def test_open_refuses_what_is_not_200_and_closes_it() -> None:
     """The envelope, or the text, of another status is the failure."""
     exchange = MemoryExchange([b'{"error":"e","error_type":"generation"}'], status=424)
     with pytest.raises(UpstreamError) as caught:
-        await Answer.open(MemoryTransport(lambda _: exchange), REQUEST, Reading(), silence=1)
+        await Answer.open(
+            MemoryTransport(lambda _: exchange), REQUEST, ChoiceReader(Reading()), silence=1
+        )
     assert caught.value.failure == Refused(424, "generation", "e")
     assert exchange.closed
     with pytest.raises(UpstreamError) as caught:
@@ -147,45 +153,6 @@ async def test_a_whole_answer_is_read_from_its_tokens() -> None:
     assert whole.end == Finished("stop", 3, 7)
     assert whole.mean_logprob == -0.5
     assert exchange.closed
-
-
-async def test_several_answers_come_as_they_arrive_with_their_index() -> None:
-    """Each piece has its choice's index; the end is None, and stays None."""
-    end = final("</s>", count=2)
-    source = Interleaved([answer(tokens("a"), end), answer(tokens("b"), end)])
-    got: list[tuple[int, Piece]] = []
-    while (batch := await source.pieces()) is not None:
-        got += batch
-    assert await source.pieces() is None
-    await source.close()
-    assert [piece for index, piece in got if index == 0] == [Text("a"), Finished("stop", 2, 7)]
-    assert [piece for index, piece in got if index == 1] == [Text("b"), Finished("stop", 2, 7)]
-
-
-@pytest.mark.parametrize("error", [UpstreamError(Lost.CUT), ValueError("a bug")])
-async def test_any_failure_of_one_of_several_is_raised(error: Exception) -> None:
-    """Also one that nobody expected: a reader that died in silence would hang its client."""
-    silent = MemoryExchange([])
-
-    async def never() -> bytes:
-        await asyncio.Event().wait()
-        return b""
-
-    silent.read = never  # type: ignore[method-assign]  # an upstream that says nothing
-    source = Interleaved([answer(tokens("a"), error), Answer(silent, Reading())])
-    assert await source.pieces() == [(0, Text("a"))]
-    with pytest.raises(type(error)):
-        async with asyncio.timeout(5):
-            await source.pieces()
-    await source.close()
-
-
-async def test_one_answer_ends_with_none() -> None:
-    """The source of a single choice behaves as that of several."""
-    source = Alone(answer(tokens("a") + final("</s>", count=2)))
-    assert await source.pieces() == [(0, Text("a")), (0, Finished("stop", 2, 7))]
-    assert await source.pieces() is None
-    await source.close()
 
 
 async def test_gather_raises_the_first_failure_and_cancels_the_rest() -> None:
@@ -239,13 +206,13 @@ def pieces_of(draw: st.DrawFn, bodies: st.SearchStrategy[bytes] = BODIES) -> lis
     return [body[a:b] for a, b in pairwise([0, *cuts, len(body)]) if a < b]
 
 
-def run(source: Answer) -> tuple[list[Piece], Exception | None]:
+def run(source: Answering) -> tuple[list[Piece], Exception | None]:
     """What an answer gives, and how it failed."""
 
     async def read() -> tuple[list[Piece], Exception | None]:
         pieces: list[Piece] = []
         try:
-            while not source.finished:
+            while not source.reader.finished:
                 pieces += await source.pieces()
         except UpstreamError as error:
             return pieces, error

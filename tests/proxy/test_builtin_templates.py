@@ -1,5 +1,7 @@
 """The built-in templates, each against the exact prompt that its model's publisher documents."""
 
+import functools
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,9 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.template.chat_template import ChatTemplate, TemplateRefused
+from lorax_proxy.core.template.budget import Limits
+from lorax_proxy.core.template.chat_template import ChatTemplate, TemplateError, TemplateRefused
 from lorax_proxy.core.tools.prompt import fit_messages
 from lorax_proxy.template_files import builtin_names, load_template
+
+TEXTS = st.text("ab \n<|>{}", max_size=12)
+TURNS = st.lists(
+    st.builds(
+        lambda role, content: {"role": role, "content": content},
+        st.sampled_from(["system", "user", "assistant", "tool", "other"]),
+        TEXTS,
+    ),
+    max_size=6,
+)
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
 TEMPLATES = {name: load_template(name) for name in builtin_names()}
@@ -308,3 +321,31 @@ def test_an_answer_can_be_continued(name: str, start: str) -> None:
     messages = [CHAT[1], {"role": "assistant", "content": f"Well{start}"}]
     prompt = TEMPLATES[name].render(messages, continue_final_message=True, now=NOW)
     assert prompt.endswith((f"Well{start}", f"Well{start}".rstrip()))
+
+
+@functools.cache
+def counted(name: str) -> ChatTemplate:
+    """A built-in whose every rendering is counted, as those of large inputs are."""
+    return replace(TEMPLATES[name], limits=Limits(uncounted=0))
+
+
+def told(template: ChatTemplate, **given: Any) -> str:
+    """The prompt, or the refusal."""
+    try:
+        return template.render(**given, now=NOW)
+    except TemplateError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.property
+@given(st.sampled_from(sorted(TEMPLATES)), TURNS, st.booleans(), st.booleans())
+def test_what_is_not_counted_is_rendered_the_same(
+    name: str, turns: list[dict[str, Any]], tools: bool, thinking: bool
+) -> None:
+    """The prompt and the refusal of a small input are those of the metered template."""
+    given = {
+        "messages": turns,
+        "tools": [TOOL] if tools else None,
+        "kwargs": {"enable_thinking": thinking},
+    }
+    assert told(TEMPLATES[name], **given) == told(counted(name), **given)

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
+from lorax_proxy.client import Client
 from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.door import Door
 from lorax_proxy.http1 import Connection as ServerConnection
 from lorax_proxy.observe import Observer
-from lorax_proxy.surface import Client, Surface
+from lorax_proxy.surface import Surface
 from tests.proxy.running import Connection, Reply, request, served
 
 LIMIT = 200_000
@@ -41,8 +42,15 @@ async def stream(client: Client) -> None:
     """Answer with the body, in two pieces of a stream."""
     body = await client.body(LIMIT)
     await client.start(200, (("content-type", "text/event-stream"),))
-    await client.write(body[:5])
-    await client.end(body[5:])
+    client.write(body[:5])
+    client.end(body[5:])
+
+
+async def gone(client: Client) -> None:
+    """Return when the client has closed its connection."""
+    left = asyncio.Event()
+    client.when_gone(left.set)
+    await left.wait()
 
 
 async def behind(scope: Any, receive: Any, send: Any) -> None:
@@ -282,9 +290,9 @@ async def test_garbage_behind_an_answer_waits_for_its_turn() -> None:
     async def slow(client: Client) -> None:
         await client.body(LIMIT)
         await client.start(200, (("content-type", "text/event-stream"),))
-        await client.write(b"first ")
+        client.write(b"first ")
         await gate.wait()
-        await client.end(b"last")
+        client.end(b"last")
 
     async with served(app(None, None, **{"/slow": slow})) as proxy:
         connection = await proxy.connect()
@@ -307,7 +315,7 @@ async def test_every_request_of_a_connection_learns_that_its_client_left() -> No
     async def waits(client: Client) -> None:
         await client.body(LIMIT)
         begun.set()
-        await client.gone()
+        await gone(client)
         left.set()
 
     async with served(app(None, None, **{"/waits": waits})) as proxy:
@@ -638,15 +646,15 @@ async def test_what_waits_behind_a_request_is_given_up_when_there_is_no_room_for
 
 async def test_a_client_that_takes_nothing_is_left() -> None:
     """Its answer's buffer is full and stays so: the application learns that it is gone."""
-    gone = asyncio.Event()
+    left = asyncio.Event()
 
     async def endless(client: Client) -> None:
         await client.body(LIMIT)
         await client.start(200, (("content-type", "text/event-stream"),))
-        watching = asyncio.create_task(client.gone())
-        while not watching.done():
-            await client.write(b"x" * 65536)
-        gone.set()
+        client.when_gone(left.set)
+        while not left.is_set():
+            client.write(b"x" * 65536)
+            await client.drain()
 
     limits = quick(write=0.2)
     async with served(app(None, None, **{"/endless": endless}), limits=limits) as proxy:
@@ -654,4 +662,4 @@ async def test_a_client_that_takes_nothing_is_left() -> None:
         connection.pause()
         await connection.send(request("POST", "/v1/endless", b""))
         async with asyncio.timeout(10):
-            await gone.wait()
+            await left.wait()

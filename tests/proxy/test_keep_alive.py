@@ -9,11 +9,9 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import pytest
-
+from lorax_proxy.client import CONNECTED, Client
 from lorax_proxy.keep_alive import KeepAlive
 from lorax_proxy.observe import Record
-from lorax_proxy.surface import Client
 
 
 class VirtualTime(asyncio.SelectorEventLoop):
@@ -51,23 +49,41 @@ def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[
     return run
 
 
-class Slow:
-    """A client's side of ASGI: what was sent, and a gate that every message waits at."""
+class Listener:
+    """A client's side of its connection: what was sent, and whether it takes more."""
 
     def __init__(self) -> None:
-        self.sent: list[Any] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.arrived = asyncio.Event()
-        self.turns: asyncio.Semaphore | None = None
+        self.sent: list[bytes | str] = []
+        self.write_paused = False
+        self.disconnected = False
+        self.on_disconnect: Callable[[], None] | None = None
 
     async def send(self, message: Any) -> None:
-        """Take one message when the gate is open and it has its turn, if they are counted."""
-        self.arrived.set()
-        await self.gate.wait()
-        if self.turns is not None:
-            await self.turns.acquire()
-        self.sent.append(message.get("body", message["type"]))
+        """ASGI's way, which nothing takes here."""
+        raise AssertionError(message)
+
+    def whole_body(self) -> bytes | None:
+        """There is none."""
+        return None
+
+    def count_body(self, size: int) -> None:
+        """There is none to count."""
+
+    def start(self, status: int, block: bytes, length: int | None = None) -> None:
+        """Note that there is a head."""
+        del status, block, length
+        self.sent.append("head")
+
+    def write(self, data: bytes) -> None:
+        """Note what comes next."""
+        self.sent.append(data)
+
+    def end(self, data: bytes = b"") -> None:
+        """Note what comes last."""
+        self.sent.append(data)
+
+    async def drain(self) -> None:
+        """Nothing is listener."""
 
     def client(self) -> Client:
         """A client that sends here."""
@@ -75,7 +91,8 @@ class Slow:
         async def receive() -> Any:
             await asyncio.Event().wait()
 
-        return Client({"headers": []}, receive, self.send, Record("id", "POST", "/", 0.0), ())
+        scope = {"headers": [], "extensions": {CONNECTED: self}}
+        return Client(scope, receive, self.send, Record("id", "POST", "/", 0.0))
 
 
 def keep_alive(client: Client, *, first: float, interval: float) -> KeepAlive:
@@ -90,113 +107,97 @@ def keep_alive(client: Client, *, first: float, interval: float) -> KeepAlive:
 @in_virtual_time
 async def test_it_begins_in_time_and_goes_on_beating() -> None:
     """The status after `first`, then a comment, then one every `interval`."""
-    slow = Slow()
-    async with keep_alive(slow.client(), first=10, interval=15):
+    listener = Listener()
+    with keep_alive(listener.client(), first=10, interval=15):
         await asyncio.sleep(9.9)
-        assert slow.sent == []
+        assert listener.sent == []
         await asyncio.sleep(0.2)
-        assert slow.sent == ["http.response.start", b":\n\n"]
+        assert listener.sent == ["head", b":\n\n"]
         await asyncio.sleep(30)
-    assert slow.sent == ["http.response.start", b":\n\n", b":\n\n", b":\n\n"]
+    assert listener.sent == ["head", b":\n\n", b":\n\n", b":\n\n"]
 
 
 @in_virtual_time
 async def test_it_waits_for_the_first_however_short_the_interval() -> None:
     """Until `first` has passed a refusal can still be a status: nothing is begun."""
-    slow = Slow()
-    async with keep_alive(slow.client(), first=60, interval=1):
+    listener = Listener()
+    with keep_alive(listener.client(), first=60, interval=1):
         await asyncio.sleep(59)
-    assert slow.sent == []
+    assert listener.sent == []
 
 
 @in_virtual_time
 async def test_a_stream_that_began_early_beats_by_its_interval() -> None:
     """Long before `first`: the interval alone counts once the stream has begun."""
-    slow = Slow()
-    client = slow.client()
-    async with keep_alive(client, first=600, interval=15) as beating:
+    listener = Listener()
+    client = listener.client()
+    with keep_alive(client, first=600, interval=15) as beating:
         await asyncio.sleep(20)
         await client.start(200, ())
-        await beating.write(b"x")
+        beating.write(b"x")
         await asyncio.sleep(31)
-    assert slow.sent == ["http.response.start", b"x", b":\n\n", b":\n\n"]
+    assert listener.sent == ["head", b"x", b":\n\n", b":\n\n"]
 
 
 @in_virtual_time
 async def test_what_is_written_is_a_sign_of_life() -> None:
     """A stream that speaks needs no comments."""
-    slow = Slow()
-    client = slow.client()
+    listener = Listener()
+    client = listener.client()
     await client.start(200, ())
-    async with keep_alive(client, first=60, interval=15) as beating:
+    with keep_alive(client, first=60, interval=15) as beating:
         for _ in range(6):
             await asyncio.sleep(14)
-            await beating.write(b"x")
-    assert slow.sent == ["http.response.start", *[b"x"] * 6]
+            beating.write(b"x")
+    assert listener.sent == ["head", *[b"x"] * 6]
 
 
 @in_virtual_time
-async def test_a_slow_client_gets_one_comment_at_a_time() -> None:
-    """One that is still being sent is not followed by more: they would only pile up."""
-    slow = Slow()
-    client = slow.client()
+async def test_a_slow_client_gets_no_comments() -> None:
+    """It has more to read than it takes: a comment would only pile up behind the rest."""
+    listener = Listener()
+    client = listener.client()
     await client.start(200, ())
-    slow.gate.clear()
-    async with keep_alive(client, first=10, interval=15):
+    listener.write_paused = True
+    with keep_alive(client, first=10, interval=15):
         await asyncio.sleep(150)
-        waiting = [task for task in asyncio.all_tasks() if "_beat" in repr(task.get_coro())]
-        assert len(waiting) == 1
-        slow.gate.set()
+        assert listener.sent == ["head"]
+        listener.write_paused = False
+        await asyncio.sleep(15)
+    assert listener.sent == ["head", b":\n\n"]
+
+
+def just_before(seconds: float) -> asyncio.Future[None]:
+    """Done when a timer of so many seconds, started after it, has rung and nothing has come of it."""
+    loop = asyncio.get_running_loop()
+    due = loop.create_future()
+    loop.call_at(loop.time() + seconds, due.set_result, None)
+    return due
 
 
 @in_virtual_time
-async def test_nothing_overtakes_a_beginning() -> None:
-    """Text that comes while status and headers are on their way waits for them."""
-    slow = Slow()
-    client = slow.client()
-    slow.turns = asyncio.Semaphore(0)
-    async with keep_alive(client, first=1, interval=60) as beating:
-        await slow.arrived.wait()
-        writing = asyncio.create_task(beating.write(b"x"))
-        for _ in range(3):
-            await asyncio.sleep(1)
-            slow.turns.release()
-        await writing
-    assert slow.sent == ["http.response.start", b":\n\n", b"x"]
+async def test_a_stream_begins_once() -> None:
+    """Text that comes when the status is due begins the stream itself, and the comment follows."""
+    listener = Listener()
+    client = listener.client()
+    due = just_before(1)
+    with keep_alive(client, first=1, interval=60) as beating:
+        # in the turn of the loop in which the timer has rung, and what it begins has not run yet
+        await due
+        if not client.started:
+            await client.start(200, ())
+        beating.write(b"x")
+        await asyncio.sleep(1)
+    assert listener.sent == ["head", b"x", b":\n\n"]
 
 
 @in_virtual_time
-async def test_a_failure_waits_for_half_a_beginning() -> None:
-    """An error's event must not come before the status line that is being sent."""
-    slow = Slow()
-    client = slow.client()
-    slow.gate.clear()
-
-    async def stream() -> None:
-        async with keep_alive(client, first=0.001, interval=60):
-            await slow.arrived.wait()
-            asyncio.get_running_loop().call_later(0.01, slow.gate.set)
-            raise ValueError("upstream")
-
-    with pytest.raises(ValueError, match="upstream"):
-        await stream()
-    assert slow.sent == ["http.response.start", b":\n\n"]
-
-
-@in_virtual_time
-async def test_a_client_that_left_is_not_waited_for() -> None:
-    """Cancelled: what is on its way to nobody is given up."""
-    slow = Slow()
-    client = slow.client()
-
-    async def stream() -> None:
-        async with keep_alive(client, first=0.001, interval=60):
-            await asyncio.Event().wait()
-
-    slow.gate.clear()
-    streaming = asyncio.create_task(stream())
-    await slow.arrived.wait()
-    streaming.cancel()
-    async with asyncio.timeout(10):
-        await asyncio.gather(streaming, return_exceptions=True)
-    assert slow.sent == []
+async def test_nothing_is_sent_behind_the_end() -> None:
+    """A comment that was due when the stream ended or its client left is given up."""
+    listener = Listener()
+    client = listener.client()
+    due = just_before(1)
+    with keep_alive(client, first=1, interval=60):
+        await due
+    await asyncio.sleep(200)
+    assert listener.sent == []

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from lorax_proxy.client import AsgiApp, Client, until_gone
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer
-from lorax_proxy.surface import AsgiApp, Client, Surface, until_gone
+from lorax_proxy.surface import Surface
 from tests.proxy.running import Reply, request, served
 
 LIMIT = 64
@@ -327,9 +328,9 @@ def bug(moment: str) -> Callable[[Client], Awaitable[None]]:
         await client.body(LIMIT)
         if moment != "before":
             await client.start(200, (("content-type", "text/event-stream"),))
-            await client.write(b"data: {}\n\n")
+            client.write(b"data: {}\n\n")
         if moment == "after":
-            await client.end(b"data: [DONE]\n\n")
+            client.end(b"data: [DONE]\n\n")
         raise ValueError("secret prompt")
 
     return endpoint

@@ -19,6 +19,7 @@ Home = tuple[str, ...]
 
 _CLOCK: Home = (
     "proxy/lorax_proxy/app.py",
+    "proxy/lorax_proxy/client.py",
     "proxy/lorax_proxy/surface.py",
     "mock/lorax_mock/server/clock.py",
     "contracts/lorax_contracts/check.py",

@@ -40,6 +40,7 @@ _PROXY: Floors = (
             "aside",
             "prepared_request",
             "catalogue",
+            "client",
             "delivery",
             "demo",
             "door",

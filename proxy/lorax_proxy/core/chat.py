@@ -77,8 +77,6 @@ class ChatStyle:
 
     def chunk(self, writer: ChunkWriter, index: int, piece: Piece) -> bytes:
         """The chunk that carries one piece."""
-        if isinstance(piece, Text) and not piece.logprobs:
-            return writer.chat_text(index, piece.text)
         return writer.choice(
             {
                 "index": index,
@@ -86,6 +84,12 @@ class ChatStyle:
                 "logprobs": _logprobs(piece.logprobs) if isinstance(piece, Text) else None,
                 "finish_reason": self.finish_reason(piece) if isinstance(piece, Finished) else None,
             }
+        )
+
+    def frame(self, writer: ChunkWriter, index: int) -> tuple[bytes, bytes]:
+        """What stands before and after a text."""
+        return writer.frame(
+            b'{"index":%d,"delta":{"content":' % index, b'},"logprobs":null,"finish_reason":null}'
         )
 
     def _delta(self, index: int, piece: Piece) -> dict[str, Any]:

@@ -213,6 +213,10 @@ class WatchedChoice:
         self._given += pieces
         return pieces
 
+    def pass_token(self) -> None:
+        """Nothing is passed on unread while the choice is watched."""
+        raise NotImplementedError
+
     def _with_text(self, pieces: Sequence[Piece]) -> list[Piece]:
         """The texts among pieces; tokens without one come with the next, or may have got one by then."""
         texts: list[Piece] = []

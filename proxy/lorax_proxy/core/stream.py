@@ -246,6 +246,10 @@ class Choice:
         # nothing more when its text held a stop string
         return pieces if self._stops.stopped else pieces + self._close(token, details)
 
+    def pass_token(self) -> None:
+        """Take note of a token whose text was passed on as it came (`core.choice_reader`)."""
+        self.tokens += 1
+
     def feed_all(self, tokens: Sequence[Token], details: StreamDetails) -> list[Piece]:
         """Take a whole answer: what `feed` makes of its tokens one by one, in as few pieces as can be.
 

@@ -39,6 +39,10 @@ class Style(Protocol):
         """The chunk that carries one piece."""
         ...
 
+    def frame(self, writer: ChunkWriter, index: int) -> tuple[bytes, bytes]:
+        """What stands before and after the JSON of a text in the chunk of a `Text` without logprobs."""
+        ...
+
     def folded(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         """A whole choice: what its chunks add up to, the last of them `Finished`."""
         ...

@@ -77,6 +77,12 @@ class CompletionStyle:
             }
         )
 
+    def frame(self, writer: ChunkWriter, index: int) -> tuple[bytes, bytes]:
+        """What stands before and after a text."""
+        return writer.frame(
+            b'{"index":%d,"text":' % index, b',"logprobs":null,"finish_reason":null}'
+        )
+
     def folded(self, index: int, pieces: Sequence[Piece]) -> dict[str, Any]:
         """A whole choice: what its chunks add up to."""
         texts = [piece for piece in pieces if isinstance(piece, Text)]

@@ -70,6 +70,10 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._silence = 0.0
         self._heard = 0.0
+        # whoever takes bytes where they arrive; whether it wants no more, and what it raised
+        self._sink: Callable[[bytes], bool] | None = None
+        self._sated = False
+        self._sink_error: Exception | None = None
         self._busy = False
         self._paused = False
         self._headed = False
@@ -142,6 +146,41 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand the next bytes to `sink` where they arrive, until it wants no more.
+
+        What is here already, and what brings much at once, goes the way of `read` first.
+
+        Raises:
+            UpstreamError: As `read`; and whatever the sink raises.
+        """
+        while True:
+            data = await self.read()
+            if not sink(data) or not data:
+                return
+            if self._body or self._complete or self._failure is not None:
+                continue
+            self._sink, self._sated, self._sink_error = sink, False, None
+            try:
+                await self._wait()
+            finally:
+                self._sink = None
+            if self._sink_error is not None:
+                raise self._sink_error
+            if self._sated:
+                return
+
+    def _pour(self, sink: Callable[[bytes], bool]) -> bool:
+        """Hand out all that has arrived; tell whether whoever pours has to look."""
+        data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self._unread = 0
+        try:
+            self._sated = not sink(data)
+        except Exception as error:  # noqa: BLE001 - raised where the pouring is waited for
+            self._sink_error = error
+        return self._sated or self._sink_error is not None
 
     def _taken(self, size: int) -> bytes:
         """The first so many bytes of what is unread, or all if they are fewer."""
@@ -237,6 +276,11 @@ class Connection(asyncio.Protocol):
         if not self._headed and self._head_bytes > _MAX_HEAD:
             self._fail(Lost.CUT)
             return
+        if self._sink is not None and self._body and self._unread <= _STEP:
+            sated = self._pour(self._sink)
+            if not sated and not self._complete:
+                return
+            self._sink = None
         if self._unread > _HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()

@@ -219,6 +219,13 @@ class DirectExchange:
         connection = self._connection
         return b"" if connection is None else await connection.read()
 
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand the next bytes to `sink` until it wants no more."""
+        if self._connection is None:
+            sink(b"")
+        else:
+            await self._connection.pour(sink)
+
     async def close(self) -> None:
         """Give the connection back, or tear it down if the body was not read to the end."""
         connection, self._connection = self._connection, None

@@ -14,7 +14,7 @@ import httpx
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.upstream.transport import PAUSE
+from lorax_proxy.upstream.transport import PAUSE, pour_reads
 
 __all__ = ["FAILURES", "HttpxExchange", "HttpxTransport", "translate"]
 
@@ -183,6 +183,10 @@ class HttpxExchange:
         except _CAUGHT as error:
             raise UpstreamError(translate(error)) from error
         return b""
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand the next bytes to `sink` until it wants no more."""
+        await pour_reads(self.read, sink)
 
     async def close(self) -> None:
         """Give the connection back, or close it if the body was not read to the end."""

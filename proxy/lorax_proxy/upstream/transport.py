@@ -4,13 +4,13 @@ Whatever goes wrong arrives as `UpstreamError` with a `core.failures.Lost`, so t
 knows which client it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
 
-__all__ = ["PAUSE", "Exchange", "Transport", "read_all"]
+__all__ = ["PAUSE", "Exchange", "Transport", "pour_reads", "read_all"]
 
 PAUSE = 0.25
 """Seconds before the second connect that is tried again, and so much more before each further one.
@@ -39,6 +39,20 @@ class Exchange(Protocol):
 
         Raises:
             UpstreamError: When the body breaks off or stays silent for too long.
+        """
+        ...
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Hand the next bytes to `sink` as they arrive, until it says that it wants no more now.
+
+        At the body's end it is handed none, once. It may be called wherever bytes arrive, so that each
+        costs no task its turn; what it raises ends the pouring, and is raised here.
+
+        Args:
+            sink: Takes bytes, and tells whether it wants more; it does not wait.
+
+        Raises:
+            UpstreamError: As `read`.
         """
         ...
 
@@ -96,6 +110,14 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
+
+
+async def pour_reads(read: Callable[[], Awaitable[bytes]], sink: Callable[[bytes], bool]) -> None:
+    """`Exchange.pour` by means of `Exchange.read`."""
+    while True:
+        data = await read()
+        if not sink(data) or not data:
+            return
 
 
 async def read_all(exchange: Exchange, limit: int = _MAX_ANSWER) -> bytes:

@@ -4,8 +4,8 @@ Sources: CreateChatCompletionResponse, CreateChatCompletionStreamResponse, Creat
 ListModelsResponse and ErrorResponse of OpenAI's published OpenAPI document 2.3.0.
 
 A stream's chunks differ in a few bytes only. What all chunks of a stream share is encoded once
-(`ChunkWriter`), and a chunk of text is that prefix, the text as JSON, and a suffix: no dictionary,
-no model object a token.
+(`ChunkWriter`), and a chunk of text is two halves that were made once, around the text as JSON: no
+dictionary, no model object a token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def encode_error(message: str, type_: str, param: str | None, code: str | None) 
 class ChunkWriter:
     """One stream's chunks as SSE events."""
 
-    __slots__ = ("_chat_suffix", "_close", "_head")
+    __slots__ = ("_close", "_head")
 
     def __init__(self, identity: Identity, object_: str, *, usage_asked: bool) -> None:
         """Prepare what all chunks share.
@@ -100,16 +100,10 @@ class ChunkWriter:
         )
         self._head = b"data: " + escape_line_ends(shared[:-1]) + b',"choices":['
         self._close = b'],"usage":null}\n\n' if usage_asked else b"]}\n\n"
-        self._chat_suffix = b'},"logprobs":null,"finish_reason":null}' + self._close
 
-    def chat_text(self, index: int, text: str) -> bytes:
-        """A chat chunk whose delta is the next text: the one that streams are made of."""
-        return b'%b{"index":%d,"delta":{"content":%b%b' % (
-            self._head,
-            index,
-            escape_line_ends(_encoder.encode(text)),
-            self._chat_suffix,
-        )
+    def frame(self, before: bytes, after: bytes) -> tuple[bytes, bytes]:
+        """The two halves of a chunk whose choice has these, around something that differs."""
+        return self._head + before, after + self._close
 
     def choice(self, choice: Mapping[str, Any]) -> bytes:
         """Any other chunk, with the one choice given."""

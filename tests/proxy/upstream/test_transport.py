@@ -1,12 +1,12 @@
 """Reading a whole body through the interface that every transport has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from lorax_proxy.core.failures import Lost
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.upstream.transport import read_all
+from lorax_proxy.upstream.transport import pour_reads, read_all
 
 
 class Pieces:
@@ -21,6 +21,10 @@ class Pieces:
     async def read(self) -> bytes:
         """The next piece, then the end."""
         return self.left.pop(0) if self.left else b""
+
+    async def pour(self, sink: Callable[[bytes], bool]) -> None:
+        """Each read, until the sink wants no more."""
+        await pour_reads(self.read, sink)
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.wire.openai_replies import (
     ChunkWriter,
     Identity,
     Usage,
     completion,
     encode_error,
+    encode_json,
     error_event,
 )
-from lorax_proxy.wire.sse import SseDecoder
+from lorax_proxy.wire.sse import SseDecoder, escape_line_ends
 from tests.strategies import json_documents, small_texts, texts
 
 IDENTITY = Identity(id="chatcmpl-1", created=1_700_000_000, model="org/adapter", fingerprint="fp")
@@ -58,7 +60,9 @@ def test_a_text_chunk_is_the_document_it_stands_for(
 ) -> None:
     """Built from bytes, read as JSON: the same whatever identity and text hold."""
     writer = ChunkWriter(identity, "chat.completion.chunk", usage_asked=usage_asked)
-    assert only(writer.chat_text(index, text)) == shell(identity, usage_asked=usage_asked) | {
+    before, after = ChatStyle("chatcmpl-x").frame(writer, index)
+    document = escape_line_ends(encode_json(text))
+    assert only(before + document + after) == shell(identity, usage_asked=usage_asked) | {
         "choices": [
             {"index": index, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
         ]

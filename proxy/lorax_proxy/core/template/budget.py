@@ -28,7 +28,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["BudgetExhausted", "Limits", "Meter", "Paced", "Weighable", "active_meter", "metering"]
+__all__ = [
+    "BudgetExhausted",
+    "Limits",
+    "Meter",
+    "Paced",
+    "Weighable",
+    "active_meter",
+    "is_small",
+    "metering",
+]
 
 
 class BudgetExhausted(Exception):
@@ -55,6 +64,12 @@ class Limits:
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
         source: The longest template source, in characters. The longest published ones have 40,000.
+        uncounted: Characters of an input for which nothing is counted, which spares half of the time
+            that a rendering takes; an object or a list is worth `MEMBER` of them, and a number as
+            many as it could make. What an honest template does (search the messages once a message,
+            collect the prompt in a variable) is bounded by the square of such an input: some
+            milliseconds. What grows faster is a hostile template's doing, and those are counted from
+            the first character when they are tried (`template_trial`), before they render anything.
     """
 
     steps: int = 1_000_000
@@ -65,7 +80,41 @@ class Limits:
     output: int = 1_000_000
     messages: int = 2_000
     output_per_input: int = 32
+    uncounted: int = 16 * 1024
     source: int = 1_000_000
+
+
+MEMBER = 128
+"""Characters that an object or a list is worth where it decides whether an input is small."""
+
+
+def is_small(value: Any, limits: Limits) -> bool:
+    """Whether an input, of plain JSON, is so small that what is done with it need not be counted."""
+    return _room(value, limits.uncounted) > 0
+
+
+def _room(value: Any, room: int) -> int:
+    """How much of the room a value leaves; 0 or less when it is too large for it."""
+    if isinstance(value, str):
+        return room - len(value)
+    if isinstance(value, dict):
+        room -= MEMBER
+        for key, item in value.items():
+            room = _room(item, room - len(key))
+        return room
+    if isinstance(value, list | tuple):
+        room -= MEMBER
+        for item in value:
+            if room <= 0:
+                break
+            room = _room(item, room)
+        return room
+    if value is None:
+        return room
+    if isinstance(value, int):
+        return room - abs(value)
+    # fractions, which nothing is repeated by, are rare; what is no JSON is copied into what is
+    return 0
 
 
 class Weighable:

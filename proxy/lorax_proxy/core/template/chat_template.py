@@ -26,9 +26,13 @@ from typing import Any, Self
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
-from lorax_proxy.core.template.budget import BudgetExhausted, Limits, Meter, metering
+from lorax_proxy.core.template.budget import BudgetExhausted, Limits, Meter, is_small, metering
 from lorax_proxy.core.template.instruments import instrument
-from lorax_proxy.core.template.language import RaisedByTemplate, TemplateEnvironment
+from lorax_proxy.core.template.language import (
+    PlainEnvironment,
+    RaisedByTemplate,
+    TemplateEnvironment,
+)
 from lorax_proxy.errors import ProxyError
 
 __all__ = [
@@ -131,7 +135,8 @@ class SpecialTokens:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     source: str
-    template: Template
+    metered: Template
+    plain: Template
     variables: frozenset[str]
     literals: frozenset[str]
 
@@ -161,6 +166,7 @@ class ChatTemplate:
     takes_tool_messages: bool
     _default: _Compiled
     _tool_use: _Compiled | None
+    _variables: Mapping[str, str]
 
     @classmethod
     def compile(
@@ -186,13 +192,14 @@ class ChatTemplate:
             name=name,
             special_tokens=special_tokens,
             limits=limits,
-            takes_system=_prints_system(default.template, special_tokens, limits),
+            takes_system=_prints_system(default.metered, special_tokens, limits),
             takes_tools=tool_use is not None or "tools" in default.variables,
             takes_documents=any("documents" in v.variables for v in variants),
             takes_tool_calls=any("tool_calls" in v.literals for v in variants),
             takes_tool_messages=any("tool" in v.literals for v in variants),
             _default=default,
             _tool_use=tool_use,
+            _variables=special_tokens.variables(),
         )
 
     def render(
@@ -231,11 +238,14 @@ class ChatTemplate:
         self._check(
             messages, kwargs or {}, continued=continue_final_message and add_generation_prompt
         )
+        conversation = [_message(message) for message in messages]
+        extra = kwargs or {}
         try:
-            size, conversation = _sized([_message(message) for message in messages])
-            tool_size, tools_given = _sized(tools)
-            document_size, documents_given = _sized(documents)
-            kwargs_size, extra = _sized(dict(kwargs or {}))
+            given = (conversation, tools, documents, extra)
+            counted = continue_final_message or not is_small(given, self.limits)
+            size = 0
+            if counted:
+                size, (conversation, tools, documents, extra) = _sized(given)
         except RecursionError:
             raise TemplateRefused(self.name, None, "the messages are nested too deeply") from None
         final = ""
@@ -243,19 +253,15 @@ class ChatTemplate:
             final = self._mark_final(conversation, chosen)
         variables = {
             **extra,
-            **self.special_tokens.variables(),
+            **self._variables,
             "messages": conversation,
-            "tools": tools_given,
-            "documents": documents_given,
+            "tools": tools,
+            "documents": documents,
             "add_generation_prompt": add_generation_prompt,
         }
-        meter = Meter(
-            self.limits,
-            size=size + tool_size + document_size + kwargs_size,
-            messages=len(conversation),
-            now=now,
-        )
-        prompt = _run(chosen.template, name, variables, meter)
+        meter = Meter(self.limits, size=size, messages=len(conversation), now=now)
+        template = chosen.metered if counted else chosen.plain
+        prompt = _run(template, name, variables, meter)
         return self._cut(prompt, final) if continue_final_message else prompt
 
     def is_reserved(self, name: str) -> bool:
@@ -341,7 +347,9 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
             literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
             attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
             code = environment.compile(instrument(tree, environment), name)
-        template = Template.from_code(environment, code, environment.make_globals(None))
+        metered = Template.from_code(environment, code, environment.make_globals(None))
+        # what a hostile source makes of its own constants is not counted here: it was tried
+        plain = PlainEnvironment().from_string(source) if limits.uncounted else metered
     except TemplateSyntaxError as error:
         raise TemplateInvalid(name, error.lineno, error.message or "invalid syntax") from error
     except RecursionError:
@@ -350,7 +358,7 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         # Jinja evaluates constants while it compiles, so that `{[]: 1}` raises Python's own errors.
         reason = f"it does not compile: {type(error).__name__}: {error}"
         raise TemplateInvalid(name, None, reason) from error
-    return _Compiled(source, template, frozenset(variables), frozenset(literals | attributes))
+    return _Compiled(source, metered, plain, frozenset(variables), frozenset(literals | attributes))
 
 
 def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter) -> str:

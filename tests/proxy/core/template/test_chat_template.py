@@ -197,7 +197,7 @@ def test_the_clients_messages_are_not_changed() -> None:
         ("\n{% macro f() %}\n{{ a.b }}{% endmacro %}\n\n{{ f() }}", TemplateFailed, "line 3"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", TemplateFailed, "recurses too deeply"),
         ("\n{{ raise_exception('Only users, ' ~ messages[0].content) }}", TemplateRefused, "chat template mine, line 2: Only users, Hello"),
-        ("{{ 'a' * 10 ** 9 }}", TemplateExhausted, "chat template mine, line 1: it makes more text"),
+        ("{{ 'a' * n * 10 ** 3 }}", TemplateExhausted, "chat template mine, line 1: it makes more text"),
     ],
 )  # fmt: skip
 def test_every_failure_names_the_template_the_line_and_the_reason(
@@ -205,7 +205,8 @@ def test_every_failure_names_the_template_the_line_and_the_reason(
 ) -> None:
     """One class for each person who can mend it."""
     with pytest.raises(error) as caught:
-        rendered(source)
+        # a number that is large enough for everything to be counted
+        rendered(source, kwargs={"n": 10**6})
     assert text in str(caught.value)
     assert type(caught.value) is error
 
@@ -248,7 +249,7 @@ def test_clients_text_is_never_template_source() -> None:
 
 def test_the_output_is_bounded_by_the_inputs_size() -> None:
     """The same template passes with a conversation that is worth it."""
-    limits = Limits(output=10, output_per_input=2)
+    limits = Limits(output=10, output_per_input=2, uncounted=0)
     template = ChatTemplate.compile("{{ messages[0].content * 3 }}", "x", TOKENS, limits=limits)
     assert template.render([{"role": "user", "content": "abcd"}], now=NOW) == "abcd" * 3
     with pytest.raises(TemplateExhausted, match="prompt is longer"):

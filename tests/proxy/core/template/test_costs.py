@@ -203,7 +203,7 @@ def test_an_honest_template_is_never_refused_for_its_input(messages: int) -> Non
 def test_the_same_template_is_refused_without_the_terms_for_it() -> None:
     """So the terms that grow with messages are what lets it pass."""
     source = "{% for m in messages %}{% set x = messages | map('string') | join %}{% endfor %}"
-    limits = Limits(steps=100, steps_per_input=0, steps_per_pair=0)
+    limits = Limits(steps=100, steps_per_input=0, steps_per_pair=0, uncounted=0)
     template = ChatTemplate.compile(source, "x", SpecialTokens(), limits=limits)
     now = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
     with pytest.raises(TemplateExhausted):

@@ -19,7 +19,8 @@ from lorax_proxy.core.template.chat_template import (
 )
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
-SMALL = Limits(steps=20_000, characters=1_000_000, output=100_000)
+SMALL = Limits(steps=20_000, characters=1_000_000, output=100_000, uncounted=0)
+COUNTED = Limits(uncounted=0)
 
 
 def rendered(source: str, limits: Limits = SMALL) -> str:
@@ -236,7 +237,7 @@ def test_a_runaway_template_is_stopped(name: str) -> None:
 def test_data_that_is_too_deep_for_python_is_stopped(use: str) -> None:
     """3.11 follows a thousand levels and 3.13 ten thousand; the ordinary limits let more be made."""
     with pytest.raises(TemplateFailed, match="line 1: it recurses too deeply"):
-        rendered(nested("[]", "[ns.x]", use, 20_000), Limits())
+        rendered(nested("[]", "[ns.x]", use, 20_000), COUNTED)
 
 
 @pytest.mark.slow
@@ -254,7 +255,7 @@ def test_data_that_is_too_deep_for_python_is_stopped(use: str) -> None:
 def test_the_ordinary_limits_stop_it_too(name: str) -> None:
     """In seconds at the worst, and because the budget is spent."""
     with pytest.raises(TemplateExhausted):
-        rendered(ATTACKS[name], Limits())
+        rendered(ATTACKS[name], COUNTED)
 
 
 @pytest.mark.parametrize(
