@@ -182,8 +182,10 @@ matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice ea
 	@$(BIN)/python -m tests.contracts.matrix $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/test.stamp ## write the README's support table anew from lorax_proxy.core.parameters
+docs: $(VENV)/test.stamp ## write anew what code and data say: the README's support table, the pages of laws
 	@$(BIN)/python -m tests.repo.support_table README.md
+	@$(BIN)/lorax-contracts laws --markdown > docs/laws.md
+	@$(BIN)/python -m tests.contracts.detection
 
 .PHONY: release
 release: $(VENV)/run.stamp ## wheel, sdist and notes of this version in dist/, judged; tags nothing

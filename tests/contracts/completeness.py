@@ -47,9 +47,7 @@ def forgotten(
                 " tests/contracts/planted/"
             )
         if f"| {one} |" not in page:
-            yield (
-                f"{one} is not in docs/laws.md: run lorax-contracts laws --markdown > docs/laws.md"
-            )
+            yield (f"{one} is not in docs/laws.md: run make docs")
     for name, reported in rules.items():
         for one in sorted(set(reported) - set(laws)):
             yield f"{one} is no law, and {name} reports it: add it to {_CODE}/data/laws/"

@@ -110,9 +110,7 @@ def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> Non
     assert "\n".join(found.unclaimed) == ""
     lines = PAGE.read_text("utf-8").splitlines()
     wanted = row(deviation, found)
-    assert wanted in lines, (
-        f"docs/detection.md lacks it; python -m tests.contracts.detection: {wanted}"
-    )
+    assert wanted in lines, f"docs/detection.md lacks this line, run make docs: {wanted}"
 
 
 def test_the_page_lists_each_planted_server_once() -> None:

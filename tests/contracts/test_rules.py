@@ -50,7 +50,7 @@ WHOLE = {"A-1", "A-2"}
         ("rules", "A-2 has no rule: report it in contracts/lorax_contracts/"),
         ("steps", "A-2 is in no step: name its rule (judge.both) in a step of"),
         ("plants", "A-2 has no plant: add a server that breaks it, and nothing else, to"),
-        ("page", "A-2 is not in docs/laws.md: run lorax-contracts laws --markdown"),
+        ("page", "A-2 is not in docs/laws.md: run make docs"),
         ("laws", "A-2 is no law, and judge.both reports it: add it to"),
     ],
 )

@@ -74,7 +74,22 @@ _MOCK: Floors = (
     ("command", ("__main__", "plugin")),
 )
 
-FLOORS: Mapping[str, Floors] = {"lorax_proxy": _PROXY, "lorax_mock": _MOCK}
+_CONTRACTS: Floors = (
+    ("roots", ("errors", "exchange", "rules", "sse")),
+    ("data", ("fitting", "laws", "loader", "schemas", "transcripts")),
+    ("text", ("curl", "listing")),
+    ("judge", ("judge", "recording", "relations")),
+    ("probes", ("probes", "session")),
+    ("plan", ("explore", "opening", "plan", "strategies")),
+    ("run", ("address", "check", "client", "machine")),
+    ("command", ("__main__", "pytest_plugin", "verdict")),
+)
+
+FLOORS: Mapping[str, Floors] = {
+    "lorax_proxy": _PROXY,
+    "lorax_mock": _MOCK,
+    "lorax_contracts": _CONTRACTS,
+}
 """The floors of a package, the lowest first: a name, and the modules or packages that are on it. A
 module that is in none of them belongs nowhere, which is an error too."""
 
@@ -122,6 +137,9 @@ _PURE: Mapping[str, frozenset[str]] = {
             *("errors", "hashing", "lora", "nearest", "settings", "serde", "wire"),
             *("outlines", "prompt", "shard", "router", "scripting", "model"),
         }
+    ),
+    "lorax_contracts": frozenset(
+        {part for floor, parts in _CONTRACTS for part in parts if floor not in {"run", "command"}}
     ),
 }
 """The modules and folders that are a function of what they are given."""

@@ -45,7 +45,11 @@ def test_every_import_that_is_suffered_is_there() -> None:
 @pytest.mark.parametrize("package", FLOORS)
 def test_architecture_has_the_same_floors(package: str) -> None:
     """Its table names them from the highest to the lowest, each with all that is on it."""
-    title = {"lorax_proxy": "## The proxy's floors", "lorax_mock": "## The mock, and the contracts"}
+    title = {
+        "lorax_proxy": "## The proxy's floors",
+        "lorax_mock": "## The mock's floors",
+        "lorax_contracts": "## The contracts' floors",
+    }
     section = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition(title[package])[2]
     rows = re.findall(r"^\| (\w+) \| (`.+?`) \|", section.partition("\n## ")[0], re.MULTILINE)
     drawn = [(floor, set(re.findall(r"`(\w+)/?`", parts))) for floor, parts in rows]
@@ -126,6 +130,30 @@ def test_a_broken_floor_of_the_mock_is_named(
     """In the same words, also when only a type checker would see the import."""
     _plant(tmp_path, f"mock/lorax_mock/{path}", text)
     assert list(broken(tmp_path, "lorax_mock")) == [f"mock/lorax_mock/{path}{finding}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "finding"),
+    [
+        (
+            "judge/chat.py",
+            (
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
+                "    from lorax_contracts.session import Session"
+            ),
+            ":3: judge imports lorax_contracts.session.Session, of the floor above (probes)",
+        ),
+        ("probes/chat.py", "import time", ":1: probes is pure and imports time"),
+    ],
+)
+def test_a_broken_floor_of_the_contracts_is_named(
+    tmp_path: Path, path: str, text: str, finding: str
+) -> None:
+    """A judge knows no session, and a probe no clock."""
+    _plant(tmp_path, f"contracts/lorax_contracts/{path}", text)
+    assert list(broken(tmp_path, "lorax_contracts")) == [
+        f"contracts/lorax_contracts/{path}{finding}"
+    ]
 
 
 def test_what_is_not_pure_may_know_the_time(tmp_path: Path) -> None:
