@@ -70,6 +70,7 @@ _BY_SUFFIX: tuple[tuple[str, Route], ...] = (
     ("/info", Route.INFO),
     ("/health", Route.HEALTH),
     ("/ping", Route.HEALTH),
+    ("/startup", Route.HEALTH),
 )
 
 

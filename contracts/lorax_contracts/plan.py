@@ -156,7 +156,7 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step(
             "beyond",
             beyond.probe_beyond,
-            9,
+            10,
             (
                 *(
                     beyond.probe_beyond,

@@ -238,9 +238,10 @@ def same_prompt_counts(
 def unseen_image(seen: Exchange, blind: Exchange) -> list[Finding]:
     """OAI-ERR-011: `blind` is the same request as `seen` without its image."""
     one, two = prompt_tokens(seen), prompt_tokens(blind)
-    if one is None or one != two:
+    # A server may count text alone; one that sees would then say something else.
+    if one is None or one != two or not repeats(seen, blind):
         return []
-    message = "the prompt has as many tokens with an image as without it"
+    message = "the prompt has as many tokens with an image as without it, and the same answer"
     return _find("OAI-ERR-011", message, seen, {"prompt_tokens": one})
 
 

@@ -176,7 +176,8 @@ class Session:
             return
         broken = {one.law for exchange in exchanges for one in judged(exchange, kind=self.wire)}
         self._hold_back(silenced(found, broken))
-        first = told(found, broken)
+        # What one reply alone shows already is not counted again.
+        first = [one for one in told(found, broken) if one.law not in broken]
         if first:
             again = {one.law for one in relation(*map(self._repeat, exchanges), **how)}
             self.add(one for one in first if one.law in again)

@@ -28,6 +28,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
 """Modules without a test file of their own, and where and why they are tested instead."""
 
 TESTS_OF_NO_MODULE: Mapping[str, str] = {
+    "tests/contracts/test_genuine.py": "recorded exchanges of others' servers, held to the whole judge",
     "tests/contracts/test_matrix.py": "the tables of `make matrix`, a program of the tests themselves",
     "tests/contracts/test_played.py": "plays the golden transcripts on the proxy and on the mock",
     "tests/mock/test_recorded_router.py": "holds the whole mock to what LoRAX's router answered",

@@ -7,8 +7,8 @@ from typing import Any
 from lorax_contracts.exchange import Exchange
 from lorax_contracts.judge.answer import fold_reply, mapping, objects
 from lorax_contracts.judge.content import judge_content
-from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
-from lorax_contracts.judge.report import Report, shown
+from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit, misnamed
+from lorax_contracts.judge.report import Report
 from lorax_contracts.judge.tools import CALL_PLACES
 from lorax_contracts.rules import rule
 
@@ -60,28 +60,31 @@ def choices_wanted(exchange: Exchange) -> int | None:
 )
 def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of a 200 that is no stream."""
-    fit("openai/chat_completion", document, _PLACES, "OAI-CHAT-001", report)
+    told = fit("openai/chat_completion", document, _PLACES, "OAI-CHAT-001", report)
     if not isinstance(document, Mapping):
         return
-    if bad_id(document.get("id")):
+    if "/id" not in told and bad_id(document.get("id")):
         report.add(
             "OAI-CHAT-003", "id identifies nothing", at="/id", seen={"id": document.get("id")}
         )
     created = document.get("created")
-    if bad_created(created, exchange):
+    if "/created" not in told and bad_created(created, exchange):
         report.add(
             "OAI-CHAT-004", "created is not now in Unix seconds", at="/created", seen=created
         )
-    if bad_model(document.get("model"), exchange):
+    if "/model" not in told and bad_model(document.get("model"), exchange):
         report.add(
             "OAI-CHAT-005",
-            f"model is not {shown(exchange.asked.get('model'))}",
+            misnamed(exchange),
             at="/model",
             seen=document.get("model"),
         )
     choices = objects(document.get("choices"))
     wanted = choices_wanted(exchange)
-    indexes = [choice.get("index") for choice in choices]
+    indexes = [
+        place if f"/choices/{place}/index" in told else choice.get("index")
+        for place, choice in enumerate(choices)
+    ]
     if indexes != list(range(len(choices) if wanted is None else wanted)) or not choices:
         report.add(
             "OAI-CHAT-006",
@@ -92,13 +95,14 @@ def judge_chat(exchange: Exchange, document: Any, report: Report) -> None:
     for place, choice in enumerate(choices):
         message = mapping(choice.get("message"))
         instead = any(message.get(key) for key in _INSTEAD)
-        if message.get("content") is None and not instead:
+        silent = instead or f"/choices/{place}/message/content" in told
+        if message.get("content") is None and not silent:
             report.add(
                 "OAI-CHAT-009",
                 "content is null or missing, and nothing stands for it",
                 at=f"/choices/{place}/message",
                 seen=message,
             )
-    if document.get("usage") is None:
+    if "/usage" not in told and document.get("usage") is None:
         report.add("OAI-USAGE-001", "usage is missing", at="/usage", seen=list(document))
     judge_content(exchange, fold_reply(document), report)

@@ -9,9 +9,9 @@ from lorax_contracts.judge.answer import Choice, fold_chunks, fold_reply, mappin
 from lorax_contracts.judge.chunks import judge_stream_usage
 from lorax_contracts.judge.content import judge_content, prompts
 from lorax_contracts.judge.framing import judge_framing
-from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit
+from lorax_contracts.judge.identity import Places, bad_created, bad_id, bad_model, fit, misnamed
 from lorax_contracts.judge.logprobs import not_a_logprob
-from lorax_contracts.judge.report import Report, shown
+from lorax_contracts.judge.report import Report
 from lorax_contracts.rules import rule
 
 __all__ = ["judge_completion", "judge_completion_stream"]
@@ -30,14 +30,14 @@ _PLACES: Places = tuple(
 )
 
 
-def _fit(schema: str, document: Any, report: Report, at: str = "") -> None:
+def _fit(schema: str, document: Any, report: Report, at: str = "") -> frozenset[str]:
     choices = objects(mapping(document).get("choices"))
     if choices and all(
         {"message", "delta"} & set(choice) and "text" not in choice for choice in choices
     ):
         report.add("OAI-COMP-001", "the completion came in chat's form", at=at, seen=choices[0])
-        return
-    fit(schema, _without_nulls(document), _PLACES, "OAI-COMP-001", report, at=at)
+        return frozenset()
+    return fit(schema, _without_nulls(document), _PLACES, "OAI-COMP-001", report, at=at)
 
 
 def _without_nulls(document: Any) -> Any:
@@ -65,7 +65,12 @@ def _without_nulls(document: Any) -> Any:
     return {**document, "choices": choices} if choices else document
 
 
-def _identity(exchange: Exchange, documents: Sequence[Mapping[str, Any]], report: Report) -> None:
+def _identity(
+    exchange: Exchange,
+    documents: Sequence[Mapping[str, Any]],
+    report: Report,
+    misfits: Sequence[frozenset[str]],
+) -> None:
     first = documents[0]
     for place, document in enumerate(documents):
         at = f"event {place}" if len(documents) > 1 else ""
@@ -81,10 +86,12 @@ def _identity(exchange: Exchange, documents: Sequence[Mapping[str, Any]], report
                 "model",
                 "OAI-COMP-013",
                 bad_model(document.get("model"), exchange),
-                f"model is not {shown(exchange.asked.get('model'))}",
+                misnamed(exchange),
             ),
         ):
             seen = {key: document.get(key)}
+            if f"/{key}" in misfits[place]:
+                continue
             if bad:
                 report.add(law, says, at=at, seen=seen)
             elif document.get(key) != first.get(key):
@@ -117,7 +124,7 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
                 "OAI-COMP-008",
                 "logprobs were asked for and did not come",
                 at=at,
-                seen=choice.logprobs,
+                seen={"logprobs": choice.logprobs},
             )
         return
     lengths = {key: len(value) for key, value in lists.items() if isinstance(value, list)}
@@ -135,15 +142,20 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
         report.add("OAI-COMP-015", "the tokens joined are not the text", at=at, seen=joined)
 
 
+def _came(choices: Mapping[int, Choice], expected: list[int]) -> str:
+    """What came instead: a parameter that is ignored, and an index that counts tokens, are two ways."""
+    return "fewer came" if set(choices) < set(expected) else "other indexes came"
+
+
 def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) -> None:
     wanted = _wanted(exchange)
     expected = list(range(len(choices) if wanted is None else wanted))
     if sorted(choices) != expected or not choices:
         report.add(
             "OAI-COMP-004",
-            f"{len(expected)} choices were asked for, and these indexes came",
+            f"{len(expected)} choices were asked for, and {_came(choices, expected)}",
             at="/choices",
-            seen=list(choices),
+            seen={"index": list(choices)},
         )
     prompt = exchange.asked.get("prompt")
     for choice in choices.values():
@@ -173,11 +185,11 @@ def _choices(exchange: Exchange, choices: Mapping[int, Choice], report: Report) 
 )
 def judge_completion(exchange: Exchange, document: Any, report: Report) -> None:
     """Judges the decoded reply of a 200 that is no stream."""
-    _fit("openai/completion", document, report)
+    told = _fit("openai/completion", document, report)
     if not isinstance(document, Mapping):
         return
-    _identity(exchange, [document], report)
-    if document.get("usage") is None:
+    _identity(exchange, [document], report, [told])
+    if "/usage" not in told and document.get("usage") is None:
         report.add("OAI-USAGE-001", "usage is missing", at="/usage", seen=list(document))
     answer = fold_reply(document)
     if len(objects(document.get("choices"))) != len(answer.choices):
@@ -211,15 +223,16 @@ def judge_completion_stream(exchange: Exchange, report: Report, *, whole: bool) 
     if not frames.chunks:
         return
     finished: set[str] = set()
+    misfits: list[frozenset[str]] = []
     for place, chunk in enumerate(frames.chunks):
-        _fit("openai/completion_chunk", chunk, report, at=f"event {place} ")
+        misfits.append(_fit("openai/completion_chunk", chunk, report, at=f"event {place} "))
         for choice in objects(chunk.get("choices")):
             place_of, finish = str(choice.get("index")), choice.get("finish_reason")
             if place_of in finished and (choice.get("text") or finish is not None):
                 report.add("OAI-COMP-014", "more after the finish_reason", seen=choice)
             if finish is not None:
                 finished.add(place_of)
-    _identity(exchange, frames.chunks, report)
+    _identity(exchange, frames.chunks, report, misfits)
     if not whole or frames.failed:
         return
     answer = fold_chunks(frames.chunks)

@@ -87,13 +87,15 @@ def prompt_text(exchange: Exchange) -> str:
 def budget(exchange: Exchange) -> tuple[str, int] | None:
     """The parameter that says how many completion tokens one choice may have, and its value.
 
-    None when nothing was said: a default is a server's own.
+    None when nothing was said, for a default is a server's own; nor when two different ones were: which
+    of them holds is nowhere said.
     """
-    for key in ("max_completion_tokens", "max_tokens"):
-        value = exchange.asked.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return key, value
-    return None
+    said = {
+        key: value
+        for key in ("max_completion_tokens", "max_tokens")
+        if isinstance(value := exchange.asked.get(key), int) and not isinstance(value, bool)
+    }
+    return next(iter(said.items())) if len(set(said.values())) == 1 else None
 
 
 def _count(usage: Any, key: str) -> int | None:
@@ -114,11 +116,9 @@ def judge_budget(exchange: Exchange, answer: Answer, report: Report) -> None:
     if spent is not None and spent > most * many and not exchange.asked.get("best_of"):
         report.add(
             "OAI-FINISH-002",
-            f"{spent} completion tokens for {many} choices, and {name} was {most}"
-            if many > 1
-            else f"{spent} completion tokens, and {name} was {most}",
+            f"{spent} completion tokens, and {name} was {most}",
             at="/usage/completion_tokens",
-            seen=answer.usage,
+            seen=answer.usage if many == 1 else {**mapping(answer.usage), "choices": many},
         )
     for choice in answer.choices.values():
         tokens = mapping(choice.logprobs).get("content")
@@ -227,6 +227,10 @@ def judge_usage(exchange: Exchange, answer: Answer, report: Report) -> None:
         report.add(
             "OAI-USAGE-002", "total is not prompt + completion", at="/usage", seen=dict(usage)
         )
+    said = any(choice.text for choice in answer.choices.values())
+    if exchange.request is not None and prompt == spent == total == 0 and said:
+        report.add("OAI-USAGE-003", "every count is 0", at="/usage", seen=dict(usage))
+        return
     if exchange.request is not None and prompt == 0 and prompt_text(exchange).strip():
         report.add("OAI-USAGE-003", "no prompt tokens for a prompt", at="/usage", seen=dict(usage))
     size = sum(

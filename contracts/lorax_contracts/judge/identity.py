@@ -5,9 +5,9 @@ from typing import Any
 
 from lorax_contracts import schemas
 from lorax_contracts.exchange import Exchange
-from lorax_contracts.judge.report import Report
+from lorax_contracts.judge.report import Report, shown
 
-__all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit"]
+__all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit", "misnamed"]
 
 Places = tuple[tuple[re.Pattern[str], str], ...]
 """Where in a schema which law is broken: a pattern for the pointer and, after a space, the rule.
@@ -24,12 +24,17 @@ _DAY = 86_400
 
 def fit(
     schema: str, document: Any, places: Places, default: str, report: Report, *, at: str = ""
-) -> None:
-    """Reports every misfit under the law of its place, or under `default`."""
-    for misfit in schemas.validate(schema, document):
+) -> frozenset[str]:
+    """Reports every misfit under the law of its place, or under `default`; gives the places.
+
+    What is missing, or of another type, is said by this; other rules are silent about that place.
+    """
+    misfits = schemas.validate(schema, document)
+    for misfit in misfits:
         place = f"{misfit.at} {misfit.rule}"
         law = next((law for pattern, law in places if pattern.search(place)), default)
         report.add(law, misfit.message, at=f"{at}{misfit.at}", seen=misfit.seen)
+    return frozenset(misfit.at for misfit in misfits)
 
 
 def bad_id(value: Any) -> bool:
@@ -57,3 +62,9 @@ def bad_model(value: Any, exchange: Exchange) -> bool:
     kept = {word for word in given if word.isdecimal()} <= set(said)
     date = any(len(word) >= 4 for word in dated) and kept
     return not date or not set(said) - set(dated) <= set(given)
+
+
+def misnamed(exchange: Exchange) -> str:
+    """What is wrong with a `model` that is another than was asked for, in words."""
+    asked = exchange.asked.get("model")
+    return "model names nothing" if asked is None else f"model is not {shown(asked)}"

@@ -99,7 +99,7 @@ def judge_logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
                 "OAI-LOGP-001",
                 "logprobs were asked for and did not come",
                 at=at,
-                seen=choice.logprobs,
+                seen={"logprobs": choice.logprobs},
             )
         return
     entries = objects(content)

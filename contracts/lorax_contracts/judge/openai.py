@@ -241,6 +241,9 @@ def judge_openai(exchange: Exchange, report: Report) -> None:
     # GET /chat/completions lists what was stored: another reply of the published document.
     if exchange.method != "POST" and exchange.route not in {Route.MODELS, Route.MODEL}:
         return
+    # The answer to a browser's question before the request, or to a HEAD, has no body to judge.
+    if exchange.method in {"HEAD", "OPTIONS"}:
+        return
     streams = exchange.route in {Route.CHAT, Route.COMPLETIONS}
     wanted = streams and exchange.asked.get("stream") is True
     # A recording without its request is judged as what it says it is.

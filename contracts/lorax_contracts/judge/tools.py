@@ -71,7 +71,7 @@ def _arguments(call: Call, choice: Choice, offered: Any, at: str, report: Report
             misfits = schemas.validate_against(function["parameters"], arguments)
         except SchemaError:
             return
-        for misfit in misfits:
+        for misfit in misfits[:1]:
             report.add("OAI-TOOL-005", misfit.message, at=at + misfit.at, seen=call.arguments)
 
 
@@ -139,7 +139,7 @@ def judge_json(exchange: Exchange, choice: Choice, report: Report) -> None:
                 misfits = schemas.validate_against(described["schema"], document)
             except SchemaError:
                 return
-            for misfit in misfits:
+            for misfit in misfits[:1]:
                 report.add("OAI-JSON-002", misfit.message, at=at + misfit.at, seen=choice.text)
         case _:
             pass

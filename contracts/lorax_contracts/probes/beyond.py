@@ -64,12 +64,16 @@ def _image(session: Session) -> None:
             messages=[{"role": "user", "content": list(parts)}], **GREEDY, max_tokens=4
         )
 
+    blind = ask(text)
+    if blind.status != 200:
+        return  # a list of parts is refused whatever it holds
     seen = ask(text, picture)
     if seen.dropped or seen.status >= 500:
         what = seen.status or "nothing"
         session.break_law("OAI-ERR-011", f"an image is answered with {what}", seen)
-    elif seen.status == 200:
-        session.compare(relations.unseen_image, seen, ask(text))
+    elif seen.status == 200 and not any(one.law == "OAI-USAGE-004" for one in session.findings):
+        # A count that no prompt changes says nothing about this one.
+        session.compare(relations.unseen_image, seen, blind)
 
 
 def _key(session: Session) -> None:

@@ -1,6 +1,7 @@
 """What cannot be right must be refused, as OpenAI refuses: 4xx, and the error envelope."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from lorax_contracts.exchange import Exchange
@@ -10,7 +11,7 @@ from lorax_contracts.relations import answer_of
 from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
-__all__ = ["BAD_BODIES", "BAD_MEMBERS", "probe_refusals", "refused"]
+__all__ = ["BAD_BODIES", "BAD_MEMBERS", "named", "probe_refusals", "refused"]
 
 BAD_BODIES: tuple[tuple[str, bytes], ...] = (
     ("cut JSON", b'{"model": "m", "messages": ['),
@@ -34,7 +35,8 @@ BAD_MEMBERS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("temperature", {"temperature": 5}),
     ("top_p", {"top_p": 2}),
     ("n", {"n": 0}),
-    ("max_tokens", {"max_tokens": -1}),
+    # -1 is the documented word of some servers for no limit.
+    ("max_tokens", {"max_tokens": -7}),
     ("max_tokens", {"max_tokens": "many"}),
     ("stream", {"stream": "yes"}),
     ("presence_penalty", {"presence_penalty": 9}),
@@ -62,12 +64,21 @@ def refused(session: Session, what: str, exchange: Exchange) -> bool:
     return False
 
 
+def named(member: str, change: Mapping[str, Any]) -> str:
+    """What is wrong with a request of `BAD_MEMBERS`, in words."""
+    return f"no {member}" if change[member] is None else f"{member} {shown(change[member])}"
+
+
 @rule("OAI-ERR-005", "OAI-ERR-007", "OAI-ERR-009")
 def probe_refusals(session: Session) -> None:
     """Malformed bodies, wrong members, unknown models and paths."""
+    failed: set[int] = set()
     for what, body in BAD_BODIES:
         exchange = session.ask("POST", "/chat/completions", text=body, right=False)
-        refused(session, what, exchange)
+        # A parser that fails does so for each of them: one cause, told once.
+        if exchange.status < 500 or exchange.status not in failed:
+            refused(session, what, exchange)
+        failed.add(exchange.status)
     for member, change in BAD_MEMBERS:
         request = {
             "model": session.model,
@@ -77,8 +88,7 @@ def probe_refusals(session: Session) -> None:
         }
         request = {key: value for key, value in request.items() if value is not None}
         exchange = session.ask("POST", "/chat/completions", request, right=False)
-        what = f"no {member}" if change[member] is None else f"{member} {shown(change[member])}"
-        if refused(session, what, exchange):
+        if refused(session, named(member, change), exchange):
             _named(session, member, exchange)
     _unknown(session)
 

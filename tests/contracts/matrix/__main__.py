@@ -1,100 +1,149 @@
-"""`make matrix`: installs, starts and checks every server twice, and writes the page.
+"""`make matrix`: installs, starts and checks servers twice each, and writes the page after each.
 
-    python -m tests.contracts.matrix            # all
-    python -m tests.contracts.matrix vllm       # these anew, the others as they were found before
+    python -m tests.contracts.matrix                  # all
+    python -m tests.contracts.matrix aimock litellm   # these; the others stay as they were found
+    python -m tests.contracts.matrix --page           # none: the page alone, from what was found
+    python -m tests.contracts.matrix --read aimock    # notes that each verdict shown of it was read
+    python -m tests.contracts.matrix --keep aimock    # keeps small exchanges of it for the tests
 
-What a run found is kept beside the environments, so that one server can be checked anew.
+Every exchange of both runs is kept in `.matrix`, for who reads the verdicts.
 """
 
+import gzip
 import json
 import logging
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from lorax_contracts.check import Options, Verdict, check
-from lorax_contracts.client import Bounds
-from lorax_contracts.curl import curl
+from lorax_contracts.check import Options, Verdict, check_server
+from lorax_contracts.client import Bounds, Client
 from lorax_contracts.errors import CannotRun
-from lorax_contracts.exchange import Finding, to_json
-from lorax_contracts.judge.report import kind_of
+from lorax_contracts.exchange import Exchange, to_json
+from tests.contracts.matrix import results
+from tests.contracts.matrix.keep import keep
+from tests.contracts.matrix.results import Row, Shown, key_of
 from tests.contracts.matrix.running import HOME, MissingError, running, version
 from tests.contracts.matrix.servers import SERVERS, Server
-from tests.contracts.matrix.table import Broken, Row, as_html, as_markdown
+from tests.contracts.matrix.table import as_html, as_markdown
 
 SEED = 0
-_TOLD = logging.getLogger("matrix")
+_LOG = logging.getLogger("matrix")
 _DOCS = Path(__file__).parents[3] / "docs"
-_BOUNDS = Bounds(requests=700, seconds=600, patience=30, reply_seconds=90)
+_BOUNDS = Bounds(requests=900, seconds=900, patience=30, reply_seconds=90)
 
 
-def _check(server: Server, url: str) -> Verdict:
-    options = Options(kind="openai", model=server.model, seed=SEED, bounds=_BOUNDS)
-    return check(url + server.root, options)
+class _Recorder(Client):
+    """A client that keeps what it was answered."""
+
+    def __init__(self, base: str) -> None:
+        super().__init__(base, bounds=_BOUNDS)
+        self.exchanges: list[Exchange] = []
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        request: Any = None,
+        *,
+        text: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Exchange:
+        exchange = super().ask(method, path, request, text=text, headers=headers)
+        self.exchanges.append(exchange)
+        return exchange
 
 
-def _key(finding: Finding) -> tuple[str, str]:
-    return finding.law, kind_of(finding.message)
+def _check(server: Server, url: str, run: int) -> Verdict:
+    """One run; what was found and every exchange stay in two files."""
+    with _Recorder(url) as client:
+        verdict = check_server(client, Options(kind="openai", model=server.model, seed=SEED))
+    found = [
+        {
+            "law": one.law,
+            "message": one.message,
+            "at": one.at,
+            "seen": one.seen,
+            "exchange": to_json(one.exchange) if one.exchange else None,
+        }
+        for one in verdict.findings
+    ]
+    (HOME / f"{server.name}.{run}.findings.json").write_text(json.dumps(found, indent=1))
+    with gzip.open(HOME / f"{server.name}.{run}.exchanges.jsonl.gz", "wt") as kept:
+        kept.writelines(json.dumps(to_json(one)) + "\n" for one in client.exchanges)
+    return verdict
 
 
 def row_of(server: Server) -> Row:
     """Both runs' verdicts on one server, and what they agree on."""
+    told: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "seed": SEED}
     try:
         with running(server) as url:
-            first, second = _check(server, url), _check(server, url)
+            first, second = (_check(server, url, run) for run in (1, 2))
     except (MissingError, CannotRun) as error:
-        return Row(server, version(server), missing=str(error).replace(str(HOME.parent), "."))
-    again = {_key(one) for one in second.findings}
-    agreed = [one for one in first.findings if _key(one) in again]
-    other = len(first.findings) + len(second.findings) - 2 * len(agreed)
-    shown = tuple(
-        Broken(one.law, one.message, curl(one.exchange) if one.exchange else "") for one in agreed
-    )
-    examples = [to_json(one.exchange) for one in agreed if one.exchange]
-    (HOME / f"{server.name}.exchanges.json").write_text(json.dumps(examples, indent=1))
-    skipped = frozenset(law for one in first.skipped for law in one.laws)
+        why = str(error).replace(f"{HOME}/", "").replace(str(HOME.parent), ".")
+        return Row(server, version(server), missing=why, **told)
+    keys = [{key_of(one.law, one.message) for one in run.findings} for run in (first, second)]
+    agreed = keys[0] & keys[1]
+    broken = {
+        Shown(one.law, one.message, one.at, one.seen)
+        for one in first.findings
+        if key_of(one.law, one.message) in agreed
+        and not {one.law, one.law.rpartition("-")[0]} & set(server.ours)
+    }
     return Row(
         server,
         version(server),
-        tuple(sorted(shown, key=lambda one: (one.law, one.message))),
-        skipped,
-        varied=other,
+        server.flags,
+        broken=tuple(sorted(broken, key=lambda one: (one.law, one.message))),
+        skipped=frozenset(
+            law for run in (first, second) for one in run.skipped for law in one.laws
+        ),
         requests=first.requests,
+        varied=len(keys[0] ^ keys[1]),
+        unfinished=first.unfinished or second.unfinished,
+        **told,
     )
 
 
-def _remember(row: Row) -> None:
-    kept = {**asdict(row), "server": row.server.name, "skipped": sorted(row.skipped)}
-    (HOME / f"{row.server.name}.row.json").write_text(json.dumps(kept, indent=1))
+def _page() -> None:
+    rows = results.load()
+    (_DOCS / "matrix.md").write_text(as_markdown(rows), "utf-8")
+    (_DOCS / "matrix.html").write_text(as_html(rows), "utf-8")
 
 
-def _recall(server: Server) -> Row | None:
-    path = HOME / f"{server.name}.row.json"
-    if not path.exists():
-        return None
-    kept = json.loads(path.read_text())
-    broken = tuple(Broken(**one) for one in kept.pop("broken"))
-    kept |= {"server": server, "broken": broken, "skipped": frozenset(kept["skipped"])}
-    return Row(**kept)
+def _chosen(names: list[str]) -> list[Server]:
+    known = {one.name: one for one in SERVERS}
+    wrong = sorted(set(names) - set(known))
+    if wrong:
+        sys.exit(f"make matrix: no server {', '.join(wrong)}; there are {', '.join(known)}")
+    return [one for one in SERVERS if one.name in names] if names else list(SERVERS)
 
 
-def main(names: list[str]) -> None:
-    """Checks the named servers, or all, and writes both pages."""
-    HOME.mkdir(exist_ok=True)
-    rows: list[Row] = []
-    for server in SERVERS:
-        row = _recall(server) if names and server.name not in names else None
-        if row is None:
-            _TOLD.info("%s ...", server.name)
+def main(words: list[str]) -> None:
+    """Checks the named servers, or all, or does what an option says."""
+    options = {word for word in words if word.startswith("-")}
+    names = [word for word in words if word not in options]
+    chosen = _chosen(names)
+    if "--read" in options:
+        for server in chosen:
+            results.mark(server.name)
+    elif "--keep" in options:
+        for row in results.load():
+            recorded = HOME / f"{row.server.name}.1.exchanges.jsonl.gz"
+            if row.server in chosen and not row.missing and recorded.exists():
+                keep(row, recorded)
+    elif not options:
+        HOME.mkdir(exist_ok=True)
+        for server in chosen:
+            _LOG.info("%s ...", server.name)
             row = row_of(server)
-            _remember(row)
-            _TOLD.info("    %s", row.missing or f"{len(row.broken)} verdicts")
-        rows.append(row)
-    note = Path(__file__).with_name("note.txt").read_text("utf-8").strip()
-    told = {"date": time.strftime("%Y-%m-%d"), "seed": SEED, "note": note}
-    (_DOCS / "matrix.md").write_text(as_markdown(rows, **told), "utf-8")  # type: ignore[arg-type]
-    (_DOCS / "matrix.html").write_text(as_html(rows, **told), "utf-8")  # type: ignore[arg-type]
+            results.save(row)
+            _page()
+            _LOG.info("    %s", row.missing or f"{len(row.broken)} verdicts")
+    _page()
 
 
 if __name__ == "__main__":

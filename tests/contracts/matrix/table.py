@@ -1,25 +1,26 @@
 """The tables: one row a server, ten questions, and how much it takes that cannot be right."""
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from lorax_contracts.laws import all_laws
-from lorax_contracts.probes.refusals import BAD_BODIES, BAD_MEMBERS
-from tests.contracts.matrix.servers import Kind, Server
+from lorax_contracts.probes.refusals import BAD_BODIES, BAD_MEMBERS, named
+from tests.contracts.matrix import results
+from tests.contracts.matrix.results import Row, Shown, key_of
+from tests.contracts.matrix.servers import Kind
 
-__all__ = ["QUESTIONS", "Broken", "Row", "as_html", "as_markdown", "question_of"]
+__all__ = ["ASKED", "LENIENT", "QUESTIONS", "as_html", "as_markdown", "question_of"]
 
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "chat": (
         *("OAI-CHAT", "OAI-TEXT", "OAI-ACCEPT-003", "OAI-ACCEPT-007", "OAI-ACCEPT-010"),
         *("OAI-ACCEPT-002", "OAI-ACCEPT-009", "OAI-ACCEPT-011"),
     ),
+    "stream": ("OAI-STREAM", "OAI-HTTP-002"),
     "usage": (
         *("OAI-USAGE", "OAI-STREAM-013", "OAI-STREAM-014", "OAI-STREAM-015", "OAI-STREAM-026"),
         *("OAI-COMP-010", "OAI-COMP-011"),
     ),
-    "stream": ("OAI-STREAM", "OAI-HTTP-002"),
     "finish and budget": ("OAI-FINISH",),
     "stop": ("OAI-STOP", "OAI-ACCEPT-001"),
     "tools": (
@@ -30,14 +31,37 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "completions": ("OAI-COMP",),
     "errors and models": ("OAI-ERR", "OAI-MODELS", "OAI-HTTP", "OAI-EMB"),
 }
-"""The laws of each question, by family or id; the first question that names a law has it."""
+"""The laws of each question, by family or id; an id goes before a family."""
 
 LENIENT = "OAI-ERR-004"
-_ASKED = len(BAD_BODIES) + len(BAD_MEMBERS)
+ASKED = frozenset(
+    key_of(LENIENT, f"{what} is answered with a completion")
+    for what in (
+        *(name for name, _ in BAD_BODIES),
+        *(named(member, change) for member, change in BAD_MEMBERS),
+        "prompt 5",
+    )
+)
+"""What a check asks that cannot be right, by the words of its verdict."""
+
+_TABLES = {
+    Kind.MODEL: "Servers of models",
+    Kind.GATEWAY: "Gateways",
+    Kind.MOCK: "Mocks",
+}
+_WORDS = {
+    Kind.MODEL: "Each serves the same tiny model, trained for it.",
+    Kind.GATEWAY: (
+        "What is broken beyond what the server behind it (in brackets) breaks in the same way."
+        " lorax-proxy stands before lorax-mock, which speaks LoRAX's native wire."
+    ),
+    Kind.MOCK: "What stands in for a model in tests: here a verdict is what a test would not see.",
+}
+_SEEN = 200
 
 
 def question_of(law_id: str) -> str:
-    """The question that a law belongs to; an id of one law goes before a family."""
+    """The question that a law belongs to."""
     for exact in (True, False):
         for question, parts in QUESTIONS.items():
             family = law_id.rsplit("-", 1)[0]
@@ -46,159 +70,195 @@ def question_of(law_id: str) -> str:
     raise AssertionError(law_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """One verdict that both runs gave."""
-
-    law: str
-    message: str
-    repeat: str
+def _laws_of(question: str) -> list[str]:
+    return [one for one in all_laws() if one.startswith("OAI-") and question_of(one) == question]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What was found on one server, or why nothing was.
-
-    Attributes:
-        broken: what both runs agree on.
-        skipped: ids of laws that were not judged.
-        missing: why the server could not be had; "" when it could.
-        varied: how many verdicts came in one run alone, and are left out.
-    """
-
-    server: Server
-    version: str = ""
-    broken: tuple[Broken, ...] = ()
-    skipped: frozenset[str] = frozenset()
-    missing: str = ""
-    varied: int = 0
-    requests: int = 0
+def _behind(row: Row, rows: Sequence[Row]) -> Row | None:
+    return next((one for one in rows if one.server.name == row.server.upstream), None)
 
 
-def _cells(row: Row, less: Iterable[str] = ()) -> list[str]:
-    """One cell a question: the laws that are broken, those of the upstream left out."""
-    known = frozenset(less)
-    broken = sorted({one.law for one in row.broken} - known - {LENIENT})
-    cells: list[str] = []
+def _cells(row: Row) -> list[list[Shown] | str]:
+    """One cell a question: its verdicts, or a word; and the last for strictness."""
+    strict = [one for one in row.broken if one.law == LENIENT]
+    cells: list[list[Shown] | str] = []
     for question in QUESTIONS:
-        mine = [
-            one for one in all_laws() if one.startswith("OAI-") and question_of(one) == question
-        ]
-        named = [one.removeprefix("OAI-") for one in broken if one in mine]
-        left = all(one in row.skipped for one in mine)
-        cells.append(", ".join(named) or ("not there" if left else "kept"))
-    taken = sum(one.law == LENIENT for one in row.broken)
-    return [*cells, f"takes {taken} of {_ASKED}" if taken else "takes none"]
+        laws = _laws_of(question)
+        broken = [one for one in row.broken if one.law in laws and one not in strict]
+        left = all(law in row.skipped for law in laws)
+        cells.append(broken or ("not there" if left else "kept"))
+    return [*cells, strict or "takes none"]
 
 
-_TABLES = {
-    Kind.MODEL: "Servers of models",
-    Kind.GATEWAY: "Gateways",
-    Kind.MOCK: "Mocks",
-}
-_WORDS = {
-    Kind.MODEL: "Each serves the same tiny model, trained here.",
-    Kind.GATEWAY: (
-        "What is broken beyond what the server behind it breaks already (named in brackets);"
-        " lorax-proxy stands before lorax-mock's native routes."
-    ),
-    Kind.MOCK: "What stands in for a model in tests: here the laws tell what a test would not see.",
-}
+def _names(cell: list[Shown]) -> list[str]:
+    return sorted({one.law.removeprefix("OAI-") for one in cell})
 
 
-def _rows(rows: Sequence[Row], kind: Kind) -> list[list[str]]:
-    by_name = {row.server.name: row for row in rows}
-    listed: list[list[str]] = []
-    for row in rows:
-        server = row.server
-        if server.kind is not kind or row.missing:
-            continue
-        behind = by_name.get(server.upstream or "")
-        less = [one.law for one in behind.broken] if behind else []
-        name = f"{server.name} [{server.upstream}]" if server.upstream else server.name
-        listed.append([name, row.version, *_cells(row, less)])
-    return listed
+def _taken(cell: list[Shown]) -> str:
+    return f"takes {len(cell)} of {len(ASKED)}"
+
+
+def _texts(row: Row) -> list[str]:
+    *asked, strict = _cells(row)
+    listed = [one if isinstance(one, str) else ", ".join(_names(one)) for one in asked]
+    return [*listed, strict if isinstance(strict, str) else _taken(strict)]
+
+
+def _label(row: Row) -> str:
+    server = row.server
+    return f"{server.name} [{server.upstream}]" if server.upstream else server.name
 
 
 _HEAD = ("server", "version", *QUESTIONS, "strictness")
+_TITLE = (
+    "Made by `make matrix`: each server in an environment of its own with the versions of its lock"
+    " (`tests/contracts/matrix/locks`), checked twice; only verdicts that both runs give are shown."
+    " A cell names the broken laws ({laws}), `kept` when there are none, `not there` when nothing"
+    f" could be judged. Strictness is how many of {len(ASKED)} requests that OpenAI's document"
+    " does not admit are answered all the same."
+)
 
 
-def _title(date: str, seed: int) -> str:
+def _note(rows: Sequence[Row]) -> str:
+    """How many of the verdicts a person has read, and what came of it."""
+    shown = [row.beyond(_behind(row, rows)) for row in rows]
+    text = (
+        f"{sum(map(results.read_of, shown))} of the {sum(len(row.broken) for row in shown)} verdicts"
+        " below were read by hand against the bytes of the reply that they are about, and were found"
+        " true."
+    )
+    false, twice = len(results.mended("false")), len(results.mended("twice"))
+    if false or twice:
+        text += (
+            f" {false} more were found false and {twice} told one cause a second time: their laws were"
+            " mended, and they are gone (listed at the end)."
+        )
+    return text
+
+
+def _told(row: Row) -> str:
+    text = f"Checked on {row.date}, seed {row.seed}; started: {row.flags}; {row.requests} requests."
+    text += f" {results.read_of(row)} of its {len(row.broken)} verdicts were read."
+    if row.server.ours:
+        text += f" Left out, since what it says is ours: {', '.join(row.server.ours)}."
+    if row.varied:
+        text += f" {row.varied} verdicts of one run alone are left out."
+    if row.unfinished:
+        text += f" A run ended early: {row.unfinished}."
+    return text
+
+
+def _line(one: Shown) -> str:
+    """A verdict in one line: the law, what is wrong, and what was seen where."""
+    seen = one.seen if len(one.seen) <= _SEEN else f"{one.seen[:_SEEN]} ..."
     return (
-        f"Made by `make matrix` on {date}, seed {seed}: each server in an environment of its own, checked"
-        " twice; only verdicts that both runs give are shown. A cell names the broken laws"
-        " ([laws.md](laws.md)), `kept` when there are none, `not there` when nothing could be judged;"
-        f" strictness is how many of {_ASKED} requests that cannot be right are answered all the same."
+        f"{one.law}: {one.message}{f' at {one.at}' if one.at else ''}{f': {seen}' if seen else ''}"
     )
 
 
-def as_markdown(rows: Sequence[Row], *, date: str, seed: int, note: str) -> str:
+def _mends(row: Row, behind: Row) -> list[str]:
+    """Laws that the server behind a gateway breaks, and the gateway keeps."""
+    mine = {one.law for one in row.broken} | row.skipped
+    return sorted({one.law for one in behind.broken} - mine)
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'") + "`" if text else ""
+
+
+def _listed(row: Row, rows: Sequence[Row]) -> list[str]:
+    behind = _behind(row, rows)
+    own = row.beyond(behind)
+    lines = ["", f"### {row.server.name} {row.version}", "", _told(own)]
+    if behind:
+        shared, mends = len(row.broken) - len(own.broken), ", ".join(_mends(row, behind)) or "none"
+        lines.append(
+            f"It shares {shared} verdicts with {behind.server.name}, and keeps these laws that"
+            f" {behind.server.name} breaks: {mends}."
+        )
+    lines.append("")
+    for one in own.broken:
+        seen = one.seen if len(one.seen) <= _SEEN else f"{one.seen[:_SEEN]} ..."
+        lines.append(f"- {one.law}: {one.message}{f' at {one.at}' if one.at else ''} {_code(seen)}")
+    return [line.rstrip() for line in lines]
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
     """The page docs/matrix.md."""
-    lines = ["# Genuine servers", "", _title(date, seed), "", note]
+    there = [row for row in rows if not row.missing]
+    lines = ["# Genuine servers", "", _TITLE.format(laws="[laws.md](laws.md)"), "", _note(there)]
     for kind, title in _TABLES.items():
         lines += ["", f"## {title}", "", _WORDS[kind], ""]
         lines += ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
-        lines += ["| " + " | ".join(cells) + " |" for cells in _rows(rows, kind)]
+        for row in there:
+            if row.server.kind is kind:
+                texts = _texts(row.beyond(_behind(row, rows)))
+                lines.append("| " + " | ".join([_label(row), row.version, *texts]) + " |")
     missing = [row for row in rows if row.missing]
     if missing:
         lines += ["", "## Not checked", ""]
-        lines += [f"- {row.server.name}: {row.missing}" for row in missing]
+        lines += [f"- {row.server.name} {row.version}: {row.missing}" for row in missing]
     lines += ["", "## What was seen"]
-    for row in rows:
-        if row.missing:
-            continue
-        server = row.server
-        lines += ["", f"### {server.name} {row.version}", ""]
-        told = f"Started: {server.flags}; {row.requests} requests."
-        if row.varied:
-            told += f" {row.varied} verdicts of one run alone are left out."
-        lines += [told, ""]
-        for one in row.broken:
-            lines.append(f"- {one.law}: {one.message}")
+    for row in there:
+        lines += _listed(row, rows)
+    for why, title in (("false", "Found false, and mended"), ("twice", "Told twice, and mended")):
+        listed = results.mended(why)
+        lines += ["", f"## {title}", ""] if listed else []
+        lines += [f"- {one.server}: {one.verdict}: {one.how}" for one in listed]
     return "\n".join(lines) + "\n"
 
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
-body { margin: 2rem auto; max-width: 96rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 13px }
+body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; display: block; overflow-x: auto }
 th, td { border: 1px solid #8884; padding: .3rem .5rem; vertical-align: top; text-align: left }
 td.kept { background: #2a92 } td.broken { background: #c422 } td.none { color: #888 }
+abbr { text-decoration: underline dotted; white-space: nowrap } li { overflow-wrap: anywhere }
 """
 
 
-def _class(cell: str) -> str:
-    if cell in {"kept", "takes none"}:
-        return "kept"
-    return "none" if cell == "not there" else "broken"
+def _cell(cell: list[Shown] | str, *, strictness: bool) -> str:
+    if isinstance(cell, str):
+        kept = "none" if cell == "not there" else "kept"
+        return f'<td class="{kept}">{html.escape(cell)}</td>'
+
+    def abbreviated(text: str, shown: Sequence[Shown]) -> str:
+        said = html.escape("\n".join(_line(one) for one in shown), quote=True)
+        return f'<abbr title="{said}">{html.escape(text)}</abbr>'
+
+    if strictness:
+        return f'<td class="broken">{abbreviated(_taken(cell), cell)}</td>'
+    words = [
+        abbreviated(name, [one for one in cell if one.law == f"OAI-{name}"])
+        for name in _names(cell)
+    ]
+    return f'<td class="broken">{", ".join(words)}</td>'
 
 
-def as_html(rows: Sequence[Row], *, date: str, seed: int, note: str) -> str:
-    """The same tables as one page that stands alone; a cell's title says what was seen."""
+def as_html(rows: Sequence[Row]) -> str:
+    """The same tables as one page that stands alone; pointing at a law says what was seen."""
+    there = [row for row in rows if not row.missing]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>Genuine servers, {date}</title><style>{_STYLE}</style></head><body>",
+        f"<title>Genuine servers</title><style>{_STYLE}</style></head><body>",
         "<h1>Genuine servers</h1>",
-        f"<p>{html.escape(_title(date, seed))}</p><p>{html.escape(note)}</p>",
+        f"<p>{html.escape(_TITLE.format(laws='laws.md'))}</p><p>{html.escape(_note(there))}</p>",
     ]
-    seen = {(row.server.name, one.law): one.message for row in rows for one in row.broken}
     for kind, title in _TABLES.items():
         parts.append(f"<h2>{title}</h2><p>{html.escape(_WORDS[kind])}</p><table><tr>")
         parts += [f"<th>{html.escape(one)}</th>" for one in _HEAD]
         parts.append("</tr>")
-        for name, told, *cells in _rows(rows, kind):
-            parts.append(f"<tr><th>{html.escape(name)}</th><td>{html.escape(told)}</td>")
-            for cell in cells:
-                words = [
-                    f"{one}: {seen[key]}"
-                    for one in cell.split(", ")
-                    if (key := (name.split(" ")[0], f"OAI-{one}")) in seen
-                ]
-                title_of = html.escape("\n".join(words), quote=True)
-                parts.append(
-                    f'<td class="{_class(cell)}" title="{title_of}">{html.escape(cell)}</td>'
-                )
-            parts.append("</tr>")
+        for row in there:
+            if row.server.kind is not kind:
+                continue
+            own = row.beyond(_behind(row, rows))
+            told = html.escape(_told(own), quote=True)
+            parts.append(f'<tr><th title="{told}">{html.escape(_label(row))}</th>')
+            parts.append(f"<td>{html.escape(row.version)}</td>")
+            *asked, strict = _cells(own)
+            parts += [_cell(one, strictness=False) for one in asked]
+            parts += [_cell(strict, strictness=True), "</tr>"]
         parts.append("</table>")
     missing = [row for row in rows if row.missing]
     if missing:

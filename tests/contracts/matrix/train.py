@@ -109,7 +109,7 @@ def main(folder: Path) -> None:
         steps.zero_grad()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    described = {"loss": round(float(loss), 3), "parameters": model.num_parameters()}
+    described = {"loss": round(float(loss.detach()), 3), "parameters": model.num_parameters()}
     (folder / "trained.json").write_text(json.dumps(described))
 
 

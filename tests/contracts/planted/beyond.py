@@ -11,6 +11,7 @@ from tests.contracts.planted.deviation import (
     is_text,
     refusal,
     refuse,
+    reply,
 )
 from tests.contracts.reference import CONTEXT, Asked, Said
 
@@ -112,6 +113,14 @@ def _biased(asked: Asked) -> Said | None:
     return refusal(500, "Internal Server Error") if biased else None
 
 
+def _counts(prompt: int, spent: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": spent,
+        "total_tokens": prompt + spent,
+    }
+
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation(
         "budgets ignored, and no usage",
@@ -137,6 +146,21 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ask=refuse(_developer),
     ),
     Deviation("an image left out", "OAI-ERR-011", GH + "lm-sys/FastChat/issues/2790", ask=_blind),
+    Deviation(
+        "the same count for every prompt, with an image or without",
+        "OAI-USAGE-004",
+        "mocktopus 0.2.0, llm-mock-api 0.1.2",
+        ask=_blind,
+        say=reply(lambda d: d["usage"].update(_counts(10, d["usage"]["completion_tokens"]))),
+        also={"OAI-STREAM-026": "streams count"},
+    ),
+    Deviation(
+        "every count 0, with an image or without",
+        "OAI-USAGE-003",
+        "LitServe 0.2.19",
+        ask=_blind,
+        say=reply(lambda d: d["usage"].update(_counts(0, 0))),
+    ),
     Deviation(
         "an image is answered with 500",
         "OAI-ERR-011",

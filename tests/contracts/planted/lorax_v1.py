@@ -206,7 +206,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "OAI-ACCEPT-001",
         "LoRAX router/src/lib.rs:676",
         ask=refuse(lambda d: "stop" in d and d["stop"] is None),
-        also={"OAI-ACCEPT-002": "stop is one of the parameters that may be null"},
     ),
     Deviation(
         "tool_choice object refused",
