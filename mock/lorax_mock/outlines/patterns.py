@@ -4,6 +4,7 @@ An unbounded repetition is repeated a few times; a class yields a letter when it
 drawing until a text obeys it. Matching follows all ways at once, so that no pattern keeps it busy for long.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from lorax_mock.hashing import Draws
@@ -34,6 +35,9 @@ _ATTEMPTS: Final = 300
 
 NOTHING: Final = "The vocabulary does not allow us to build a sequence that matches the input regex"
 """What the compiler says of an expression that no text matches."""
+
+
+_BEYOND: Final = "Group can not have lookbacks/lookaheads that go beyond the group bounds."
 
 
 def too_large(states: int) -> str:
@@ -70,7 +74,7 @@ class Sampler:
         for candidate in readable:
             if self.matches(candidate):
                 return candidate
-        for _ in range(_ATTEMPTS if self._looks else 1):
+        for _ in range((_ATTEMPTS if self._looks else 1) if self.possible() else 0):
             out: list[str] = []
             _draw(self._node, draws, out)
             text = "".join(out)
@@ -98,12 +102,58 @@ def _looks(node: Expression) -> bool:
 
 
 def _check(node: Expression) -> None:
+    """Raises a late PatternError, the first that building the automaton from outside in meets."""
+    if isinstance(node, Sequence):
+        _check_looks(node.parts)
     for part in inner(node):
         _check(part)
-    if isinstance(node, Look) and node.behind:
-        raise PatternError("lookbacks are not implemented", late=True)
+        if isinstance(part, Look) and part.behind:
+            raise PatternError("lookbacks are not implemented", late=True)
     if isinstance(node, Quantified) and node.high is not None and node.high < node.low:
         raise PatternError(f"Can't multiply an FSM by {node.high - node.low}", late=True)
+
+
+def _check_looks(parts: tuple[Expression, ...]) -> None:
+    """Looks must end where their group does, and one behind has one length."""
+    beyond, before = False, 0
+    for part in parts:
+        if isinstance(part, Look) and part.behind:
+            low, high = _lengths(part.part)
+            if low != high:
+                raise PatternError(f"lookbacks have to have fixed length {low, high}", late=True)
+            beyond |= low > before
+        before += _lengths(part)[0]
+    after = 0
+    for part in reversed(parts):
+        if isinstance(part, Look) and not part.behind:
+            low, high = _lengths(part.part)
+            beyond |= (low if high is None else high) > after
+        after += _lengths(part)[0]
+    if beyond:
+        raise PatternError(_BEYOND, late=True)
+
+
+def _lengths(node: Expression) -> tuple[int, int | None]:
+    """Of the shortest and the longest text that matches; None when there is no longest."""
+    match node:
+        case Class():
+            return 1, 1
+        case Look():
+            return 0, 0
+        case Quantified(part, low, high):
+            shortest, longest = _lengths(part)
+            return shortest * low, None if high is None or longest is None else longest * high
+        case Sequence(parts):
+            each = [_lengths(part) for part in parts]
+            return sum(low for low, _ in each), _joined(sum, [high for _, high in each])
+        case Alternation(options):
+            each = [_lengths(option) for option in options]
+            return min(low for low, _ in each), _joined(max, [high for _, high in each])
+
+
+def _joined(how: Callable[[list[int]], int], longest: list[int | None]) -> int | None:
+    known = [each for each in longest if each is not None]
+    return how(known) if len(known) == len(longest) else None
 
 
 def _size(node: Expression) -> int:
@@ -167,14 +217,15 @@ def _draw(node: Expression, draws: Draws, out: list[str]) -> None:
     match node:
         case Class():
             choices = _choices(node)
-            if not choices:
-                raise PatternError(NOTHING, late=True)
             out.append(choices[draws.byte() % len(choices)])
         case Sequence(parts):
             for part in parts:
                 _draw(part, draws, out)
         case Alternation(options):
-            _draw(options[draws.byte() % len(options)], draws, out)
+            some = [option for option in options if _possible(option)]
+            _draw(some[draws.byte() % len(some)], draws, out)
+        case Quantified(part) if not _possible(part):
+            pass
         case Quantified(part, low, high):
             most = low + _EXTRA_REPEATS if high is None else min(high, low + _EXTRA_REPEATS)
             for _ in range(low + draws.byte() % (most - low + 1)):

@@ -161,8 +161,8 @@ class _Parser:
 
     def _object(self) -> Expression:
         if not self._taken("("):
-            # Twice, as there: `a{2}{3}` is a repetition of a repetition, a third one is a fault.
-            return self._repeated(self._repeated(self._atom()))
+            # Once more than an atom itself, as there: `a{2}{3}` is a repetition of a repetition.
+            return self._repeated(self._atom())
         if self._taken("?"):
             return self._extension()
         return self._repeated(self._group())

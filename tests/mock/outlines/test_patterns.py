@@ -50,7 +50,10 @@ def test_readable_words_are_used_when_they_match() -> None:
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        ("(?<!a)b", "lookbacks are not implemented"),
+        ("a(?<!a)b", "lookbacks are not implemented"),
+        ("(?<!a)b", "Group can not have lookbacks/lookaheads that go beyond the group bounds."),
+        ("(?=ab)a", "Group can not have lookbacks/lookaheads that go beyond the group bounds."),
+        ("aa(?<=a?)b", "lookbacks have to have fixed length (0, 1)"),
         ("a{3,1}", "Can't multiply an FSM by -2"),
         ("(a{400}){400}", "lorax-mock builds no automaton of "),
     ],
@@ -69,6 +72,12 @@ def test_what_no_text_matches_is_told() -> None:
     assert Sampler("(a[])?").possible()
     with pytest.raises(PatternError, match="vocabulary does not allow"):
         Sampler("(?=a)b").sample(Draws(b"", "test"))
+
+
+@pytest.mark.parametrize("pattern", ["[]|a", "(?:b[])*a", "(?:[]?|c[])a"])
+def test_what_cannot_match_is_not_drawn(pattern: str) -> None:
+    """An alternative with an empty class leaves the others, whichever the draw falls on."""
+    assert {Sampler(pattern).sample(Draws(bytes([n]), "test")) for n in range(20)} == {"a"}
 
 
 def test_only_the_outer_alternatives_are_separate() -> None:

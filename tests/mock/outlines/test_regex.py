@@ -38,6 +38,14 @@ def test_a_brace_behind_a_repeated_group_is_text() -> None:
     )
 
 
+def test_a_third_mark_is_text_or_a_fault() -> None:
+    """`a?+` is two marks; a brace after them is text, a star is none."""
+    twice = Quantified(Quantified(_letter("a"), 0, 1), 1, None)
+    assert parse("a?+{") == Sequence((twice, _letter("{")))
+    with pytest.raises(PatternError):
+        parse("a?+*")
+
+
 def test_a_negated_class_inside_a_class_is_spelled_out() -> None:
     """A negated class inside a class is every other character up to the end of Unicode."""
     assert parse("[\\Wa]") == Sequence(
