@@ -11,11 +11,11 @@ from typing import Any, Generic, TypeVar
 
 from lorax_proxy.aside import aside
 from lorax_proxy.core.choice_reader import ChoiceReader
-from lorax_proxy.core.failures import Lost, Refused, retry_after
+from lorax_proxy.core.failures import retry_after
 from lorax_proxy.core.selection import Whole
 from lorax_proxy.core.short_prompts import mended
 from lorax_proxy.core.stream import Choice, Piece, Reading
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.upstream.transport import Exchange, Transport, read_all
 from lorax_proxy.wire.lorax import (
     GenerateRequest,
@@ -59,7 +59,7 @@ class Answer(Generic[_Reader]):
         self.exchange = exchange
         self.reader = reader
         self._cold = cold
-        self._reading: asyncio.Future[bytes] | None = None
+        self._first_read: asyncio.Future[bytes] | None = None
 
     @classmethod
     async def open(
@@ -103,7 +103,7 @@ class Answer(Generic[_Reader]):
         """
         while True:
             try:
-                data = await self._first()
+                data = await self._read_first()
             except UpstreamError as error:
                 self.reader.fail(error)
                 raise
@@ -131,7 +131,7 @@ class Answer(Generic[_Reader]):
             reader.fail(error)
             raise
 
-    async def _first(self) -> bytes:
+    async def _read_first(self) -> bytes:
         """The next bytes before LoRAX has begun; who is cancelled leaves a cold adapter's read alone.
 
         A cancelled read breaks the connection, and breaking it while an adapter's first load fails
@@ -139,19 +139,19 @@ class Answer(Generic[_Reader]):
         """
         if not self._cold:
             return await self.exchange.read()
-        if self._reading is None:
-            self._reading = asyncio.ensure_future(self.exchange.read())
+        if self._first_read is None:
+            self._first_read = asyncio.ensure_future(self.exchange.read())
         try:
-            return await asyncio.shield(self._reading)
+            return await asyncio.shield(self._first_read)
         finally:
-            if self._reading.done():
-                self._reading = None
+            if self._first_read.done():
+                self._first_read = None
 
     async def close(self) -> None:
         """End the request, if it has not ended; keep its connection, if it has."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        if self._first_read is not None:
+            self._first_read.cancel()
+            await asyncio.gather(self._first_read, return_exceptions=True)
         if self.reader.ended:
             # LoRAX is done: only the mark of the body's end can be missing, without which the
             # connection would be given up

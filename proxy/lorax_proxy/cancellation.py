@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 from lorax_proxy.answers import Answer, generate
 from lorax_proxy.config import Settings
 from lorax_proxy.core.choice_reader import ChoiceReader
-from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.prepared_request import PreparedRequest
 from lorax_proxy.wire.lorax import GenerateRequest
 

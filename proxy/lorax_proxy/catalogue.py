@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.request import PreparedTemplate
 from lorax_proxy.core.routing import (
@@ -26,7 +25,7 @@ from lorax_proxy.core.routing import (
     resolve,
 )
 from lorax_proxy.core.template.families import family_of
-from lorax_proxy.errors import RequestRefused, UpstreamError
+from lorax_proxy.errors import Lost, Refused, RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import News, Upstream
 from lorax_proxy.template_files import load_special_tokens, load_template

@@ -18,11 +18,10 @@ from lorax_proxy.cancellation import Cancellation, never_begun
 from lorax_proxy.client import Client
 from lorax_proxy.config import Settings
 from lorax_proxy.core.choice_reader import ChoiceChunks, ChoiceReader
-from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.selection import Whole, count_generated, count_prompts, select, unasked
 from lorax_proxy.core.short_prompts import may_be_few_tokens
 from lorax_proxy.core.stream import Finished, Piece, Text
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.keep_alive import KeepAlive
 from lorax_proxy.prepared_request import Headers, PreparedRequest
 from lorax_proxy.wire.lorax import GenerateRequest

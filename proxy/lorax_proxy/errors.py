@@ -7,12 +7,58 @@ ProxyError
 └── (core.template.chat_template, core.schema.lowered and core.tools.grammar add their own, each with its place and reason)
 """
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from enum import Enum
 
-if TYPE_CHECKING:
-    from lorax_proxy.core.failures import Failure
+__all__ = [
+    "Failure",
+    "Lost",
+    "ProxyError",
+    "Refused",
+    "RequestRefused",
+    "SettingsInvalid",
+    "UpstreamError",
+]
 
-__all__ = ["ProxyError", "RequestRefused", "SettingsInvalid", "UpstreamError"]
+
+class Lost(Enum):
+    """A failure of the way to LoRAX, or of an answer that did not arrive whole."""
+
+    UNREACHABLE = "could not be reached"
+    CONNECT_TIMEOUT = "did not accept a connection in time"
+    NOT_READY = "is not known yet: its /info has not answered"
+    RENEWED = "may be another server now, and was not asked"
+    FIRST_EVENT_TIMEOUT = "sent nothing in time"
+    IDLE_TIMEOUT = "fell silent in the middle of its answer"
+    TOTAL_TIMEOUT = "took longer than this proxy allows"
+    CUT = "ended its answer before it was complete"
+    UNREADABLE = "sent what is not LoRAX's protocol"
+    OFF_FORMAT = "ended its answer without the document that its format asks for"
+    MISCOUNTED = "sent other tokens than it counted"
+    GARBLED = "lost characters of its answer's text; asked for without a stream, they are in it"
+    TORN = (
+        "lost the first characters of its answer, and with the last one cut in two also the whole "
+        "text; asked for without a stream and with another number of tokens, they are in it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that is an error: LoRAX's envelope, or somebody else's words (`type` is None).
+
+    `retry_after` is the answer's `Retry-After`, if it has one that may be passed on.
+    """
+
+    status: int
+    type: str | None
+    message: str
+    retry_after: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.type}: {self.message}"
+
+
+Failure = Lost | Refused
 
 
 class ProxyError(Exception):
@@ -54,10 +100,10 @@ class UpstreamError(ProxyError):
     """LoRAX answered with a failure, or could not be reached or understood.
 
     Attributes:
-        failure: What happened, as a value that `core.failures` turns into an answer.
+        failure: What happened: a value that `core.failures` turns into an answer.
     """
 
-    def __init__(self, failure: "Failure") -> None:
+    def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
         self.failure = failure
 

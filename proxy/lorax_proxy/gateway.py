@@ -24,7 +24,6 @@ from lorax_proxy.core.chat import ChatStyle
 from lorax_proxy.core.constraints import header_names, is_dear
 from lorax_proxy.core.destination import read_destination
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
-from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
@@ -35,7 +34,7 @@ from lorax_proxy.core.style import Style
 from lorax_proxy.core.template.chat_template import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion, prompt_count
 from lorax_proxy.delivery import Delivery
-from lorax_proxy.errors import RequestRefused, UpstreamError
+from lorax_proxy.errors import Lost, RequestRefused, UpstreamError
 from lorax_proxy.prepared_request import PreparedRequest, tell_failure
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.wire.lorax import Unreadable, decode_embedding
@@ -147,9 +146,7 @@ class Gateway:
             except (UpstreamError, TimeoutError) as error:
                 # an upstream that has not told its facts, or time that ran out, wherever it went
                 failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT
-                await client.fail(
-                    failures.answer(failure, model="", has_adapter=False, prompt_param="")
-                )
+                await client.fail(failures.answer(failure))
             except TemplateFailed as error:
                 # the operator's to mend; it names the template and the line
                 raise RequestRefused(
@@ -228,8 +225,7 @@ class Gateway:
                 tell_failure(
                     error.failure,
                     found.upstream,
-                    model=request.model,
-                    has_adapter=not isinstance(found.route.target, Base),
+                    adapter=None if isinstance(found.route.target, Base) else request.model,
                     prompt_param="input",
                 )
             )

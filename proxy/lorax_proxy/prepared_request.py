@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lorax_proxy.core import failures
-from lorax_proxy.core.failures import Lost
 from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.style import Style
+from lorax_proxy.errors import Failure, Lost
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.wire.openai_replies import Identity
 
@@ -37,26 +37,24 @@ class PreparedRequest:
     usage_asked: bool
     headers: Headers
 
-    def failed(self, failure: failures.Failure) -> failures.ApiError:
+    def failed(self, failure: Failure) -> failures.ApiError:
         """What the client is told of a failure."""
         return tell_failure(
             failure,
             self.upstream,
-            model=self.identity.model,
-            has_adapter=bool(self.adapters),
+            adapter=self.identity.model if self.adapters else None,
             prompt_param=self.style.prompt_param,
         )
 
 
 def tell_failure(
-    failure: failures.Failure,
+    failure: Failure,
     upstream: Upstream,
     *,
-    model: str,
-    has_adapter: bool,
+    adapter: str | None,
     prompt_param: str,
 ) -> failures.ApiError:
     """What a client is told of a failure; after a lost connection the upstream is asked anew."""
     if failure in (Lost.UNREACHABLE, Lost.CONNECT_TIMEOUT, Lost.CUT):
         upstream.doubt()
-    return failures.answer(failure, model=model, has_adapter=has_adapter, prompt_param=prompt_param)
+    return failures.answer(failure, adapter=adapter, prompt_param=prompt_param)

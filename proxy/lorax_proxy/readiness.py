@@ -21,10 +21,9 @@ from enum import Enum
 from lorax_proxy.answers import refused
 from lorax_proxy.config import UpstreamSettings
 from lorax_proxy.core.bos import Bos, bos_of
-from lorax_proxy.core.failures import Failure, Lost, Refused
 from lorax_proxy.core.plan import Facts
 from lorax_proxy.core.routing import Kind
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Failure, Lost, Refused, UpstreamError
 from lorax_proxy.upstream.transport import Transport, read_all
 from lorax_proxy.wire.lorax import (
     Info,

@@ -15,9 +15,8 @@ from lorax_proxy.app import create_app
 from lorax_proxy.client import AsgiApp
 from lorax_proxy.config import UpstreamSettings
 from lorax_proxy.core.choice_reader import ChoiceReader
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import GenerateParameters, GenerateRequest
 from tests.proxy.memory import MemoryExchange, MemoryTransport, call
 from tests.proxy.running import chat, failed, final, generation, settings_for, token, tokens

@@ -1,6 +1,7 @@
 """The whole application: its reading routes, its document, its refusals, its start and its end."""
 
 import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -160,6 +161,9 @@ async def test_the_document_describes_what_is_served() -> None:
     assert document["info"]["version"] == version("lorax-openai")
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
         assert "$ref" in json.dumps(document["paths"][path]["post"]["requestBody"])
+    text = json.dumps(document)
+    for reference in re.findall(r'"#/components/schemas/([^"]+)"', text):
+        assert reference in document["components"]["schemas"]
     assert {"/models", "/models/{name}", "/health", "/ready", "/metrics"} <= set(document["paths"])
     properties = document["components"]["schemas"]["ChatRequest"]["properties"]
     assert {"messages", "tools", "stream"} <= set(properties)
@@ -246,7 +250,7 @@ async def test_a_bug_in_a_reading_route_is_an_envelope_too(
     assert reply.error["code"] == "internal_error"
     assert "mine" in reply.error["message"]
     assert reply.headers["x-request-id"] == "mine"
-    assert '"event": "bug"' in capsys.readouterr().err
+    assert '"event":"bug"' in capsys.readouterr().err
 
 
 async def test_it_says_at_start_what_it_serves(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.repo.tree import PACKAGES, imports, modules
 
-__all__ = ["FLOORS", "FOR_TYPES_ALONE", "IMPURE", "broken", "circles", "neighbours", "strangers"]
+__all__ = ["FLOORS", "IMPURE", "broken", "circles", "neighbours", "strangers"]
 
 Floors = Sequence[tuple[str, Sequence[str]]]
 
@@ -93,15 +93,6 @@ FLOORS: Mapping[str, Floors] = {
 """The floors of a package, the lowest first: a name, and the modules or packages that are on it. A
 module that is in none of them belongs nowhere, which is an error too."""
 
-FOR_TYPES_ALONE: Mapping[tuple[str, str], str] = {
-    (
-        "lorax_proxy.errors",
-        "lorax_proxy.core.failures.Failure",
-    ): "UpstreamError carries a failure whose class core owns, and errors is where exceptions are",
-}
-"""Imports upward that only type checkers see, and why each is suffered: whoever reads the module
-needs the one above it all the same."""
-
 IMPURE = frozenset(
     {
         "aiohttp",
@@ -161,7 +152,7 @@ def broken(root: Path, package: str) -> Iterator[str]:
         for line, imported in imports(path.read_text("utf-8"), for_types=True):
             if imported.partition(".")[0] == package:
                 above, other = levels.get(_part(imported), (level, floor))
-                if above > level and (name, imported) not in FOR_TYPES_ALONE:
+                if above > level:
                     yield f"{here}:{line}: {floor} imports {imported}, of the floor above ({other})"
             elif part in _PURE[package] and _is_impure(imported):
                 yield f"{here}:{line}: {part} is pure and imports {imported}"
@@ -200,7 +191,6 @@ def circles(root: Path, package: str) -> Iterator[str]:
             found
             for _, imported in imports(path.read_text("utf-8"), for_types=True)
             if (found := _module(imported, known)) not in (None, name)
-            and (name, imported) not in FOR_TYPES_ALONE
         }
         for name, path in known.items()
     }

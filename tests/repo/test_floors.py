@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.floors import FLOORS, FOR_TYPES_ALONE, broken, circles, neighbours, strangers
-from tests.repo.tree import PACKAGES, ROOT, imports, modules
+from tests.repo.floors import FLOORS, broken, circles, neighbours, strangers
+from tests.repo.tree import PACKAGES, ROOT, modules
 
 
 def _plant(root: Path, path: str, text: str) -> None:
@@ -32,14 +32,6 @@ def test_every_floor_is_inhabited(package: str) -> None:
     """The table names no module that is gone."""
     there = {[*name.split("."), ""][1] for name in modules(ROOT, package)}
     assert [part for _, parts in FLOORS[package] for part in parts if part not in there] == []
-
-
-def test_every_import_that_is_suffered_is_there() -> None:
-    """An exception to the floors goes with its import."""
-    for name, imported in FOR_TYPES_ALONE:
-        text = modules(ROOT, name.partition(".")[0])[name].read_text("utf-8")
-        assert imported in {each for _, each in imports(text, for_types=True)}, name
-        assert imported not in {each for _, each in imports(text)}, name
 
 
 @pytest.mark.parametrize("package", FLOORS)

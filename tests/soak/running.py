@@ -222,7 +222,7 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
 
 
 def _bugs(log: Path) -> int:
-    return log.read_text("utf-8", "replace").count('"event": "bug"')
+    return log.read_text("utf-8", "replace").count('"event":"bug"')
 
 
 async def _beside(work: Sequence[Awaitable[None]], beside: Sequence[Awaitable[None]]) -> None:

@@ -17,63 +17,19 @@ An answer without LoRAX's envelope is a gateway's that stands before it, or axum
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import assert_never
 
-from lorax_proxy.errors import RequestRefused
+from lorax_proxy.errors import Failure, Lost, Refused, RequestRefused
 
 __all__ = [
     "NO_RETRY",
     "ApiError",
-    "Failure",
-    "Lost",
-    "Refused",
     "answer",
     "internal",
     "refusal",
     "retry_after",
     "shutting_down",
 ]
-
-
-class Lost(Enum):
-    """A failure of the way to LoRAX, or of an answer that did not arrive whole."""
-
-    UNREACHABLE = "could not be reached"
-    CONNECT_TIMEOUT = "did not accept a connection in time"
-    NOT_READY = "is not known yet: its /info has not answered"
-    RENEWED = "may be another server now, and was not asked"
-    FIRST_EVENT_TIMEOUT = "sent nothing in time"
-    IDLE_TIMEOUT = "fell silent in the middle of its answer"
-    TOTAL_TIMEOUT = "took longer than this proxy allows"
-    CUT = "ended its answer before it was complete"
-    UNREADABLE = "sent what is not LoRAX's protocol"
-    OFF_FORMAT = "ended its answer without the document that its format asks for"
-    MISCOUNTED = "sent other tokens than it counted"
-    GARBLED = "lost characters of its answer's text; asked for without a stream, they are in it"
-    TORN = (
-        "lost the first characters of its answer, and with the last one cut in two also the whole "
-        "text; asked for without a stream and with another number of tokens, they are in it"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An answer that is an error: LoRAX's envelope, or somebody else's words (`type` is None).
-
-    `retry_after` is the answer's `Retry-After`, if it has one that may be passed on.
-    """
-
-    status: int
-    type: str | None
-    message: str
-    retry_after: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.type}: {self.message}"
-
-
-Failure = Lost | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,18 +150,19 @@ def shutting_down() -> ApiError:
     )
 
 
-def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str) -> ApiError:
+def answer(
+    failure: Failure, *, adapter: str | None = None, prompt_param: str | None = None
+) -> ApiError:
     """What the client is told.
 
     Args:
         failure: What happened.
-        model: The model's public name.
-        has_adapter: Whether the request named an adapter, which may have failed to load.
+        adapter: The public name of the model, if it is an adapter's, which may have failed to load.
         prompt_param: Where the client put its prompt, for errors about its length.
     """
     match failure:
         case Refused():
-            return _refused(failure, model, has_adapter=has_adapter, prompt_param=prompt_param)
+            return _refused(failure, adapter, prompt_param)
         case Lost.UNREACHABLE | Lost.CONNECT_TIMEOUT | Lost.NOT_READY | Lost.RENEWED:
             return ApiError(
                 503,
@@ -242,7 +199,7 @@ def answer(failure: Failure, *, model: str, has_adapter: bool, prompt_param: str
             assert_never(failure)
 
 
-def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: str) -> ApiError:
+def _refused(failure: Refused, adapter: str | None, prompt_param: str | None) -> ApiError:
     match failure.type:
         case "validation":
             return _invalid(failure.message, prompt_param)
@@ -256,19 +213,19 @@ def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: s
                 code="rate_limit_exceeded",
                 headers=(("retry-after", failure.retry_after or "1"),),
             )
-        case "generation" if has_adapter and _matches(_ADAPTER_MISSING, failure.message):
+        case "generation" if adapter and _matches(_ADAPTER_MISSING, failure.message):
             return ApiError(
                 404,
-                f"The model `{model}` could not be loaded: {_cause(failure.message)}",
+                f"The model `{adapter}` could not be loaded: {_cause(failure.message)}",
                 "invalid_request_error",
                 "model",
                 "model_not_found",
                 (NO_RETRY,),
             )
-        case "generation" if has_adapter and _matches(_ADAPTER_UNUSABLE, failure.message):
+        case "generation" if adapter and _matches(_ADAPTER_UNUSABLE, failure.message):
             return ApiError(
                 502,
-                f"The model `{model}` cannot be used: {_cause(failure.message)}",
+                f"The model `{adapter}` cannot be used: {_cause(failure.message)}",
                 "server_error",
                 "model",
                 "adapter_load_failed",
@@ -294,7 +251,7 @@ def _refused(failure: Refused, model: str, *, has_adapter: bool, prompt_param: s
             )
 
 
-def _untyped(failure: Refused, prompt_param: str) -> ApiError:
+def _untyped(failure: Refused, prompt_param: str | None) -> ApiError:
     """What somebody else said: a gateway before LoRAX, or the framework around it."""
     status = failure.status
     # an HTML page explains nothing in a line
@@ -336,7 +293,7 @@ def _untyped(failure: Refused, prompt_param: str) -> ApiError:
                 "The upstream answered 413: the request is larger than it accepts. LoRAX takes "
                 "bodies of up to 2 MiB, a gateway before it perhaps less.",
                 "invalid_request_error",
-                prompt_param or None,
+                prompt_param,
                 "context_length_exceeded",
                 upstream_status=status,
             )
@@ -351,7 +308,7 @@ def _untyped(failure: Refused, prompt_param: str) -> ApiError:
             )
 
 
-def _invalid(message: str, prompt_param: str) -> ApiError:
+def _invalid(message: str, prompt_param: str | None) -> ApiError:
     if found := _TOO_LONG.fullmatch(message):
         return _length_error(
             f"This model takes prompts of up to {found['limit']} tokens. "
@@ -380,7 +337,7 @@ def retry_after(headers: Sequence[tuple[str, str]]) -> str | None:
     return given if _RETRY_AFTER.fullmatch(given) else None
 
 
-def _length_error(message: str, prompt_param: str) -> ApiError:
+def _length_error(message: str, prompt_param: str | None) -> ApiError:
     return ApiError(400, message, "invalid_request_error", prompt_param, "context_length_exceeded")
 
 

@@ -152,6 +152,7 @@ def make_plan(
     schema: Mapping[str, Any] | None = None,
     tries: int | None = None,
     echo: bool = False,
+    dropped: tuple[str, ...] = (),
 ) -> Plan:
     """Put a plan together.
 
@@ -166,6 +167,7 @@ def make_plan(
         schema: A lowered JSON schema to constrain generation with.
         tries: How many answers to choose from, if not `n`.
         echo: Whether the prompt comes before the answer.
+        dropped: The paths of the schema keywords that LoRAX cannot enforce.
 
     Raises:
         RequestRefused: 400 for what cannot be asked.
@@ -209,6 +211,7 @@ def make_plan(
         score=score,
         discard=discard,
         truncate=request.truncate,
+        dropped=dropped,
     )
 
 

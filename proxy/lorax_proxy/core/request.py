@@ -6,7 +6,7 @@ meant, what a client wrote is text.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -99,7 +99,7 @@ def plan_chat(
     budget = request.max_completion_tokens
     if budget is None:
         budget = request.max_tokens
-    plan = make_plan(
+    return make_plan(
         request,
         route,
         facts,
@@ -114,8 +114,8 @@ def plan_chat(
             ends=end_tokens(request, template.special_tokens.eos_token),
         ),
         schema=schema,
+        dropped=constraints.dropped,
     )
-    return replace(plan, dropped=constraints.dropped)
 
 
 def _render(

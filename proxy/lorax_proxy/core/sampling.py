@@ -61,8 +61,8 @@ def sampling(request: SamplingRequest, vocabulary_size: int | None = None) -> Ge
         )
     top_k = _top_k(request.top_k, vocabulary_size)
     repetition = _repetition(request.repetition_penalty)
-    frequency = as_f32(request.frequency_penalty or 0.0) or None
-    presence = as_f32(request.presence_penalty or 0.0) or None
+    frequency = as_f32(request.frequency_penalty) or None if request.frequency_penalty else None
+    presence = as_f32(request.presence_penalty) or None if request.presence_penalty else None
     always = GenerateParameters(
         repetition_penalty=repetition,
         frequency_penalty=frequency,

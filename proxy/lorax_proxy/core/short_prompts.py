@@ -20,7 +20,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import (
     Choice,
     Piece,
@@ -29,7 +28,7 @@ from lorax_proxy.core.stream import (
     TokenLogprob,
     ends_unseen,
 )
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import Event, GenerateRequest, StreamDetails, Token
 
 __all__ = ["WatchedChoice", "may_be_few_tokens", "mended"]
@@ -213,8 +212,8 @@ class WatchedChoice:
         self._given += pieces
         return pieces
 
-    def pass_token(self) -> None:
-        """Nothing is passed on unread while the choice is watched."""
+    def pass_on(self, token: Token) -> None:
+        """Nothing is passed on while the choice is watched."""
         raise NotImplementedError
 
     def _with_text(self, pieces: Sequence[Piece]) -> list[Piece]:

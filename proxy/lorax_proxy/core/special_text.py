@@ -27,6 +27,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+import msgspec
+
 from lorax_proxy.errors import ProxyError
 
 __all__ = ["SpecialText", "SpecialTextFound", "SpecialTextPolicy"]
@@ -35,6 +37,8 @@ SpecialTextPolicy = Literal["split", "refuse", "allow"]
 
 # The first of these that is in no spelling goes in; a spelling with a space in it is rare.
 _SEPARATORS = (" ", "\u200b", "\u2060", "\u00b7")
+
+_encode = msgspec.json.Encoder().encode
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -64,12 +68,15 @@ class SpecialText:
         policy: What happens to a spelling in a client's text.
     """
 
-    __slots__ = ("_pattern", "_policy", "_separator", "_spellings")
+    __slots__ = ("_encoded", "_pattern", "_policy", "_separator", "_spellings")
 
     def __init__(self, spellings: Iterable[str], policy: SpecialTextPolicy) -> None:
         known = {s for s in spellings if len(s) > 1 and not s.isspace()}
         self._spellings = tuple(sorted(known))
         self._pattern = re.compile(_any_of(self._spellings) or r"(?!)")
+        # the same for bytes of JSON, in which each character is written by itself
+        encoded = [_encode(spelling)[1:-1].decode("latin-1") for spelling in self._spellings]
+        self._encoded = re.compile((_any_of(encoded) or r"(?!)").encode("latin-1"))
         self._policy = policy
         self._separator = next(
             (c for c in _SEPARATORS if not any(c in s for s in self._spellings)), _SEPARATORS[0]
@@ -91,19 +98,20 @@ class SpecialText:
         Raises:
             SpecialTextFound: The policy is to refuse, and a text spells a special token.
         """
-        if self._policy == "allow" or not self._spellings or self._is_clean(value):
+        if not value or self._policy == "allow" or not self._spellings or self._is_clean(value):
             return value
         return self._walk(value, path)
 
     def _is_clean(self, value: Any) -> bool:
-        """Whether no text spells a special token: nearly always, and told without naming any path."""
-        if isinstance(value, str):
-            return self._pattern.search(value) is None
-        if isinstance(value, dict):
-            return all(map(self._is_clean, value)) and all(map(self._is_clean, value.values()))
-        if isinstance(value, list | tuple):
-            return all(map(self._is_clean, value))
-        return not isinstance(value, Mapping)
+        """Whether no text spells a special token: nearly always, and told by one search of the whole.
+
+        In the JSON of a value that holds a spelling stands the spelling's JSON. The reverse may not be
+        so; then each text is looked at.
+        """
+        try:
+            return self._encoded.search(_encode(value)) is None
+        except (TypeError, ValueError, RecursionError):
+            return False
 
     def _walk(self, value: Any, path: str) -> Any:
         if isinstance(value, str):

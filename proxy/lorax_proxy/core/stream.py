@@ -33,7 +33,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stops import StopCutter
 from lorax_proxy.core.tools.grammar import (
     ArgumentsDelta,
@@ -42,7 +41,7 @@ from lorax_proxy.core.tools.grammar import (
     ToolGrammar,
     ToolReader,
 )
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import Event, ScoredToken, StreamDetails, Token
 
 __all__ = [
@@ -246,9 +245,10 @@ class Choice:
         # nothing more when its text held a stop string
         return pieces if self._stops.stopped else pieces + self._close(token, details)
 
-    def pass_token(self) -> None:
-        """Take note of a token whose text was passed on as it came (`core.choice_reader`)."""
+    def pass_on(self, token: Token) -> None:
+        """Take note of a token whose text needs nothing of this machine (`core.choice_reader`)."""
         self.tokens += 1
+        self.logprob += NO_LOGPROB if token.logprob is None else token.logprob
 
     def feed_all(self, tokens: Sequence[Token], details: StreamDetails) -> list[Piece]:
         """Take a whole answer: what `feed` makes of its tokens one by one, in as few pieces as can be.

@@ -17,8 +17,7 @@ from typing import cast
 
 import httptools
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.turns import Turns
 
 __all__ = ["Connection"]

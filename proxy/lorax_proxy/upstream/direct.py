@@ -14,8 +14,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.connection import Connection
 from lorax_proxy.upstream.transport import PAUSE
 from lorax_proxy.upstream.turns import Turns

@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.transport import PAUSE, pour_reads
 
 __all__ = ["FAILURES", "HttpxExchange", "HttpxTransport", "translate"]

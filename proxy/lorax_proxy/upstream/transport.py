@@ -7,8 +7,7 @@ knows which client it is.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 
 __all__ = ["PAUSE", "Exchange", "Transport", "pour_reads", "read_all"]
 

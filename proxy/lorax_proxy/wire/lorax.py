@@ -11,7 +11,6 @@ What arrives by the hundred (tokens, events) cannot be part of a cycle and is ke
 collector's sight (`gc=False`).
 """
 
-import re
 import struct
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -50,7 +49,6 @@ __all__ = [
     "encode",
     "encode_embed",
     "encode_tokenize",
-    "plain_text",
 ]
 
 _T = TypeVar("_T")
@@ -173,23 +171,6 @@ class _ScoredEvent(Event, frozen=True, gc=False):
     token: ScoredToken | None = None
 
 
-class _PlainToken(msgspec.Struct, frozen=True, gc=False):
-    text: msgspec.Raw
-    logprob: float | None = None
-    special: bool = False
-    alternative_tokens: None = None
-
-
-class _PlainEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that says nothing but a token."""
-
-    token: _PlainToken
-    generated_text: None = None
-    details: None = None
-    error: None = None
-    error_type: None = None
-
-
 class GenerationDetails(msgspec.Struct, frozen=True):
     """The `details` of `/generate`."""
 
@@ -255,8 +236,6 @@ class _Embedding(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _event = msgspec.json.Decoder(Event)
 _scored_event = msgspec.json.Decoder(_ScoredEvent)
-_plain_event = msgspec.json.Decoder(_PlainEvent)
-_PLAIN_TEXT = re.compile(rb'"(?:[^"\\\x00-\x1f]|\\["\\bfnrt])+"')
 _generation = msgspec.json.Decoder(Generation)
 _scored_generation = msgspec.json.Decoder(_ScoredGeneration)
 _error = msgspec.json.Decoder(ErrorBody)
@@ -306,24 +285,6 @@ def decode_event(data: bytes) -> Event:
     if event.token is None and event.error is None:
         raise Unreadable("an event with neither a token nor an error")
     return event
-
-
-def plain_text(data: bytes) -> bytes | None:
-    r"""The JSON of an event's text, where that is all that it says to one who asks for text alone.
-
-    That is: the event is a token and neither the last one nor special, its text is not empty, and it is
-    written as we write one: in UTF-8, with the short escapes (`\n`) and no other, which is how
-    serde_json writes it. None for every other event, and for what is none: `decode_event` says what
-    it is.
-    """
-    try:
-        token = _plain_event.decode(data).token
-        text = bytes(token.text)
-        if not text.isascii():
-            text.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return None if token.special or not _PLAIN_TEXT.fullmatch(text) else text
 
 
 def decode_scored_event(data: bytes) -> Event:

@@ -1,4 +1,4 @@
-"""A stream's bytes in, chunks' bytes out: copied where that is enough, understood everywhere else."""
+"""A stream's bytes in, chunks' bytes out: the short way where that is enough."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from lorax_proxy.core.choice_reader import ChoiceChunks
 from lorax_proxy.core.stream import Finished, Reading
 from lorax_proxy.core.text_completion import CompletionStyle
 from lorax_proxy.errors import UpstreamError
-from lorax_proxy.wire.lorax import plain_text
 from lorax_proxy.wire.openai_replies import ChunkWriter, Identity
 from tests.strategies import chunkings, small_texts, stop_lists
 
@@ -42,12 +41,12 @@ def end(count: int) -> dict[str, Any]:
 
 
 def told(
-    pieces: Sequence[bytes], reading: Reading, *, chat: bool = True, copies: bool
+    pieces: Sequence[bytes], reading: Reading, *, chat: bool = True, shortens: bool
 ) -> tuple[bytes, Finished | None, int, str]:
     """Everything that a body becomes: the chunks, the end, the count, the failure."""
     style = ChatStyle("chatcmpl-7f3a") if chat else CompletionStyle(logprobs=False)
     writer = ChunkWriter(IDENTITY, style.chunk_object, usage_asked=False)
-    reader = ChoiceChunks(reading, style, writer, 1, copies=copies)
+    reader = ChoiceChunks(reading, style, writer, 1, shortens=shortens)
     out = b""
     try:
         for piece in [*filter(None, pieces), b""]:
@@ -103,60 +102,26 @@ def bodies(draw: st.DrawFn) -> list[bytes]:
 @example([written(event(token("a", logprob="x")))], True)
 @example([written(event(token("a"), generated_text="a"))], True)
 @example([written(event(token("a", special=True)))], True)
-def test_what_is_copied_is_what_the_machine_writes(body: Sequence[bytes], chat: bool) -> None:
+def test_the_short_way_writes_what_the_machine_writes(body: Sequence[bytes], chat: bool) -> None:
     """The same chunks, end, count and failure, whatever arrives and however it is cut."""
     reading = Reading()
-    copied = told(body, reading, chat=chat, copies=True)
-    assert copied == told(body, reading, chat=chat, copies=False)
+    short = told(body, reading, chat=chat, shortens=True)
+    assert short == told(body, reading, chat=chat, shortens=False)
 
 
 @pytest.mark.property
 @given(bodies(), stop_lists, st.booleans())
-def test_a_text_in_which_something_may_change_is_never_copied(
+def test_a_text_in_which_something_may_change_goes_through_the_machine(
     body: Sequence[bytes], stops: list[str], logprobs: bool
 ) -> None:
     """With stop strings, log probabilities or a schema the machine alone reads."""
     reading = Reading(
         stops=tuple(stops), logprobs=0 if logprobs else None, document=not (stops or logprobs)
     )
-    assert told(body, reading, copies=True) == told(body, reading, copies=False)
+    assert told(body, reading, shortens=True) == told(body, reading, shortens=False)
 
 
-PLAIN = [
-    (event(token(" the")), b'" the"'),
-    (event(token("a", logprob=None)), b'"a"'),
-    ({"token": {"text": "~ !#"}}, b'"~ !#"'),
-    (event(token("a"), details={}), None),
-    (event(token("a"), error="e"), None),
-    (event(token("a"), generated_text="a"), None),
-    (event(token("a", special=True)), None),
-    (event(token("a", alternative_tokens=[])), None),
-    (event(token("a", logprob="x")), None),
-    (event(token("")), None),
-    (event(token('"\\\n')), b'"\\"\\\\\\n"'),
-    (event(token("é☃")), '"é☃"'.encode()),
-    (event(token("\x01")), None),
-    (event(token(5)), None),
-    (event(None), None),
-    ([], None),
-]
-
-
-def test_a_text_is_plain_if_there_is_one_way_to_write_it() -> None:
-    """And if its event says nothing else."""
-    for document, text in PLAIN:
-        assert plain_text(json.dumps(document, ensure_ascii=False).encode()) == text, document
-    for broken in (
-        b"",
-        b"{",
-        b'{"token":{"text":"\\u0061\\/"}}',
-        b'{"token":{"text":"a\nb"}}',
-        b'{"token":{"text":"\xff"}}',
-    ):
-        assert plain_text(broken) is None
-
-
-def test_nothing_is_copied_after_a_short_prompt_before_its_text_is_whole() -> None:
+def test_nothing_is_shortened_after_a_short_prompt_before_its_text_is_whole() -> None:
     """LoRAX loses characters there (`core.short_prompts`): the first texts are looked after."""
     style = ChatStyle("chatcmpl-7f3a")
     writer = ChunkWriter(IDENTITY, style.chunk_object, usage_asked=False)

@@ -7,18 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lorax_contracts import loader
-from lorax_proxy.core.failures import (
-    NO_RETRY,
-    ApiError,
-    Failure,
-    Lost,
-    Refused,
-    answer,
-    internal,
-    refusal,
-    retry_after,
-)
-from lorax_proxy.errors import RequestRefused
+from lorax_proxy.core.failures import NO_RETRY, ApiError, answer, internal, refusal, retry_after
+from lorax_proxy.errors import Failure, Lost, Refused, RequestRefused
 from tests.strategies import texts
 
 SHARD = "Request failed during generation: Server error: "
@@ -39,7 +29,7 @@ OVER_BUDGET = (
 
 def told(failure: Failure, *, has_adapter: bool = True) -> ApiError:
     """What a chat client is told."""
-    return answer(failure, model="org/a", has_adapter=has_adapter, prompt_param="messages")
+    return answer(failure, adapter="org/a" if has_adapter else None, prompt_param="messages")
 
 
 def retries(error: ApiError) -> bool:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.short_prompts import WatchedChoice, may_be_few_tokens, mended
 from lorax_proxy.core.stream import Choice, Finished, Piece, Reading, Text, TokenLogprob
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import (
     Event,
     FinishReason,

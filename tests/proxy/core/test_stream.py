@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.failures import Lost, Refused
 from lorax_proxy.core.stream import (
     END_TOKENS,
     NO_LOGPROB,
@@ -25,7 +24,7 @@ from lorax_proxy.core.tools.reader import (
     Form,
     ToolGrammar,
 )
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import (
     Alternative,
     Event,

@@ -7,8 +7,7 @@ import uvloop
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.direct import DirectExchange, DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport, read_all

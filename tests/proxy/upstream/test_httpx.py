@@ -8,8 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 import httpx
 import pytest
 
-from lorax_proxy.core.failures import Lost
-from lorax_proxy.errors import UpstreamError
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.httpx import FAILURES, HttpxTransport, translate
 from lorax_proxy.upstream.transport import read_all
 from tests.proxy.servers import (

@@ -21,12 +21,15 @@ they search the list of messages once a message, and they collect the prompt in 
 they copy once a message.
 """
 
+import re
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 __all__ = [
     "BudgetExhausted",
@@ -38,6 +41,9 @@ __all__ = [
     "is_small",
     "metering",
 ]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class BudgetExhausted(Exception):
@@ -64,9 +70,9 @@ class Limits:
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
         source: The longest template source, in characters. The longest published ones have 40,000.
-        uncounted: Characters of an input for which nothing is counted, which spares half of the time
-            that a rendering takes; an object or a list is worth `MEMBER` of them, and a number as
-            many as it could make. What an honest template does (search the messages once a message,
+        uncounted: Bytes of an input's JSON for which nothing is counted, which spares half of the time
+            that a rendering takes, if it also has few members and no large number. What an honest
+            template does (search the messages once a message,
             collect the prompt in a variable) is bounded by the square of such an input: some
             milliseconds. What grows faster is a hostile template's doing, and those are counted from
             the first character when they are tried (`template_trial`), before they render anything.
@@ -84,37 +90,25 @@ class Limits:
     source: int = 1_000_000
 
 
-MEMBER = 128
-"""Characters that an object or a list is worth where it decides whether an input is small."""
+_MEMBERS = 128
+"""Objects and lists of a small input: a search of them for each of them is some thousand steps."""
+
+_LARGE_NUMBER = re.compile(rb"[:,\[]-?[0-9.]{5}|[0-9][eE]")
+"""A number in JSON that repeating something by it would make much of; or a text that looks like one."""
 
 
 def is_small(value: Any, limits: Limits) -> bool:
-    """Whether an input, of plain JSON, is so small that what is done with it need not be counted."""
-    return _room(value, limits.uncounted) > 0
-
-
-def _room(value: Any, room: int) -> int:
-    """How much of the room a value leaves; 0 or less when it is too large for it."""
-    if isinstance(value, str):
-        return room - len(value)
-    if isinstance(value, dict):
-        room -= MEMBER
-        for key, item in value.items():
-            room = _room(item, room - len(key))
-        return room
-    if isinstance(value, list | tuple):
-        room -= MEMBER
-        for item in value:
-            if room <= 0:
-                break
-            room = _room(item, room)
-        return room
-    if value is None:
-        return room
-    if isinstance(value, int):
-        return room - abs(value)
-    # fractions, which nothing is repeated by, are rare; what is no JSON is copied into what is
-    return 0
+    """Whether an input is so small that what is done with it need not be counted."""
+    try:
+        data = _encode(value)
+    except (TypeError, ValueError, RecursionError):
+        # what is no plain JSON is copied into what is
+        return False
+    return (
+        len(data) <= limits.uncounted
+        and data.count(b"{") + data.count(b"[") <= _MEMBERS
+        and _LARGE_NUMBER.search(data) is None
+    )
 
 
 class Weighable:

@@ -22,6 +22,7 @@ No code of a client ever becomes template source: messages, tools and arguments 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import CodeType
 from typing import Any, Self
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
@@ -347,9 +348,12 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
             literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
             attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
             code = environment.compile(instrument(tree, environment), name)
-        metered = Template.from_code(environment, code, environment.make_globals(None))
-        # what a hostile source makes of its own constants is not counted here: it was tried
-        plain = PlainEnvironment().from_string(source) if limits.uncounted else metered
+        metered = _template(environment, code)
+        plain = metered
+        if limits.uncounted:
+            # what a hostile source makes of its own constants is not counted here: it was tried
+            simple = PlainEnvironment()
+            plain = _template(simple, simple.compile(source, name))
     except TemplateSyntaxError as error:
         raise TemplateInvalid(name, error.lineno, error.message or "invalid syntax") from error
     except RecursionError:
@@ -359,6 +363,11 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         reason = f"it does not compile: {type(error).__name__}: {error}"
         raise TemplateInvalid(name, None, reason) from error
     return _Compiled(source, metered, plain, frozenset(variables), frozenset(literals | attributes))
+
+
+def _template(environment: PlainEnvironment, code: CodeType) -> Template:
+    # a plain dictionary: Jinja makes a chain of two, which it then copies name by name
+    return Template.from_code(environment, code, dict(environment.globals))
 
 
 def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter) -> str:
