@@ -7,7 +7,10 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
+import functools
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -62,6 +65,9 @@ def serve(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on [8000].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that share the port [1].")
+    ] = None,
     config: Config = None,
     chat_template: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="A built-in's name, or a file.")
@@ -89,6 +95,7 @@ def serve(
         "demo": demo,
         "host": host,
         "port": port,
+        "workers": workers,
         "chat_template": chat_template,
         "tokenizer": tokenizer,
         "allow_unlisted": allow_unlisted,
@@ -172,23 +179,38 @@ def _announce(url: str) -> None:
 
 def _run(settings: Settings, announce: Callable[[str], None]) -> None:
     """Listen, say so, and serve until a signal."""
+    if settings.workers == 1:
+        _serve(settings, announce)
+        return
+    with tempfile.TemporaryDirectory(prefix="lorax-proxy-") as shared:
+        # prometheus_client looks for it when it is imported
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared
+        _serve(settings, announce, shared=Path(shared))
+
+
+def _serve(
+    settings: Settings, announce: Callable[[str], None], *, shared: Path | None = None
+) -> None:
     # imported here: a wrong option must not wait for a server's imports
     from lorax_proxy.app import create_app  # noqa: PLC0415 - see above
     from lorax_proxy.observe import Observer  # noqa: PLC0415 - see above
     from lorax_proxy.serving import listen, serve  # noqa: PLC0415 - see above
+    from lorax_proxy.workers import Workers  # noqa: PLC0415 - see above
 
-    observer = Observer(settings.log_level)
+    observer = Observer(settings.log_level, shared=shared)
     app = create_app(settings, observer=observer)
     listener = listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    serve(
-        app,
-        listener,
-        lambda: announce(f"http://{shown}:{port}"),
-        settings=settings,
-        observer=observer,
-    )
+
+    def listening() -> None:
+        announce(f"http://{shown}:{port}")
+
+    work = functools.partial(serve, app, listener, settings=settings, observer=observer)
+    if settings.workers == 1:
+        work(listening)
+    else:
+        Workers(settings.workers, listener, observer, work).run(listening)
 
 
 def _shown(value: object) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
@@ -31,10 +31,12 @@ from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import Surface
 from lorax_proxy.template_files import load_vocabulary_size
 from lorax_proxy.upstream.direct import DirectTransport
-from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport
 from lorax_proxy.wire.openai_replies import encode_error
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
+
+if TYPE_CHECKING:
+    from lorax_proxy.upstream.httpx import HttpxTransport
 
 __all__ = ["create_app"]
 
@@ -68,8 +70,7 @@ def create_app(
     observer = observer or Observer(settings.log_level)
 
     def transport(upstream: UpstreamSettings) -> Transport:
-        client = DirectTransport if settings.transport == "direct" else HttpxTransport
-        return client(
+        return _client_of(settings)(
             upstream.url,
             connect_timeout=settings.connect_timeout,
             connect_retries=settings.connect_retries,
@@ -158,6 +159,16 @@ def _local_time() -> Callable[[], datetime]:
         return told
 
     return now
+
+
+def _client_of(settings: Settings) -> "type[DirectTransport | HttpxTransport]":
+    """The HTTP client towards LoRAX that the settings name."""
+    if settings.transport == "direct":
+        return DirectTransport
+    # imported here: who does not use it starts without httpx
+    from lorax_proxy.upstream.httpx import HttpxTransport  # noqa: PLC0415 - see above
+
+    return HttpxTransport
 
 
 def _vocabulary_size(settings: Settings) -> int | None:

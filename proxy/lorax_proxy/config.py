@@ -64,6 +64,8 @@ class Settings(ClientLimits, BaseSettings):
     """The address to listen on. Others than loopback need `api_key`, or `no_auth`."""
     port: int = Field(default=8000, ge=0, le=65535)
     """The port to listen on; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """How many processes serve the port: one for each core that is the proxy's alone."""
     upstream: Annotated[list[UpstreamSettings], NoDecode] = Field(
         default_factory=list[UpstreamSettings]
     )

@@ -57,7 +57,6 @@ class Bodies:
         self._most = most
         self._observer = observer
         self._full = False
-        observer.body_bytes.set_function(lambda: self.held)
 
     def take(self, size: int) -> bool:
         """Count so many bytes more, which may be none or less; False when there is no room for them."""
@@ -124,7 +123,7 @@ class Door:
                 )
             ),
         )
-        observer.connections.set_function(lambda: len(self._guests))
+        observer.holds(connections=lambda: len(self._guests), body_bytes=lambda: self.bodies.held)
 
     def enter(self, guest: Guest) -> bool:
         """Let a new connection in; False when there is no place, and it must be told so."""

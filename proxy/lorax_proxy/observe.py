@@ -8,13 +8,15 @@ import functools
 import json
 import logging
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from lorax_proxy.log_output import LogOutput
 
@@ -75,20 +77,29 @@ class Record:
 class Observer:
     """Takes every request's record."""
 
-    def __init__(self, log_level: str = "info") -> None:
+    def __init__(self, log_level: str = "info", *, shared: Path | None = None) -> None:
+        """Begin to count.
+
+        Args:
+            log_level: The least that is logged.
+            shared: The folder where the processes of one server keep what they count, so that each can
+                tell the sum; `PROMETHEUS_MULTIPROC_DIR` must have named it when this was imported.
+        """
         self.registry = CollectorRegistry()
+        self._shared = shared
         level: int = logging.getLevelNamesMapping()[log_level.upper()]
         dropped = Counter(
             "lorax_proxy_log_lines_dropped",
             "Lines that were not logged because nobody read the log.",
             registry=self.registry,
         )
+        self._output = LogOutput(
+            sys.stderr,
+            dropped=dropped.inc,
+            recovered=lambda lines: self.warn("log_lines_dropped", lines=lines),
+        )
         self._log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-            LogOutput(
-                sys.stderr,
-                dropped=dropped.inc,
-                recovered=lambda lines: self.warn("log_lines_dropped", lines=lines),
-            ),
+            self._output,
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -135,6 +146,8 @@ class Observer:
             "Whether an upstream answered when it was last asked what it is.",
             ("upstream",),
             registry=self.registry,
+            # of those who asked it, one that had no answer
+            multiprocess_mode="livemin",
         )
         self._changes = Counter(
             "lorax_proxy_upstream_changes_total",
@@ -143,26 +156,36 @@ class Observer:
             registry=self.registry,
         )
         self.under_way = 0
-        Gauge(
+        self._told: list[tuple[Gauge, Callable[[], float]]] = []
+        self._tell_by(
             "lorax_proxy_active_requests",
             "Requests whose answer is under way.",
-            registry=self.registry,
-        ).set_function(lambda: self.under_way)
-        self.connections = Gauge(
-            "lorax_proxy_connections",
-            "Open connections of clients.",
-            registry=self.registry,
-        )
-        self.body_bytes = Gauge(
-            "lorax_proxy_buffered_body_bytes",
-            "Bytes of requests' bodies in memory.",
-            registry=self.registry,
+            lambda: self.under_way,
         )
         self.refused_connections = Counter(
             "lorax_proxy_refused_connections",
             "Connections beyond max_connections or max_connections_per_peer.",
             registry=self.registry,
         )
+
+    def _tell_by(self, name: str, what: str, value: Callable[[], float]) -> None:
+        gauge = Gauge(name, what, registry=self.registry, multiprocess_mode="livesum")
+        if self._shared is None:
+            gauge.set_function(value)
+        else:
+            self._told.append((gauge, value))
+
+    def holds(self, *, connections: Callable[[], int], body_bytes: Callable[[], int]) -> None:
+        """Take what tells how many connections are open, and how many bytes of bodies are in memory."""
+        self._tell_by("lorax_proxy_connections", "Open connections of clients.", connections)
+        self._tell_by(
+            "lorax_proxy_buffered_body_bytes", "Bytes of requests' bodies in memory.", body_bytes
+        )
+
+    def publish(self) -> None:
+        """Write down what this process holds, for the others of its server: they cannot ask."""
+        for gauge, value in self._told:
+            gauge.set(value())
 
     def upstream_up(self, name: str, *, up: bool) -> None:
         """An upstream told what it is, or did not."""
@@ -244,8 +267,25 @@ class Observer:
         self._log.warning(event, **facts)
 
     def metrics(self) -> bytes:
-        """The metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """The metrics in Prometheus' text format: the sum over all processes of the server.
+
+        What others hold is as of their last `publish`.
+        """
+        if self._shared is None:
+            return generate_latest(self.registry)
+        self.publish()
+        together = CollectorRegistry()
+        MultiProcessCollector(together, str(self._shared))  # type: ignore[no-untyped-call]  # theirs
+        return generate_latest(together)
+
+    def forget(self, pid: int) -> None:
+        """A process of the server is dead: what it has counted stays, what it held is gone."""
+        if self._shared is not None:
+            mark_process_dead(pid, str(self._shared))  # type: ignore[no-untyped-call]  # theirs
+
+    def flush(self) -> None:
+        """Write the lines that wait, and keep no thread."""
+        self._output.flush()
 
 
 class _Foreign(logging.Handler):

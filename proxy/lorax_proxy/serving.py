@@ -45,20 +45,31 @@ class _Server(uvicorn.Server):
         listening: Callable[[], None],
         *,
         shutdown_timeout: float,
+        orphaned: int | None,
     ) -> None:
         super().__init__(config)
+        self._orphaned = orphaned
         self._door = door
         self._listening = listening
         self._shutdown_timeout = shutdown_timeout
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(self._door.trouble)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._door.trouble)
+        if self._orphaned is not None:
+            loop.add_reader(self._orphaned, self._end)
         await super().startup(sockets)
         if self.started:
             # what is here now stays: a collection that looks at it all takes 30 ms, and every worker
             # that a collection writes in has its own copy
             gc.freeze()
             self._listening()
+
+    def _end(self) -> None:
+        """End in good order, because nobody is left who would say so."""
+        assert self._orphaned is not None  # noqa: S101 - it has just been read
+        asyncio.get_running_loop().remove_reader(self._orphaned)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -128,9 +139,24 @@ def serve(
     *,
     settings: Settings,
     observer: Observer,
+    orphaned: int | None = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; running answers then have `shutdown_timeout` seconds."""
+    """Serve until SIGINT or SIGTERM; running answers then have `shutdown_timeout` seconds.
+
+    Args:
+        app: What answers.
+        listener: Where clients come.
+        listening: Called when they are let in.
+        settings: The sizes and times that they hold to.
+        observer: Who is told.
+        orphaned: A descriptor that can be read when the process that started this one is gone,
+            which ends it, too.
+    """
     door = Door(settings, observer, max_files=_open_more_files())
+
+    async def publish() -> None:
+        observer.publish()
+
     server = _Server(
         uvicorn.Config(
             app,
@@ -141,10 +167,14 @@ def serve(
             log_config=None,
             server_header=False,
             proxy_headers=False,
+            # each second; other workers tell what this one holds
+            callback_notify=publish,
+            timeout_notify=0,
         ),
         door,
         listening,
         shutdown_timeout=settings.shutdown_timeout,
+        orphaned=orphaned,
     )
     with observer.taking_over("uvicorn", "asyncio"):
         server.run([listener])

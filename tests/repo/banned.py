@@ -21,6 +21,7 @@ _CLOCK: Home = (
     "proxy/lorax_proxy/app.py",
     "proxy/lorax_proxy/client.py",
     "proxy/lorax_proxy/surface.py",
+    "proxy/lorax_proxy/workers.py",
     "mock/lorax_mock/server/clock.py",
     "contracts/lorax_contracts/check.py",
     "contracts/lorax_contracts/client.py",

@@ -53,6 +53,7 @@ _PROXY: Floors = (
             "readiness",
             "serving",
             "surface",
+            "workers",
         ),
     ),
     ("app", ("app",)),
