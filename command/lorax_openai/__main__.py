@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lorax_openai.commands import CONTRACTS, MOCK, PROXY
+from lorax_openai.doctor import examine
 
 __all__ = ["main"]
 
@@ -62,6 +63,12 @@ def mock(context: typer.Context) -> None:
 def check(context: typer.Context) -> None:
     """Which promises a server breaks (lorax-contracts check)."""
     CONTRACTS.run("check", *context.args)
+
+
+@_cli.command(context_settings=_PASSED_ON)
+def doctor(context: typer.Context) -> None:
+    """What is installed and what answers (lorax-proxy config --probe)."""
+    examine(context.args)
 
 
 def main() -> None:

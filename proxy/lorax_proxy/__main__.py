@@ -34,6 +34,9 @@ _cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_SPARE_PORTS = 20
+"""How far the demo goes for a free port: whoever tries it has other servers on the usual ones."""
+
 Config = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.")]
 
 
@@ -120,14 +123,30 @@ def serve(
 
 
 @_cli.command()
-def config(*, config: Config = None) -> None:
-    """Print the effective settings and where each came from."""
+def config(
+    *,
+    config: Config = None,
+    upstream: Annotated[str | None, typer.Option(help="LoRAX's address.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say all that is wrong, templates and variables too.")
+    ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Ask the servers, and each model for one token, too.")
+    ] = False,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Probe this model; may be given again [all].")
+    ] = None,
+) -> None:
+    """Print the effective settings and where each came from, or check them."""
+    if check or probe or model:
+        _check({"upstream": upstream}, config, model or [], probing=probe or bool(model))
+        return
     # imported here: `serve` must not wait for what it does not print with
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.table import Table  # noqa: PLC0415 - see above
 
     try:
-        _, origins = load({}, config)
+        _, origins = load({"upstream": upstream}, config)
     except ProxyError as error:
         _fail(str(error))
     table = Table("setting", "value", "from", box=None, pad_edge=False)
@@ -137,6 +156,25 @@ def config(*, config: Config = None) -> None:
     Console(width=None if sys.stdout.isatty() else 160, markup=False, highlight=False).print(table)
 
 
+@_cli.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("lorax-proxy.toml"),
+) -> None:
+    """Write a configuration file with the settings that most people change, each explained."""
+    from importlib.resources import files  # noqa: PLC0415 - as in config
+
+    try:
+        with file.open("x", encoding="utf-8") as written:
+            written.write(files("lorax_proxy").joinpath("sample.toml").read_text("utf-8"))
+    except FileExistsError:
+        _fail(f"{file} is there already, and stays as it is; name another file")
+    except OSError as error:
+        _fail(f"{file}: cannot be written: {error.strerror}")
+    _say(f"{file} is written. Change it, then:\n")
+    _say(f"lorax-proxy config --probe --config {file}")
+    _say(f"lorax-proxy serve --config {file}")
+
+
 def main() -> None:
     """The command's entry point: a wrong option is one line on standard error, and exit 2."""
     try:
@@ -144,12 +182,46 @@ def main() -> None:
     except _CommandError as error:
         message = error.format_message()
         # without arguments the "error" is the help text
-        line = message if len(sys.argv) < 2 else f"lorax-proxy: {message}"
-        print(line, file=sys.stderr)  # noqa: T201 - the command's output
+        name = "" if len(sys.argv) < 2 else "lorax-proxy: "
+        for line in message.splitlines():
+            print(f"{name}{line}", file=sys.stderr)  # noqa: T201 - the command's output
         code = 2
     except typer.Abort:
         code = 130
     sys.exit(code)
+
+
+def _check(
+    flags: dict[str, str | None], config: Path | None, models: list[str], *, probing: bool
+) -> None:
+    """Print what is found; exit code 1 if something of it makes requests fail."""
+    import asyncio  # noqa: PLC0415 - as in config
+
+    from lorax_proxy.diagnosis import Finding, Level, examine, probe  # noqa: PLC0415 - as in config
+
+    faults = 0
+
+    def tell(finding: Finding) -> None:
+        nonlocal faults
+        faults += finding.level is Level.FAULT
+        _say(f"{finding.level.value:<5}  {finding.text}")
+
+    async def probed() -> None:
+        async for finding in probe(settings, models):
+            tell(finding)
+
+    try:
+        settings, _ = load(flags, config)
+        for finding in examine(settings):
+            tell(finding)
+        if probing and not faults:
+            asyncio.run(probed())
+    except ProxyError as error:
+        _fail(str(error))
+    if not faults and not probing:
+        _say("ok     the settings are right; --probe asks the servers")
+    if faults:
+        raise typer.Exit(1)
 
 
 def _serve_demo(settings: Settings) -> None:
@@ -165,7 +237,9 @@ def _serve_demo(settings: Settings) -> None:
         )
 
         def announce(url: str) -> None:
-            _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1 - its text is invented.")
+            other = settings.port and not url.endswith(f":{settings.port}")
+            why = f" (port {settings.port} is taken)" if other else ""
+            _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1{why} - its text is invented.")
             _say("models: " + ", ".join((mock.model_id, *mock.adapters)))
             _say("")
             _say(example(f"{url}/v1", mock.adapters[0]))
@@ -199,7 +273,7 @@ def _serve(
 
     observer = Observer(settings.log_level, shared=shared)
     app = create_app(settings, observer=observer)
-    listener = listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port, spare=_SPARE_PORTS if settings.demo else 0)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
 

@@ -38,7 +38,7 @@ from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, Emb
 if TYPE_CHECKING:
     from lorax_proxy.upstream.httpx import HttpxTransport
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "make_upstreams"]
 
 _PROBE_WAIT = 0.5
 """Seconds that `/ready` waits for an upstream: probes give up after one. The question goes on."""
@@ -69,19 +69,7 @@ def create_app(
     """
     observer = observer or Observer(settings.log_level)
 
-    def transport(upstream: UpstreamSettings) -> Transport:
-        return _client_of(settings)(
-            upstream.url,
-            connect_timeout=settings.connect_timeout,
-            connect_retries=settings.connect_retries,
-            token=token_of(upstream),
-        )
-
-    opener = open_transport or transport
-    upstreams = [
-        Upstream(each, opener(each), vocabulary_size=_vocabulary_size(settings))
-        for each in settings.upstream
-    ]
+    upstreams = make_upstreams(settings, open_transport)
     directory = Directory(settings, upstreams, observer)
     gateway = Gateway(
         settings,
@@ -169,6 +157,28 @@ def _client_of(settings: Settings) -> "type[DirectTransport | HttpxTransport]":
     from lorax_proxy.upstream.httpx import HttpxTransport  # noqa: PLC0415 - see above
 
     return HttpxTransport
+
+
+def make_upstreams(
+    settings: Settings, open_transport: Callable[[UpstreamSettings], Transport] | None = None
+) -> list[Upstream]:
+    """The upstreams of the settings; nothing is asked of them yet.
+
+    Raises:
+        SettingsInvalid: When a token's variable is not set, or `tokenizer` cannot be read.
+    """
+
+    def transport(upstream: UpstreamSettings) -> Transport:
+        return _client_of(settings)(
+            upstream.url,
+            connect_timeout=settings.connect_timeout,
+            connect_retries=settings.connect_retries,
+            token=token_of(upstream),
+        )
+
+    opener = open_transport or transport
+    size = _vocabulary_size(settings)
+    return [Upstream(each, opener(each), vocabulary_size=size) for each in settings.upstream]
 
 
 def _vocabulary_size(settings: Settings) -> int | None:

@@ -189,7 +189,7 @@ class Directory:
                 template is ever guessed.
         """
         own = route.model.template if route.model else None
-        name = own or self._default_template(facts)
+        name = own or self.default_template(facts)
         if name is None:
             raise RequestRefused(
                 f"No chat template is known for the base model '{facts.model_id}'. Set one with "
@@ -231,7 +231,7 @@ class Directory:
         """Say which template the chats of an upstream get."""
         if upstream.kind is not Kind.GENERATE:
             return
-        template = self._default_template(facts)
+        template = self.default_template(facts)
         if template is None:
             self._observer.warn("chat_template_missing", model=facts.model_id)
         else:
@@ -239,7 +239,8 @@ class Directory:
         if facts.appends_eos:
             self._observer.warn("tokenizer_appends_eos", model=facts.model_id, chat="refused")
 
-    def _default_template(self, facts: Facts) -> str | None:
+    def default_template(self, facts: Facts) -> str | None:
+        """The template of a base model's chats, if one is known."""
         return self._global_template or family_of(facts.model_id)
 
     def _load(self, name: str) -> PreparedTemplate:

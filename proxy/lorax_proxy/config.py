@@ -154,37 +154,41 @@ class Settings(ClientLimits, BaseSettings):
 
     @validates_model(mode="after")
     def _consistent(self) -> Self:
+        if faults := [*self._unnamed(), *self._unguarded()]:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unnamed(self) -> Iterator[str]:
+        """What is wrong with the names of upstreams and models, and with what they lead to."""
         names = [upstream.name for upstream in self.upstream]
         if len(set(names)) < len(names):
-            raise ValueError("upstream: each needs a `name` of its own")
+            yield "upstream: each needs a `name` of its own"
         models = [model.name for model in self.model]
         if len(set(models)) < len(models):
-            raise ValueError("model: each needs a `name` of its own")
+            yield "model: each needs a `name` of its own"
         sources: dict[str, str | None] = {}
         for model in self.model:
             if model.upstream is not None and model.upstream not in names:
                 near = nearest(model.upstream, names)
                 hint = f"; did you mean {near!r}?" if near else ""
-                raise ValueError(f"model {model.name!r}: no upstream {model.upstream!r}{hint}")
+                yield f"model {model.name!r}: no upstream {model.upstream!r}{hint}"
             ids = model.merge.ids if model.merge else [model.adapter] if model.adapter else []
             for id_ in ids:
                 # LoRAX keys adapters by id alone: the first source it sees would win for both
                 if sources.setdefault(id_, model.source) != model.source:
-                    raise ValueError(f"model {model.name!r}: adapter {id_!r} has two sources")
-        return self
+                    yield f"model {model.name!r}: adapter {id_!r} has two sources"
 
-    @validates_model(mode="after")
-    def _guarded(self) -> Self:
+    def _unguarded(self) -> Iterator[str]:
+        """What would let strangers in."""
         if is_loopback(self.host):
-            return self
+            return
         if self.demo:
-            raise ValueError("demo: a mock's invented text is served on loopback only")
-        if self.api_key is None and not self.no_auth:
-            raise ValueError(
+            yield "demo: a mock's invented text is served on loopback only"
+        elif self.api_key is None and not self.no_auth:
+            yield (
                 f"host: listening on {self.host} needs --api-key KEY, or --no-auth "
                 "when everyone who reaches it may use it"
             )
-        return self
 
     @property
     def known_hosts(self) -> frozenset[str] | None:
@@ -231,7 +235,8 @@ def load(
         config: The configuration file; `LORAX_PROXY_CONFIG` when absent.
 
     Raises:
-        SettingsInvalid: With the key, the value, where it came from, and what is allowed.
+        SettingsInvalid: A line for each thing that is wrong, with the key, the value, where it came
+            from, and what is allowed.
     """
     if config is None and (named := os.environ.get(ENV_PREFIX + "CONFIG")):
         config = Path(named)
@@ -245,10 +250,14 @@ def load(
         for name, value in source.items():
             values[name] = value
             origins[name] = f"{ENV_PREFIX}{name.upper()}" if origin == "environment" else origin
+    unknown = _unknown_variables()
     try:
         settings = Settings(**values)
     except ValidationError as error:
-        raise SettingsInvalid(_explain(error.errors(include_url=False)[0], origins)) from None
+        wrong = [_explain(each, origins) for each in error.errors(include_url=False)]
+        raise SettingsInvalid("\n".join([*unknown, *wrong])) from None
+    if unknown:
+        raise SettingsInvalid("\n".join(unknown))
     return settings, tuple(
         Origin(name, getattr(settings, name), origins.get(name, "default"))
         # the limits come last: few change them
@@ -301,7 +310,9 @@ _KUBERNETES = re.compile(ENV_PREFIX + r"(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\
 address: nobody's settings."""
 
 
-def _environment() -> dict[str, Any]:
+def _unknown_variables() -> list[str]:
+    """Each variable that looks like a setting and is none."""
+    unknown: list[str] = []
     known = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
     for variable in os.environ:
         if not variable.startswith(ENV_PREFIX) or _KUBERNETES.fullmatch(variable):
@@ -309,7 +320,11 @@ def _environment() -> dict[str, Any]:
         if variable not in {*known, ENV_PREFIX + "CONFIG"}:
             near = nearest(variable, known)
             hint = f"; did you mean {near}?" if near else ""
-            raise SettingsInvalid(f"{variable}: no such setting in the environment{hint}")
+            unknown.append(f"{variable}: no such setting in the environment{hint}")
+    return unknown
+
+
+def _environment() -> dict[str, Any]:
     values = EnvSettingsSource(Settings)()
     if str(values.get("port", "")).startswith("tcp://"):
         del values["port"]

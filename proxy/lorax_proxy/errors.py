@@ -109,4 +109,4 @@ class UpstreamError(ProxyError):
 
 
 class SettingsInvalid(ProxyError):
-    """The configuration is wrong; the message names the key, the value and what is allowed."""
+    """The configuration is wrong; each line of the message names a key, the value and what is allowed."""

@@ -34,7 +34,7 @@ from lorax_proxy.wire.lorax import (
     encode_tokenize,
 )
 
-__all__ = ["News", "Upstream"]
+__all__ = ["News", "Upstream", "cause"]
 
 _ANSWER_WAIT = 10.0
 """Seconds for `/info` and `/tokenize`, which take no permit and no GPU (router/src/server.rs)."""
@@ -63,6 +63,7 @@ class Upstream:
         name: What the configuration calls it.
         kind: Whether it generates or embeds.
         facts: None until `/info` has answered.
+        info: What it answered.
         epoch: The transport's epoch in which it answered.
         answers: Whether the last question was answered.
         tell: Called with what a question brought, and the cause if it failed.
@@ -86,7 +87,7 @@ class Upstream:
         self._warm: set[tuple[str, ...]] = set()
         self.tell: Callable[[Upstream, News, str], None] = lambda _upstream, _news, _cause: None
         self._breaks = transport.breaks
-        self._info: Info | None = None
+        self.info: Info | None = None
         self._failed = False
         self._doubted = asyncio.Event()
         self._asking: asyncio.Task[Facts] | None = None
@@ -215,7 +216,7 @@ class Upstream:
             self.answers = False
             if not self._failed:
                 self._failed = True
-                self.tell(self, News.LOST, _cause(error))
+                self.tell(self, News.LOST, cause(error))
             return
         before, self.facts = self.facts, task.result()
         self.answers, failed, self._failed = True, self._failed, False
@@ -230,14 +231,14 @@ class Upstream:
     async def _ask(self) -> Facts:
         info = decode_info(await self.fetch("GET", "/info"))
         epoch = self.transport.epoch
-        if self.facts is not None and epoch == self.epoch and info == self._info:
+        if self.facts is not None and epoch == self.epoch and info == self.info:
             return self.facts
         facts = await self._understood(info)
         breaks = self.transport.breaks
         if epoch != self.epoch and breaks != self._breaks:
             # it may have restarted; where only we hung up, it hardly has since
             self._warm.clear()
-        self.epoch, self._breaks, self._info = epoch, breaks, info
+        self.epoch, self._breaks, self.info = epoch, breaks, info
         return facts
 
     async def _understood(self, info: Info) -> Facts:
@@ -283,7 +284,7 @@ async def _first(*waits: Awaitable[object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Why a question was not answered, in words."""
     if not isinstance(error, UpstreamError):
         return str(error)

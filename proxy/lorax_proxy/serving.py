@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import functools
 import gc
 import resource
@@ -99,8 +100,13 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, spare: int = 0) -> socket.socket:
     """Take the port before anything is started, so that a taken one is one clear line.
+
+    Args:
+        host: A name or an address of this machine.
+        port: The port; 0 takes a free one.
+        spare: How many ports behind it may be had in its place, if others hold it.
 
     Raises:
         SettingsInvalid: When the address is none, or the port cannot be had.
@@ -120,6 +126,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRINUSE and spare and port < 65535:
+            return listen(host, port + 1, spare=spare - 1)
         raise SettingsInvalid(
             f"port: cannot listen on {host}:{port}: {error.strerror}; "
             "choose another with --port, or end what holds it"

@@ -53,4 +53,6 @@ def test_without_arguments_it_lists_the_commands(
     with pytest.raises(SystemExit):
         main()
     listed = "".join(capsys.readouterr()).partition("Commands:\n")[2]
-    assert [line.split()[0] for line in listed.splitlines()] == ["demo", "proxy", "mock", "check"]
+    assert [line.split()[0] for line in listed.splitlines()] == [
+        *("demo", "proxy", "mock", "check", "doctor")
+    ]

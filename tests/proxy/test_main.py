@@ -1,6 +1,7 @@
 """The command `lorax-proxy`, through real processes: options, settings, signals."""
 
 import json
+import re
 import signal
 import socket
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from lorax_proxy.__main__ import main
+from lorax_proxy.config import load
+from lorax_proxy.demo import running_mock
 from tests.proxy.processes import run, started
 from tests.proxy.running import Connection, Proxy, chat, final, lorax, tokens
 from tests.proxy.servers import (
@@ -97,6 +100,50 @@ def test_config_prints_values_and_where_they_came_from(tmp_path: Path) -> None:
     assert "****" in lines["api_key"]
     assert "/x/[bold]/y" in lines["chat_template"]
     assert lines["upstream"].split()[1] == '[{"url":"http://lorax:3000"}]'
+
+
+def test_check_tells_everything_that_is_wrong_at_once(tmp_path: Path) -> None:
+    """Of the file and of the environment, each with its place."""
+    file = tmp_path / "proxy.toml"
+    file.write_text('port = 99999\nlog_levl = "x"\nupstream = ["x"]\n', "utf-8")
+    done = run("config", "--check", f"--config={file}", LORAX_PROXY_HOTS="x")
+    assert (done.returncode, done.stdout) == (2, "")
+    told = [line.removeprefix("lorax-proxy: ") for line in done.stderr.splitlines()]
+    assert told == [
+        "LORAX_PROXY_HOTS: no such setting in the environment; did you mean LORAX_PROXY_HOST?",
+        f"{file}: port: input should be less than or equal to 65535, but it is 99999",
+        f"{file}: upstream[0].url: must start with http:// or https://, but it is 'x'",
+        f"{file}: log_levl: no such setting; did you mean 'log_level'?",
+    ]
+
+
+def test_check_and_probe_end_with_whether_requests_will_fail(tmp_path: Path) -> None:
+    """Exit code 1 for a fault; a server is asked only when the settings are right."""
+    with running_mock() as mock:
+        right = run("config", "--probe", f"--upstream={mock.url}", f"--model={mock.adapters[0]}")
+        assert right.returncode == 0, right.stdout + right.stderr
+        assert f"ok     model {mock.adapters[0]!r}: {mock.adapters[0]} answers" in right.stdout
+    file = tmp_path / "proxy.toml"
+    file.write_text('[[model]]\nname = "a"\ntoken_env = "NO_SUCH_TOKEN"\n', "utf-8")
+    wrong = run("config", "--probe", f"--config={file}", f"--upstream={mock.url}")
+    told = "fault  model 'a': token_env names NO_SUCH_TOKEN, which is not set\n"
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (1, told, "")
+
+
+def test_init_writes_a_file_that_is_right_and_never_over_another(tmp_path: Path) -> None:
+    """Also with all that is commented out in force."""
+    file = tmp_path / "proxy.toml"
+    assert run("init", str(file)).returncode == 0
+    text = file.read_text("utf-8")
+    again = run("init", str(file))
+    assert (again.returncode, file.read_text("utf-8")) == (2, text)
+    assert "is there already" in again.stderr
+    settings, _ = load({}, file)
+    assert [each.url for each in settings.upstream] == ["http://127.0.0.1:8080"]
+    file.write_text(re.sub(r"^# (?=\[\[|\w+ = )", "", text, flags=re.MULTILINE), "utf-8")
+    settings, _ = load({}, file)
+    assert [each.kind for each in settings.upstream] == ["generate", "embed"]
+    assert [each.name for each in settings.model] == ["support", "sql", "all-rounder"]
 
 
 def test_a_taken_port_is_one_clear_line() -> None:

@@ -55,6 +55,19 @@ def test_a_taken_port_says_what_to_do() -> None:
     assert "\n" not in message
 
 
+def test_a_taken_port_may_be_passed_over() -> None:
+    """The next free one, within the ports that may be had, and never beyond the last."""
+    with listen("127.0.0.1", 0) as one:
+        port = one.getsockname()[1]
+        with listen("127.0.0.1", port, spare=20) as other:
+            assert port < other.getsockname()[1] <= port + 20
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(SettingsInvalid):
+            held.enter_context(listen("127.0.0.1", 65535))
+        with pytest.raises(SettingsInvalid, match="cannot listen on"):
+            listen("127.0.0.1", 65535, spare=20)
+
+
 def test_little_is_taken_for_a_client_that_does_not_read() -> None:
     """The kernel would take megabytes for each."""
     with listen("127.0.0.1", 0) as listener, socket.socket() as client:

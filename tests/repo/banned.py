@@ -47,6 +47,7 @@ _PATIENT: Home = ("contracts/lorax_contracts/client.py",)
 _COMMANDS: Home = (
     "*/__main__.py",
     "command/lorax_openai/commands.py",
+    "command/lorax_openai/doctor.py",
     "mock/lorax_mock/files/script_file.py",
 )
 _NOWHERE: Home = ()

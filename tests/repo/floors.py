@@ -56,7 +56,7 @@ _PROXY: Floors = (
             "workers",
         ),
     ),
-    ("app", ("app",)),
+    ("app", ("app", "diagnosis")),
     ("command", ("__main__",)),
 )
 
