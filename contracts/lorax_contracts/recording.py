@@ -123,6 +123,11 @@ def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, b
             document = json.loads(head)
         except (ValueError, RecursionError) as error:
             raise CannotRead(f"the recording is not JSON: {error}") from error
+        if isinstance(document, Mapping) and "chunks" in document:
+            # its `body` is the request's, and would be judged as the reply
+            raise CannotRead(
+                "the recording is a cassette of lorax-mock; replay it and check the mock"
+            )
         if _is_exchange(document):
             exchange, headed = from_json(document), True
         else:

@@ -1,7 +1,7 @@
 """Who may come in and how long they may take: every client connection, and the one clock over them.
 
 A timer for each request would cost each request. So there is one for all: every tick, each
-connection is asked to look at itself, and the time of day that connections note is the time of the
+connection is asked to look at itself, and the time that connections note is the time of the
 last tick. A limit may therefore be overrun by a tick, which is a second, or a quarter of the
 shortest limit if that is less.
 """

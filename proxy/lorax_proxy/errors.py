@@ -1,7 +1,7 @@
 """The few exceptions that the proxy raises, one class for each thing a caller does differently.
 
 ProxyError
-├── RequestRefused      the client asked for what cannot be answered: 4xx, the request never left us
+├── RequestRefused      the request is not answered: mostly 4xx, and 500 where only the operator can mend it
 ├── UpstreamError       LoRAX, or the way to it, failed: core.failures says what the client is told
 ├── SettingsInvalid     the operator's configuration is wrong: one line on the terminal, exit 2
 └── (core.template.chat_template, core.schema.lowered and core.tools.grammar add their own, each with its place and reason)
@@ -66,11 +66,11 @@ class ProxyError(Exception):
 
 
 class RequestRefused(ProxyError):
-    """The client's request cannot be answered, and the client can mend it.
+    """The request is not answered, in OpenAI's words.
 
     Attributes:
         message: What is wrong, where, and what would be right.
-        status: The HTTP status, 4xx.
+        status: The HTTP status: 4xx for what the client can mend, 500 for what the operator must.
         type: OpenAI's error type, most often ``invalid_request_error``.
         param: The offending parameter as a path (``messages[0].content``), if there is one.
         code: OpenAI's error code, if one fits.

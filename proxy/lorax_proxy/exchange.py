@@ -1,7 +1,7 @@
 """A request and its answer on a connection: how much of each is here, and how the answer is framed.
 
 An exchange is the server's side of ASGI (`receive`, `send`), and beside it what the endpoints that
-carry text use directly (`surface.Connected`), since a dictionary and a coroutine for each token cost
+carry text use directly (`client.Connected`), since a dictionary and a coroutine for each token cost
 more than the translation does: `start`, `write` and `end` hand bytes to the transport at once, and
 whoever sends much waits with `drain` while the client is slow.
 

@@ -73,6 +73,7 @@ def test_a_request_brings_the_laws_about_what_was_asked() -> None:
         (b"<!DOCTYPE html>", "is a web page"),
         (gzip.compress(b"{}", mtime=0), "is compressed"),
         ('{"id":"x"}'.encode("utf-16"), "is UTF-16"),
+        (b'{"path":"/","status":200,"body":"{}","chunks":[]}', "is a cassette of lorax-mock"),
     ],
 )
 def test_what_is_no_recording_is_refused(data: bytes, said: str) -> None:

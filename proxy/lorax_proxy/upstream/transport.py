@@ -1,6 +1,6 @@
 """The interface behind which an HTTP client talks to LoRAX: send, read, close.
 
-Whatever goes wrong arrives as `UpstreamError` with a `core.failures.Lost`, so that nothing above
+Whatever goes wrong arrives as `UpstreamError` with a `errors.Lost`, so that nothing above
 knows which client it is.
 """
 
