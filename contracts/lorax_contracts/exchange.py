@@ -127,6 +127,11 @@ class Exchange:
         """Whether no reply came: the connection was closed, or silent though it was waited for."""
         return self.status == 0 and (self.end is End.CUT or bool(self.trouble))
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing follows from it: no reply came, or the server was too busy for one."""
+        return self.status in {0, 429}
+
     def header(self, name: str) -> str | None:
         """The first header of that lower-case name."""
         return next((value for key, value in self.headers if key == name), None)

@@ -129,6 +129,11 @@ def _words(error: ValidationError) -> str:
             return error.message
 
 
+def _says_more(other: ValidationError, error: ValidationError) -> bool:
+    """Whether another error of the same value lists what it may be; its type is told by that."""
+    return other.validator in {"enum", "const"} and other.absolute_path == error.absolute_path
+
+
 def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
     found: list[Misfit] = []
     errors = sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.path])
@@ -144,6 +149,8 @@ def _misfits(validator: Draft202012Validator, value: Any) -> list[Misfit]:
                     Misfit(pointer([*at, missing]), rule, f"{missing} is missing", leaf.instance)
                 )
                 continue
+        if rule == "type" and any(_says_more(one, leaf) for one in errors):
+            continue
         message = _words(leaf)
         message = message if len(message) <= _SHOWN else message[:_SHOWN] + "..."
         found.append(Misfit(pointer(at), rule, message, leaf.instance))

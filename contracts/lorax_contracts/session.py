@@ -98,12 +98,13 @@ class Session:
     def findings(self) -> list[Finding]:
         """One finding for each law and way to break it, in order of discovery.
 
-        A wrong envelope counts under the law of its place only where errors are right elsewhere.
+        A wrong envelope counts under the law of its place only where errors are right elsewhere, and
+        that law is not broken otherwise.
         """
         found = dict(self._found)
         broken = {law_id for law_id, _ in found}
         for finding, law_id in self._elsewhere:
-            if finding.law not in broken and self.wants(law_id):
+            if not {finding.law, law_id} & broken and self.wants(law_id):
                 placed = replace(finding, law=law_id)
                 found.setdefault((law_id, kind_of(placed.message)), placed)
         return list(found.values())

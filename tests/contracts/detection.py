@@ -67,13 +67,20 @@ class Shown:
     """What a run of the whole plan shows, without exploration, so that it is the same each time.
 
     Attributes:
-        findings: as a verdict has them, by law.
+        every: the findings as a verdict has them.
+        left: ids of the laws that were not judged.
         unclaimed: each law that no step shows of those that claim it, in a sentence: asked for
             alone it would not be found.
     """
 
-    findings: dict[str, Finding]
+    every: tuple[Finding, ...]
+    left: frozenset[str]
     unclaimed: tuple[str, ...]
+
+    @property
+    def findings(self) -> dict[str, Finding]:
+        """One of each law."""
+        return {one.law: one for one in self.every}
 
 
 class _Attributing(Session):
@@ -112,7 +119,8 @@ def shown(server: Server, wire: str, **how: Any) -> Shown:
         for one, name in showing.items()
         if one not in claimed
     ]
-    return Shown({one.law: one for one in session.findings}, tuple(unclaimed))
+    left = frozenset(law for one in session.skipped for law in one.laws)
+    return Shown(tuple(session.findings), left, tuple(unclaimed))
 
 
 @cache

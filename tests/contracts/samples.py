@@ -15,6 +15,7 @@ from lorax_contracts.exchange import End, Exchange
 from lorax_contracts.judge import judge
 
 __all__ = [
+    "INVALID",
     "TOOLS",
     "asking",
     "compact",
@@ -39,6 +40,16 @@ __all__ = [
 
 JSON = (("content-type", "application/json"),)
 SSE = (("content-type", "text/event-stream"),)
+
+INVALID: tuple[dict[str, Any], ...] = (
+    {"stream": "yes"},
+    {"model": 5},
+    {"n": 0},
+    {"temperature": "hot"},
+    {"max_tokens": "many"},
+    {"messages": None, "prompt": None, "input": None},
+)
+"""Members that make any request invalid, each in one thing; None takes one away."""
 
 TOOLS = [
     {

@@ -24,11 +24,13 @@ from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Bounds
 from lorax_contracts.errors import CannotRun, UnknownName
 from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.openai import request_misfits
 from lorax_contracts.laws import Evidence, law
 from lorax_contracts.listing import finding_lines
 from lorax_contracts.plan import PLANS
 from lorax_contracts.recording import lint
 from lorax_contracts.verdict import verdict_document, verdict_junit, verdict_text
+from tests.contracts import samples
 from tests.contracts.detection import PAGE, SEEDS, judged, row
 from tests.contracts.http_server import over_http
 from tests.contracts.inprocess import InProcess
@@ -37,6 +39,7 @@ from tests.contracts.planted.native import PLANTED
 from tests.contracts.processes import ProxyProcess, mock_process
 from tests.contracts.raw_server import says, serving
 from tests.contracts.reference import CONTEXT, KEY, Asked, Said, openai
+from tests.contracts.samples import INVALID
 from tests.contracts.unusual import VARIATIONS, drawn
 from tests.contracts.variation import Variation, unusual
 
@@ -100,15 +103,56 @@ def test_the_page_lists_each_unusual_server() -> None:
     assert len({one.name for one in VARIATIONS}) == len(VARIATIONS)
 
 
+OF_REFUSALS = {f"OAI-ERR-{number:03}" for number in (*range(1, 10), 12, 13)} | {
+    "OAI-HTTP-005",
+    "OAI-STREAM-017",
+}
+"""Laws about the answer to what is to be refused, and which may be shown by nothing else."""
+
+
+def unlike_an_example(law_id: str, exchange: Exchange | None) -> str:
+    """Why a finding's request is not what a reader would paste; "" when it is."""
+    assert exchange is not None
+    if law_id in OF_REFUSALS:
+        return ""
+    misfits = request_misfits(exchange)
+    if misfits or exchange.request_text is not None:
+        return f"{law_id} is shown by what is no request: {misfits}"
+    unseeded = exchange.path.endswith("/completions") and "seed" not in exchange.asked
+    return f"{law_id} is shown by a request without a seed: {exchange.asked}" if unseeded else ""
+
+
+def spoken_of_the_invalid(exchange: Exchange | None) -> set[str]:
+    """Laws about what was asked that are named though no schema admits the request any more."""
+    assert exchange is not None
+    if exchange.method != "POST" or not isinstance(exchange.request, dict):
+        return set()
+    unasked = samples.found(replace(exchange, request=None), strict=True)
+    wrong = [samples.asking(exchange, **changes) for changes in INVALID]
+    return {
+        law_id
+        for one in wrong
+        if request_misfits(one)
+        for law_id in samples.found(one, strict=True) - unasked
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=[one.name for one in DEVIATIONS])
 def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> None:
-    """The law is named, by a step that claims it, with a request that shows it; and the page says so."""
+    """The law is named, by a step that claims it, and the page says so.
+
+    The request that shows it is valid, and repeats when pasted; where it is made invalid, in whatever,
+    no law speaks of what was asked. So no law of all can be broken by what another one speaks of.
+    """
     found = judged(deviation)
     named, wanted = sorted(found.findings), sorted({deviation.law} | deviation.also.keys())
     assert named == wanted, f"the server breaks {wanted} and the checker names {named}"
     assert found.findings[deviation.law].exchange is not None
     assert "\n".join(found.unclaimed) == ""
+    for law_id, finding in found.findings.items():
+        assert unlike_an_example(law_id, finding.exchange) == ""
+        assert spoken_of_the_invalid(finding.exchange) == set()
     line = row(deviation, found)
     there = line in PAGE.read_text("utf-8").splitlines()
     assert there, f"docs/detection.md lacks this line, run make docs: {line}"

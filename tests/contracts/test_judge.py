@@ -21,6 +21,7 @@ from tests.contracts.judge import (
     test_tools,
 )
 from tests.contracts.judge.cases import Case
+from tests.contracts.samples import INVALID
 
 
 @pytest.mark.parametrize(
@@ -65,15 +66,6 @@ MODULES = (
     *(test_listings, test_logprobs, test_openai, test_tools),
 )
 CASES: tuple[Case, ...] = tuple(case for module in MODULES for case in module.CASES)
-INVALID: tuple[dict[str, Any], ...] = (
-    {"stream": "yes"},
-    {"model": 5},
-    {"n": 0},
-    {"temperature": "hot"},
-    {"max_tokens": "many"},
-    {"messages": None, "prompt": None, "input": None},
-)
-"""Members that make any request invalid, each in one thing; None takes one away."""
 
 
 @pytest.mark.parametrize("changes", INVALID, ids=[next(iter(one)) for one in INVALID])

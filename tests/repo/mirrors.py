@@ -30,6 +30,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
 TESTS_OF_NO_MODULE: Mapping[str, str] = {
     "tests/contracts/test_genuine.py": "recorded exchanges of others' servers, held to the whole judge",
     "tests/contracts/test_matrix.py": "the tables of `make matrix`, a program of the tests themselves",
+    "tests/contracts/test_one_cause.py": "servers with one fault, or none, that shows in many places",
     "tests/contracts/test_played.py": "plays the golden transcripts on the proxy and on the mock",
     "tests/mock/test_recorded_router.py": "holds the whole mock to what LoRAX's router answered",
     "tests/proxy/test_bounds.py": "what any request may take, from its body to its plan",

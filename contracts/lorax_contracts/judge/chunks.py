@@ -145,7 +145,8 @@ def judge_stream_usage(
         return
     final = chunks[-1] if chunks else {}
     if final.get("choices") != [] or not isinstance(final.get("usage"), Mapping):
-        report.add(last, "no last chunk with usage and empty choices", seen=final)
+        seen = {key: final[key] for key in ("choices", "usage") if key in final}
+        report.add(last, "no last chunk with usage and empty choices", seen=seen)
     body = chunks[:-1] if final.get("choices") == [] else chunks
     for place, chunk in enumerate(body):
         if "usage" not in chunk or chunk["usage"] is not None:

@@ -129,7 +129,11 @@ def _logprobs(exchange: Exchange, choice: Choice, report: Report) -> None:
         return
     lengths = {key: len(value) for key, value in lists.items() if isinstance(value, list)}
     # With zero alternatives top_logprobs may be null.
-    if len(set(lengths.values())) != 1 or len(lengths) < (4 if asked else 3):
+    missing = [key for key in lists if key not in lengths and (asked or key != "top_logprobs")]
+    if missing:
+        what = " and ".join(missing)
+        report.add("OAI-COMP-008", f"{what} did not come as a list", at=at, seen=choice.logprobs)
+    elif len(set(lengths.values())) != 1:
         report.add("OAI-COMP-008", "the lists differ in length", at=at, seen=lengths)
     numbers = lists["token_logprobs"] if isinstance(lists["token_logprobs"], list) else []
     if any(not_a_logprob(number) for number in numbers if number is not None):

@@ -79,7 +79,7 @@ def accepted(session: Session, law: str, what: str, exchange: Exchange) -> bool:
     """Notes a broken law unless the request was answered; says whether it was."""
     if exchange.status == 200:
         return True
-    if exchange.status not in {0, 429}:
+    if not exchange.says_nothing:
         session.break_law(law, f"{what} is refused with {exchange.status}", exchange)
     return False
 
@@ -123,8 +123,9 @@ def _choices(session: Session, single: Exchange) -> None:
     several = session.chat(PROMPT, n=2, max_tokens=4, seed=None)
     if not accepted(session, law, what, several):
         return  # refused as such, and not for what stands beside it
-    session.compare(relations.same_prompt_counts, single, several, longer=False)
-    accepted(session, law, "n = 2 with a seed", session.chat(PROMPT, n=2, seed=7, max_tokens=4))
+    seeded = session.chat(PROMPT, n=2, max_tokens=4)
+    if accepted(session, law, "n = 2 with a seed", seeded):
+        session.compare(relations.same_prompt_counts, single, seeded, longer=False)
     streamed = session.chat(PROMPT, n=2, max_tokens=4, stream=True)
     accepted(session, law, "n = 2 streamed", streamed)
 
@@ -220,7 +221,8 @@ _WITHOUT_EFFECT: dict[str, Any] = {
 
 def _each_taken(session: Session, law: str, members: dict[str, Any]) -> None:
     """All of the members at once; where they are refused, each alone, to name the one."""
-    if session.chat(**members, max_tokens=4).status in {200, 429}:
+    together = session.chat(**members, max_tokens=4)
+    if together.status == 200 or together.says_nothing:
         return
     for name, value in members.items():
         alone = session.chat(**{name: value}, max_tokens=4)

@@ -4,8 +4,10 @@ from typing import Any
 
 from lorax_contracts import relations
 from lorax_contracts.exchange import Exchange
+from lorax_contracts.judge.content import judge_finish
 from lorax_contracts.judge.logprobs import judge_logprobs
 from lorax_contracts.judge.report import shown
+from lorax_contracts.judge.tools import judge_tools
 from lorax_contracts.probes.chat import GREEDY, accepted
 from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
@@ -49,7 +51,7 @@ _ASK = "What is the weather in Paris? Use a tool."
 def probe_tools(session: Session) -> None:
     """Tool calls, streamed and not, and their way back."""
     most: dict[str, Any] = {"max_tokens": 200, **GREEDY}
-    session.chat(_ASK, tools=TOOLS, **most)
+    left_to_it = session.chat(_ASK, tools=TOOLS, **most)
     session.chat(_ASK, tools=TOOLS, tool_choice="none", max_tokens=8)
     session.chat(_ASK, tools=TOOLS, tool_choice="auto", stream=True, **most)
     first = session.chat(_ASK, tools=TOOLS, tool_choice="required", **most)
@@ -61,6 +63,12 @@ def probe_tools(session: Session) -> None:
         if relations.repeats(first, again) and _calls(first) == _calls(again):
             session.compare(relations.same_streamed, first, streamed)
         session.chat(_ASK, tools=TOOLS, tool_choice="required", parallel_tool_calls=False, **most)
+    elif 400 <= left_to_it.status < 500 and not left_to_it.says_nothing:
+        # A server that has no tools at all has said so; no other form needs to be tried.
+        why = f"refused with {left_to_it.status}"
+        session.skip("tools", why, judge_tools, judge_finish, "OAI-ACCEPT-004", "OAI-ACCEPT-005")
+        _conversation(session)
+        return
     named = session.chat(_ASK, tools=TOOLS, tool_choice=_NAMED, **most)
     accepted(session, "OAI-ACCEPT-004", "tool_choice as an object", named)
     bare = [

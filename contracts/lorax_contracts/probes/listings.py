@@ -33,7 +33,8 @@ def probe_models(session: Session) -> None:
     """The list, each of its first models, and that they answer."""
     listed = session.ask("GET", "/models", envelope="OAI-MODELS-001")
     if listed.status != 200:
-        session.break_law("OAI-MODELS-001", f"GET /models is {listed.status}", listed)
+        if not listed.says_nothing:
+            session.break_law("OAI-MODELS-001", f"GET /models is {listed.status}", listed)
         return
     found = False
     for model in listed_models(listed)[:_MANY]:
@@ -45,9 +46,9 @@ def probe_models(session: Session) -> None:
         except (ValueError, RecursionError):
             given = None
         found = found or one.status == 200
-        if one.status != 200:
+        if one.status != 200 and not one.says_nothing:
             session.break_law("OAI-MODELS-003", f"{shown(name)} is listed, and not found", one)
-        elif isinstance(given, str) and given != name:
+        elif one.status == 200 and isinstance(given, str) and given != name:
             session.break_law("OAI-MODELS-003", f"{shown(name)} is answered as another", one)
         reply = session.ask(
             "POST",
@@ -100,7 +101,7 @@ def probe_completions(session: Session) -> None:
             session.compare(relations.cut_by_budget, ask(**{**same, "max_tokens": budget}), first)
     ask(**same, stream=True)
     listed = ask(prompt=["One,", "Two,"], max_tokens=4)
-    if listed.status != 200:
+    if listed.status != 200 and not listed.says_nothing:
         session.break_law("OAI-COMP-006", f"a list of prompts is {listed.status}", listed)
     ask(prompt=["One,", "Two,"], max_tokens=2, stream=True)
     ask(n=2, max_tokens=4)
