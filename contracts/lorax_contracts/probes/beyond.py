@@ -1,5 +1,6 @@
 """What a server may not be able to do, and must then say: pictures, long prompts, keys, parameters."""
 
+from collections.abc import Collection
 from typing import Any
 
 from lorax_contracts import relations
@@ -44,18 +45,20 @@ def failed(what: str, exchange: Exchange) -> list[Finding]:
 @rule("OAI-ERR-011", "OAI-ERR-012", "OAI-ERR-013")
 def probe_beyond(session: Session) -> None:
     """Each may be refused, by name; none may fail, or be dropped in silence where that matters."""
+    counts: set[int | None] = set()
     for name, value in PARAMETERS:
         reply = session.chat(max_tokens=1, **{name: value})
+        counts.add(relations.prompt_tokens(reply))
         session.add(failed(f"{name} {shown(value)}", reply))
-    _image(session)
+    _image(session, counts)
     if session.keyed:
         _key(session)
     if session.context is not None:
         _context(session, session.context)
 
 
-def _image(session: Session) -> None:
-    """A picture beside a text, and the same text alone."""
+def _image(session: Session, counts: Collection[int | None]) -> None:
+    """A picture beside a text, and the same text alone; `counts` are the prompt tokens of another."""
     text = {"type": "text", "text": "What colour is this?"}
     picture = {"type": "image_url", "image_url": {"url": _PNG}}
 
@@ -71,8 +74,8 @@ def _image(session: Session) -> None:
     if seen.dropped or seen.status >= 500:
         what = seen.status or "nothing"
         session.break_law("OAI-ERR-011", f"an image is answered with {what}", seen)
-    elif seen.status == 200 and not any(one.law == "OAI-USAGE-004" for one in session.findings):
-        # A count that no prompt changes says nothing about this one.
+    elif seen.status == 200 and relations.prompt_tokens(blind) not in counts:
+        # A count that is the same for another prompt says nothing about this one.
         session.compare(relations.unseen_image, seen, blind)
 
 
