@@ -1,6 +1,6 @@
-"""Who may import whom: the floors of ARCHITECTURE.md, as a table and a walk.
+"""Who may import whom: the layers of ARCHITECTURE.md, as a table and a walk.
 
-Imports point down, or stay on their floor without going in a circle; those for type checkers
+Imports point down, or stay in their layer without going in a circle; those for type checkers
 alone count too, because a reader follows them all the same. The pure parts are a function of what
 they are given, so they import nothing that could tell them the time, the environment or the
 network. The three packages never meet.
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tests.repo.tree import PACKAGES, imports, modules
 
-__all__ = ["FLOORS", "IMPURE", "broken", "circles", "neighbours", "strangers"]
+__all__ = ["IMPURE", "LAYERS", "broken", "circles", "neighbours", "strangers"]
 
-Floors = Sequence[tuple[str, Sequence[str]]]
+Layers = Sequence[tuple[str, Sequence[str]]]
 
-_PROXY: Floors = (
+_PROXY: Layers = (
     ("errors", ("errors",)),
     ("wire", ("wire",)),
     ("core", ("core",)),
@@ -60,7 +60,7 @@ _PROXY: Floors = (
     ("command", ("__main__",)),
 )
 
-_MOCK: Floors = (
+_MOCK: Layers = (
     ("roots", ("errors", "hashing", "lora", "nearest")),
     ("settings", ("settings",)),
     ("serde", ("serde",)),
@@ -75,7 +75,7 @@ _MOCK: Floors = (
     ("command", ("__main__", "plugin")),
 )
 
-_CONTRACTS: Floors = (
+_CONTRACTS: Layers = (
     ("roots", ("errors", "exchange", "rules", "sse")),
     ("data", ("fitting", "laws", "loader", "schemas", "transcripts")),
     ("text", ("curl", "listing")),
@@ -86,12 +86,12 @@ _CONTRACTS: Floors = (
     ("command", ("__main__", "pytest_plugin", "verdict")),
 )
 
-FLOORS: Mapping[str, Floors] = {
+LAYERS: Mapping[str, Layers] = {
     "lorax_proxy": _PROXY,
     "lorax_mock": _MOCK,
     "lorax_contracts": _CONTRACTS,
 }
-"""The floors of a package, the lowest first: a name, and the modules or packages that are on it. A
+"""The layers of a package, the lowest first: a name, and the modules or packages that are in it. A
 module that is in none of them belongs nowhere, which is an error too."""
 
 IMPURE = frozenset(
@@ -119,7 +119,7 @@ IMPURE = frozenset(
         "uvicorn",
     }
 )
-"""What the pure floors must not import: clocks, randomness, the environment, files, logging,
+"""What the pure layers must not import: clocks, randomness, the environment, files, logging,
 concurrency, networks."""
 
 _PURE: Mapping[str, frozenset[str]] = {
@@ -131,7 +131,7 @@ _PURE: Mapping[str, frozenset[str]] = {
         }
     ),
     "lorax_contracts": frozenset(
-        {part for floor, parts in _CONTRACTS for part in parts if floor not in {"run", "command"}}
+        {part for layer, parts in _CONTRACTS for part in parts if layer not in {"run", "command"}}
     ),
 }
 """The modules and folders that are a function of what they are given."""
@@ -139,39 +139,39 @@ _PURE: Mapping[str, frozenset[str]] = {
 
 def broken(root: Path, package: str) -> Iterator[str]:
     """Each import of a package that points up, or makes a pure part impure, in one line."""
-    floors, folder = FLOORS[package], "tests/repo/floors.py"
-    levels = {part: (level, floor) for level, (floor, parts) in enumerate(floors) for part in parts}
+    layers, folder = LAYERS[package], "tests/repo/layers.py"
+    levels = {part: (level, layer) for level, (layer, parts) in enumerate(layers) for part in parts}
     for name, path in modules(root, package).items():
         part = _part(name)
         if not part:
             continue
         here = path.relative_to(root)
         if part not in levels:
-            yield f"{here}: {part} is on no floor; give it one in {folder}"
+            yield f"{here}: {part} is in no layer; give it one in {folder}"
             continue
-        level, floor = levels[part]
+        level, layer = levels[part]
         for line, imported in imports(path.read_text("utf-8"), for_types=True):
             if imported.partition(".")[0] == package:
-                above, other = levels.get(_part(imported), (level, floor))
+                above, other = levels.get(_part(imported), (level, layer))
                 if above > level:
-                    yield f"{here}:{line}: {floor} imports {imported}, of the floor above ({other})"
+                    yield f"{here}:{line}: {layer} imports {imported}, of the layer above ({other})"
             elif part in _PURE[package] and _is_impure(imported):
                 yield f"{here}:{line}: {part} is pure and imports {imported}"
 
 
 def neighbours(root: Path, package: str) -> Iterator[str]:
-    """Each pair of parts on one floor that import each other, over however many modules."""
+    """Each pair of parts in one layer that import each other, over however many modules."""
     meetings: dict[tuple[str, str], str] = {}
     for name, path in modules(root, package).items():
         for line, imported in imports(path.read_text("utf-8"), for_types=True):
             if imported.partition(".")[0] == package and _part(imported) != _part(name):
                 here = f"{path.relative_to(root)}:{line}"
                 meetings.setdefault((_part(name), _part(imported)), here)
-    for floor, parts in FLOORS[package]:
+    for layer, parts in LAYERS[package]:
         for one, other in combinations(parts, 2):
             if (one, other) in meetings and (other, one) in meetings:
                 there, back = meetings[one, other], meetings[other, one]
-                yield f"{floor}: {one} imports {other} ({there}), and {other} {one} ({back})"
+                yield f"{layer}: {one} imports {other} ({there}), and {other} {one} ({back})"
 
 
 def strangers(root: Path) -> Iterator[str]:

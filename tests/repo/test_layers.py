@@ -1,11 +1,11 @@
-"""The floors hold, and their check finds a floor that does not."""
+"""The layers hold, and their check finds a layer that does not."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.repo.floors import FLOORS, broken, circles, neighbours, strangers
+from tests.repo.layers import LAYERS, broken, circles, neighbours, strangers
 from tests.repo.tree import PACKAGES, ROOT, modules
 
 
@@ -15,37 +15,37 @@ def _plant(root: Path, path: str, text: str) -> None:
     file.write_text(text, "utf-8")
 
 
-@pytest.mark.parametrize("package", FLOORS)
+@pytest.mark.parametrize("package", LAYERS)
 def test_imports_point_down(package: str) -> None:
-    """No module imports from a floor above its own, and the pure parts are pure."""
+    """No module imports from a layer above its own, and the pure parts are pure."""
     assert "\n".join(broken(ROOT, package)) == ""
 
 
-@pytest.mark.parametrize("package", FLOORS)
+@pytest.mark.parametrize("package", LAYERS)
 def test_parts_of_one_floor_do_not_import_each_other(package: str) -> None:
     """One of two parts may use the other, never both."""
     assert "\n".join(neighbours(ROOT, package)) == ""
 
 
-@pytest.mark.parametrize("package", FLOORS)
+@pytest.mark.parametrize("package", LAYERS)
 def test_every_floor_is_inhabited(package: str) -> None:
     """The table names no module that is gone."""
     there = {[*name.split("."), ""][1] for name in modules(ROOT, package)}
-    assert [part for _, parts in FLOORS[package] for part in parts if part not in there] == []
+    assert [part for _, parts in LAYERS[package] for part in parts if part not in there] == []
 
 
-@pytest.mark.parametrize("package", FLOORS)
-def test_architecture_has_the_same_floors(package: str) -> None:
+@pytest.mark.parametrize("package", LAYERS)
+def test_architecture_has_the_same_layers(package: str) -> None:
     """Its table names them from the highest to the lowest, each with all that is on it."""
     title = {
-        "lorax_proxy": "## The proxy's floors",
-        "lorax_mock": "## The mock's floors",
-        "lorax_contracts": "## The contracts' floors",
+        "lorax_proxy": "## The proxy's layers",
+        "lorax_mock": "## The mock's layers",
+        "lorax_contracts": "## The contracts' layers",
     }
     section = (ROOT / "ARCHITECTURE.md").read_text("utf-8").partition(title[package])[2]
     rows = re.findall(r"^\| (\w+) \| (`.+?`) \|", section.partition("\n## ")[0], re.MULTILINE)
-    drawn = [(floor, set(re.findall(r"`(\w+)/?`", parts))) for floor, parts in rows]
-    assert drawn == [(floor, set(parts)) for floor, parts in reversed(FLOORS[package])]
+    drawn = [(layer, set(re.findall(r"`(\w+)/?`", parts))) for layer, parts in rows]
+    assert drawn == [(layer, set(parts)) for layer, parts in reversed(LAYERS[package])]
 
 
 def test_the_packages_are_strangers() -> None:
@@ -65,17 +65,17 @@ def test_imports_run_in_no_circle(package: str) -> None:
         (
             "wire/sse.py",
             "from lorax_proxy.core.stops import Stops",
-            ":1: wire imports lorax_proxy.core.stops.Stops, of the floor above (core)",
+            ":1: wire imports lorax_proxy.core.stops.Stops, of the layer above (core)",
         ),
         (
             "core/chat.py",
             "def f():\n    from lorax_proxy import config",
-            ":2: core imports lorax_proxy.config, of the floor above (edges)",
+            ":2: core imports lorax_proxy.config, of the layer above (edges)",
         ),
         (
             "surface.py",
             "import lorax_proxy.app",
-            ":1: shell imports lorax_proxy.app, of the floor above (app)",
+            ":1: shell imports lorax_proxy.app, of the layer above (app)",
         ),
         ("core/plan.py", "import os.path", ":1: core is pure and imports os.path"),
         (
@@ -86,12 +86,12 @@ def test_imports_run_in_no_circle(package: str) -> None:
         (
             "gadgets.py",
             "",
-            ": gadgets is on no floor; give it one in tests/repo/floors.py",
+            ": gadgets is in no layer; give it one in tests/repo/layers.py",
         ),
     ],
 )
 def test_a_broken_floor_is_named(tmp_path: Path, path: str, text: str, finding: str) -> None:
-    """The finding has the file, the line, both floors and the import."""
+    """The finding has the file, the line, both layers and the import."""
     _plant(tmp_path, f"proxy/lorax_proxy/{path}", text)
     assert list(broken(tmp_path, "lorax_proxy")) == [f"proxy/lorax_proxy/{path}{finding}"]
 
@@ -102,7 +102,7 @@ def test_a_broken_floor_is_named(tmp_path: Path, path: str, text: str, finding: 
         (
             "wire/replies.py",
             "from lorax_mock.server.clock import today",
-            ":1: wire imports lorax_mock.server.clock.today, of the floor above (server)",
+            ":1: wire imports lorax_mock.server.clock.today, of the layer above (server)",
         ),
         (
             "shard/jobs.py",
@@ -110,10 +110,10 @@ def test_a_broken_floor_is_named(tmp_path: Path, path: str, text: str, finding: 
                 "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
                 "    from lorax_mock.router.health import Health"
             ),
-            ":3: parts imports lorax_mock.router.health.Health, of the floor above (router)",
+            ":3: parts imports lorax_mock.router.health.Health, of the layer above (router)",
         ),
         ("shard/jobs.py", "import time", ":1: shard is pure and imports time"),
-        ("gadgets/one.py", "", ": gadgets is on no floor; give it one in tests/repo/floors.py"),
+        ("gadgets/one.py", "", ": gadgets is in no layer; give it one in tests/repo/layers.py"),
     ],
 )
 def test_a_broken_floor_of_the_mock_is_named(
@@ -133,7 +133,7 @@ def test_a_broken_floor_of_the_mock_is_named(
                 "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n"
                 "    from lorax_contracts.session import Session"
             ),
-            ":3: judge imports lorax_contracts.session.Session, of the floor above (probes)",
+            ":3: judge imports lorax_contracts.session.Session, of the layer above (probes)",
         ),
         ("probes/chat.py", "import time", ":1: probes is pure and imports time"),
     ],
