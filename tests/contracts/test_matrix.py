@@ -52,7 +52,7 @@ def test_a_gateway_is_told_by_what_it_adds() -> None:
         "It shares 1 verdicts with llama.cpp, and keeps these laws that llama.cpp breaks: OAI-TEXT-002."
         in page
     )
-    assert f"- {gone.server.name} : no wheel" in page
+    assert f"- {gone.server.name}: no wheel" in page
     html = as_html(rows)
     assert "STREAM-009" not in html.split("<h2>Mocks")[1]
     assert "no &lt;role&gt; at chunk 0" in html

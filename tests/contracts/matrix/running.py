@@ -126,16 +126,17 @@ def _requirements(server: Server, folder: Path) -> None:
 
 
 def _alias(server: Server, folder: Path) -> None:
-    """Lets the package be found under the name of its other builds, by which it looks itself up."""
+    """Lets a build under another name be found as the package itself, where it looks itself up.
+
+    The word after the version is how vLLM's build for CPUs knows what it was built for.
+    """
     metadata = _metadata(folder, server.package)
     assert metadata is not None
-    text = metadata.read_text("utf-8")
-    version_of = metadata.parent.name.removesuffix(".dist-info").rpartition("-")[2]
-    alias = metadata.parent.with_name(f"{server.also}-{version_of}.dist-info")
+    text, told = metadata.read_text("utf-8"), version(server)
+    alias = metadata.parent.with_name(f"{server.also}-{told}+cpu.dist-info")
     alias.mkdir(exist_ok=True)
-    (alias / "METADATA").write_text(
-        text.replace(f"\nName: {server.package}", f"\nName: {server.also}", 1)
-    )
+    name = text.replace(f"\nName: {server.package}", f"\nName: {server.also}", 1)
+    (alias / "METADATA").write_text(name.replace(f"\nVersion: {told}", f"\nVersion: {told}+cpu", 1))
 
 
 def version(server: Server) -> str:

