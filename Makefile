@@ -182,8 +182,8 @@ matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice ea
 	@$(BIN)/python -m tests.contracts.matrix $(ARGS)
 
 .PHONY: docs
-docs: $(VENV)/test.stamp ## write anew what code and data say: the README's support table, the pages of laws
-	@$(BIN)/python -m tests.repo.support_table README.md
+docs: $(VENV)/test.stamp ## write anew what code and data say: the support table, the pages of laws
+	@$(BIN)/python -m tests.repo.support_table docs/parameters.md
 	@$(BIN)/lorax-contracts laws --markdown > docs/laws.md
 	@$(BIN)/python -m tests.contracts.detection
 

@@ -1,6 +1,6 @@
 """Every row of the parameter table does what it says: who translates, changes something.
 
-A parameter can be declared in the table, the request type and the README, and still be lost between
+A parameter can be declared in the table, the request type and docs/parameters.md, and still be lost between
 them and LoRAX. So each is sent, with a value that is not its default, through the whole application:
 what LoRAX is asked for and what the client is answered, together, must differ from the same without
 it, or be the same if the table says that it has no effect.

@@ -1,6 +1,6 @@
-"""The README's support table, printed from the table that the proxy works by.
+"""The table of docs/parameters.md, printed from the table that the proxy works by.
 
-`python -m tests.repo.support_table README.md` writes it anew; a test holds the two equal.
+`python -m tests.repo.support_table docs/parameters.md` writes it anew; a test holds the two equal.
 """
 
 import sys

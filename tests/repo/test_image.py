@@ -110,9 +110,11 @@ def test_instructions_are_read_whole() -> None:
     assert Instruction("COPY", "--from=y a b", 2).arguments() == ["a", "b"]
 
 
-def test_the_readmes_docker_lines_fit_the_image() -> None:
-    """The variables, ports and commands that the README gives to docker are the image's."""
-    lines = re.findall(r"^docker run .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+def test_the_docker_lines_fit_the_image() -> None:
+    """The variables, ports and commands that docs/proxy.md gives to docker are the image's."""
+    lines = re.findall(
+        r"^docker run .*$", (ROOT / "docs/proxy.md").read_text("utf-8"), re.MULTILINE
+    )
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     known = {f"LORAX_PROXY_{name.upper()}" for name in Settings.model_fields}
     assert len(lines) == 2

@@ -1,4 +1,4 @@
-"""The README's commands and examples, executed as they are written, but for the port."""
+"""The commands and examples of the README and of docs/proxy.md, executed as they are written, but for the port."""
 
 import json
 import os
@@ -25,15 +25,18 @@ from tests.repo.readme import (
 )
 from tests.repo.tree import ROOT
 
-_README = (ROOT / "README.md").read_text("utf-8")
-_BLOCKS = list(blocks(_README))
+_PAGES = {name: (ROOT / name).read_text("utf-8") for name in ("README.md", "docs/proxy.md")}
+_BLOCKS = [(name, block) for name, text in _PAGES.items() for block in blocks(text)]
 _BIN = Path(sys.prefix) / "bin"
 _DEFAULT = "http://127.0.0.1:8000"
 
 
 def _chosen(language: str, wanted: Callable[[Block], bool]) -> Sequence[object]:
-    found = [block for block in _BLOCKS if block.language == language and wanted(block)]
-    return [pytest.param(block, id=f"line {block.line}") for block in found]
+    return [
+        pytest.param(block, id=f"{name} line {block.line}")
+        for name, block in _BLOCKS
+        if block.language == language and wanted(block)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +82,9 @@ def _run(command: Sequence[str], folder: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A checkout as a reader has it: the environment, and the configuration that the README shows."""
+    """A checkout as a reader has it: the environment, and the configuration that docs/proxy.md shows."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    (toml,) = (block for block in _BLOCKS if block.language == "toml")
+    (toml,) = (block for _, block in _BLOCKS if block.language == "toml")
     (tmp_path / "lorax-proxy.toml").write_text(toml.text, "utf-8")
     return tmp_path
 
@@ -89,7 +92,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", _chosen("python", lambda _: True))
 def test_python_examples_print_what_is_shown(block: Block, demo: str, tmp_path: Path) -> None:
-    """Pasted against the demo, each example prints the README's output to the letter."""
+    """Pasted against the demo, each example prints the page's output to the letter."""
     assert _DEFAULT in block.text
     script = tmp_path / "example.py"
     script.write_text(block.text.replace(_DEFAULT, _base(demo)), "utf-8")
@@ -131,7 +134,7 @@ def test_servers_start_as_shown(block: Block, folder: Path) -> None:
 
 @pytest.mark.parametrize("block", _chosen("sh", is_make))
 def test_make_has_every_target(block: Block) -> None:
-    """What the README tells to make can be made."""
+    """What the pages tell to make can be made."""
     told = [command.split()[1] for command in block.commands()]
     assert told
     assert set(told) <= make_targets(ROOT)
@@ -139,15 +142,15 @@ def test_make_has_every_target(block: Block) -> None:
 
 def test_make_is_told_of_in_words_too() -> None:
     """Targets that are named inside a sentence exist as well."""
-    told = set(re.findall(r"`make ([a-z-]+)", _README))
+    told = set(re.findall(r"`make ([a-z-]+)", "".join(_PAGES.values())))
     assert told
     assert told <= make_targets(ROOT)
 
 
 def test_the_demo_prints_the_readmes_example(demo: str) -> None:
     """The example of the first screen is the one that `make run` prints."""
-    first = next(block for block in _BLOCKS if block.language == "python")
-    curl = next(block for block in _BLOCKS if block.text.startswith("curl"))
+    first = next(block for _, block in _BLOCKS if block.language == "python")
+    curl = next(block for _, block in _BLOCKS if block.text.startswith("curl"))
     assert first.text in demo.replace(_base(demo), _DEFAULT)
     assert curl.text in demo.replace(_base(demo), _DEFAULT)
 
@@ -164,9 +167,10 @@ def test_the_configuration_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_links_lead_somewhere() -> None:
     """Each relative link of the documents is a file."""
-    for document in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", document.read_text("utf-8")):
-            assert (ROOT / target).exists(), f"{document.name}: {target}"
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+        text = re.sub(r"`[^`]*`", "", document.read_text("utf-8"))
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
 def test_blocks_are_read_with_their_output() -> None:
@@ -187,6 +191,6 @@ def test_blocks_are_read_with_their_output() -> None:
     ],
 )
 def test_untried_blocks_are_named(document: str, fault: str) -> None:
-    """Nothing in the README goes untried."""
+    """Nothing on the pages goes untried."""
     with pytest.raises(ValueError, match=fault):
         list(blocks(document))

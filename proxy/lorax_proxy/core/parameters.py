@@ -6,7 +6,7 @@ answer), or an *extension*: not OpenAI's, but LoRAX's or the template's own, und
 `extra_body` users know. What is in none of these is unknown and refused with the nearest name.
 
 A null, and a value that asks for nothing (OpenAI's default), is never refused: clients send them
-unasked. The README's support table is printed from here, and a test holds the names against
+unasked. The table of docs/parameters.md is printed from here, and a test holds the names against
 OpenAI's published schemas.
 """
 
