@@ -1,15 +1,15 @@
 """The plan: what one law needs is asked and no more, and its counts are true."""
 
+from contextlib import closing
+
 import pytest
 
 from lorax_contracts.check import Options, check_server
-from lorax_contracts.client import Client
 from lorax_contracts.laws import all_laws
 from lorax_contracts.plan import PLANS, Step, steps_for
 from lorax_contracts.probes.chat import steady, steady_stream
 from lorax_contracts.session import Session
-from tests.contracts.inprocess import InProcess
-from tests.contracts.processes import mock_process
+from tests.contracts.inprocess import Changed, InProcess, Recorded
 from tests.contracts.reference import openai
 
 
@@ -29,15 +29,15 @@ def test_a_step_makes_the_requests_that_it_says(step: Step) -> None:
     assert session.findings == []
 
 
-@pytest.mark.slow
 def test_the_steps_of_a_lorax_make_the_requests_that_they_say() -> None:
     """What several steps share is asked for by the first of them."""
-    with mock_process() as url, Client(url) as client:
-        session = Session(client, wire="lorax", strict=True)
+    with closing(Recorded()) as recorded:
+        server = Changed(recorded, lambda exchange: exchange)
+        session = Session(server, wire="lorax", strict=True)
         for step in PLANS["lorax"]:
-            begun = client.requests
+            begun = server.requests
             step.run(session)
-            assert client.requests - begun == step.requests, step.name
+            assert server.requests - begun == step.requests, step.name
         assert session.findings == []
 
 

@@ -4,21 +4,10 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from lorax_contracts.check import Options, check
-from lorax_contracts.client import Client
-from lorax_contracts.probes import lorax
-from lorax_contracts.session import Session
+from lorax_contracts.check import Options, check_server
 from tests.contracts.detection import shown
 from tests.contracts.inprocess import Changed, Recorded
 from tests.contracts.planted.native import PLANTED, Planted
-from tests.contracts.processes import mock_process
-
-
-@pytest.fixture(scope="module")
-def mock() -> Generator[str]:
-    """A mock LoRAX, started as a user starts it."""
-    with mock_process() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -36,24 +25,12 @@ def recorded() -> Generator[Callable[[str], Recorded]]:
         one.close()
 
 
-@pytest.mark.slow
-def test_the_mock_as_it_is_gives_no_finding(mock: str) -> None:
-    """Each probe by itself, too."""
-    assert check(mock, Options(kind="lorax", examples=0)).findings == ()
-    with Client(mock) as client:
-        session = Session(client, wire="lorax")
-        for probe in (lorax.probe_info, lorax.probe_rules, lorax.probe_tokens):
-            probe(session)
-        assert session.findings == []
-        assert session.skipped == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["embed", "classify"])
-def test_an_encoder_is_judged_for_what_it_does(kind: str) -> None:
+def test_an_encoder_is_judged_for_what_it_does(
+    kind: str, recorded: Callable[[str], Recorded]
+) -> None:
     """It refuses to generate, and that is right; its vectors or classes are looked at."""
-    with mock_process("--kind", kind) as url:
-        verdict = check(url, Options(strict=True))
+    verdict = check_server(Changed(recorded(kind), lambda exchange: exchange), Options(strict=True))
     assert verdict.kind == "lorax"
     assert verdict.findings == ()
     family = {"embed": "LORAX-EMB-001", "classify": "LORAX-CLS-001"}[kind]
@@ -61,10 +38,12 @@ def test_an_encoder_is_judged_for_what_it_does(kind: str) -> None:
     assert "POST /generate is 424" in verdict.why_not("LORAX-GEN-001")
 
 
-@pytest.mark.slow
-def test_a_text_model_is_not_asked_for_what_would_turn_it_unhealthy(mock: str) -> None:
+def test_a_text_model_is_not_asked_for_what_would_turn_it_unhealthy(
+    recorded: Callable[[str], Recorded],
+) -> None:
     """A checker only reads: the laws about vectors are said not to be judged."""
-    verdict = check(mock, Options(examples=0))
+    right = Changed(recorded("generate"), lambda exchange: exchange)
+    verdict = check_server(right, Options(examples=0))
     assert "unhealthy" in verdict.why_not("LORAX-EMB-001")
     assert verdict.why_not("LORAX-GEN-001") == ""
 
