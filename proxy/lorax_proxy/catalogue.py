@@ -6,8 +6,10 @@ that `/info` told, and the templates that were loaded.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, assert_never
+
+import msgspec
+from msgspec.structs import replace
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
 from lorax_proxy.core.plan import Facts
@@ -37,8 +39,7 @@ _REMEMBERED = 1024
 """Names whose meaning is remembered: the models that one proxy commonly serves, a few times over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """Where a request goes, and what is known of that upstream."""
 
     route: Route

@@ -120,14 +120,13 @@ class Connection(Incoming):
         parser = self.parser
         method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
-        self._check_whole_head(method, version)
+        expects = self._check_whole_head(method, version)
         if parser.should_upgrade():
             self._offers = True
             return
         if self._door.leaving:
             raise HeadRefused(failures.shutting_down())
         raw_path, path, query = _target(self._url)
-        headers = self._headers
         self.exchange = exchange = Exchange(
             self,
             {
@@ -140,15 +139,13 @@ class Connection(Incoming):
                 "raw_path": raw_path,
                 "query_string": query,
                 "root_path": "",
-                "headers": headers,
+                "headers": self._headers,
                 "state": self._state.copy(),
                 "extensions": {},
                 **self._addresses,
             },
             keep_alive=parser.should_keep_alive(),
-            # RFC 9110 10.1.1: not to HTTP/1.0
-            expects=version != "1.0"
-            and any(name == b"expect" and v.lower() == b"100-continue" for name, v in headers),
+            expects=expects,
         )
         exchange.scope["extensions"][CONNECTED] = exchange
         self._asked = True

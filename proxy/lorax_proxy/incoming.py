@@ -246,11 +246,12 @@ class Incoming(asyncio.Protocol):
         if not self._offers:
             self.exchange.finish()
 
-    def _check_whole_head(self, method: str, version: str) -> None:
+    def _check_whole_head(self, method: str, version: str) -> bool:
+        """Whether the client waits for `100 Continue`; raises `HeadRefused` for what is no request."""
         if self._slice_bytes + (self._head_bytes or 0) > self._least_limit:
             self._check_size(self._header_bytes())
         check_count(len(self._headers), self._limits.max_headers)
-        check_head(method, version, self._headers)
+        return check_head(method, version, self._headers)
 
     def is_rest_small(self) -> bool:
         """Whether so little is missing of the newest request's body that it is worth reading."""

@@ -1,7 +1,8 @@
 """One request, understood: what it takes to carry it out, and to tell its client what failed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from lorax_proxy.core import failures
 from lorax_proxy.core.plan import Plan
@@ -15,8 +16,7 @@ __all__ = ["Headers", "PreparedRequest", "tell_failure"]
 Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
+class PreparedRequest(msgspec.Struct, frozen=True):
     """One request, understood: everything that is needed to carry it out and to answer.
 
     Attributes:

@@ -147,7 +147,8 @@ async def test_a_whole_answer_is_read_from_its_tokens() -> None:
     exchange = MemoryExchange(
         [json.dumps({**generation("a", "b"), "generated_text": "x"}).encode()]
     )
-    whole = await generate(MemoryTransport(lambda _: exchange), REQUEST, Reading(), silence=1)
+    ranked = Reading(ranked=True)
+    whole = await generate(MemoryTransport(lambda _: exchange), REQUEST, ranked, silence=1)
     assert whole.pieces == [Text("ab"), Finished("stop", 3, 7)]
     assert whole.end == Finished("stop", 3, 7)
     assert whole.mean_logprob == -0.5

@@ -34,6 +34,7 @@ TESTS_OF_NO_MODULE: Mapping[str, str] = {
     "tests/contracts/test_played.py": "plays the golden transcripts on the proxy and on the mock",
     "tests/mock/test_recorded_router.py": "holds the whole mock to what LoRAX's router answered",
     "tests/proxy/test_bounds.py": "what any request may take, from its body to its plan",
+    "tests/proxy/test_cost.py": "what a request and a token cost, through everything between two sockets",
     "tests/proxy/test_builtin_templates.py": "the built-in chat templates, which are data",
     "tests/proxy/test_parameter_effects.py": "the parameter table, held to what the whole proxy does",
 }

@@ -16,8 +16,9 @@ content is "required unless `tool_calls` or `function_call` is specified"
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, assert_never
+
+import msgspec
 
 from lorax_proxy.core.stream import Finished, Piece, Text, TokenLogprob
 from lorax_proxy.core.tools.grammar import ArgumentsDelta, CallStarted
@@ -26,8 +27,7 @@ from lorax_proxy.wire.openai_replies import ChunkWriter
 __all__ = ["ChatStyle", "call_id", "logprob_document"]
 
 
-@dataclass(frozen=True, slots=True)
-class ChatStyle:
+class ChatStyle(msgspec.Struct, frozen=True):
     """How a chat answer is written (`core.style.Style`).
 
     Attributes:
@@ -77,13 +77,15 @@ class ChatStyle:
 
     def chunk(self, writer: ChunkWriter, index: int, piece: Piece) -> bytes:
         """The chunk that carries one piece."""
+        if isinstance(piece, Text):
+            delta: dict[str, Any] = {"content": piece.text}
+            logprobs = _logprobs(piece.logprobs) if piece.logprobs else None
+            reason = None
+        else:
+            delta, logprobs = self._delta(index, piece), None
+            reason = self.finish_reason(piece) if isinstance(piece, Finished) else None
         return writer.choice(
-            {
-                "index": index,
-                "delta": self._delta(index, piece),
-                "logprobs": _logprobs(piece.logprobs) if isinstance(piece, Text) else None,
-                "finish_reason": self.finish_reason(piece) if isinstance(piece, Finished) else None,
-            }
+            {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason}
         )
 
     def frame(self, writer: ChunkWriter, index: int) -> tuple[bytes, bytes]:
@@ -92,10 +94,8 @@ class ChatStyle:
             b'{"index":%d,"delta":{"content":' % index, b'},"logprobs":null,"finish_reason":null}'
         )
 
-    def _delta(self, index: int, piece: Piece) -> dict[str, Any]:
+    def _delta(self, index: int, piece: CallStarted | ArgumentsDelta | Finished) -> dict[str, Any]:
         match piece:
-            case Text():
-                return {"content": piece.text}
             case CallStarted() if self.legacy:
                 return {"function_call": {"name": piece.name, "arguments": ""}}
             case ArgumentsDelta() if self.legacy:
@@ -157,14 +157,16 @@ def call_id(answer_id: str, choice: int, call: int) -> str:
 
 def logprob_document(token: TokenLogprob) -> dict[str, Any]:
     """ChatCompletionTokenLogprob."""
+    text = token.text
     return {
-        **_token_document(token.text, token.logprob),
-        "top_logprobs": [_token_document(text, logprob) for text, logprob in token.top or ()],
+        "token": text,
+        "logprob": token.logprob,
+        "bytes": tuple(text.encode()),
+        "top_logprobs": [
+            {"token": text, "logprob": logprob, "bytes": tuple(text.encode())}
+            for text, logprob in token.top or ()
+        ],
     }
-
-
-def _token_document(text: str, logprob: float | None) -> dict[str, Any]:
-    return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
 
 
 def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:

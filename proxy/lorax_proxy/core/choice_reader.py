@@ -88,7 +88,8 @@ class ChoiceReader:
                     break
         except (Unreadable, EventTooLarge, UpstreamError) as error:
             self._fail(error, raising=not pieces)
-        self._stop_watching()
+        if self._watched is not None:
+            self._stop_watching()
         return pieces
 
     def _events(self, data: bytes) -> Sequence[bytes]:
@@ -110,7 +111,8 @@ class ChoiceReader:
         return events
 
     def _stop_watching(self) -> None:
-        if self._watched is not None and self._watched.plain is not None:
+        assert self._watched is not None  # noqa: S101 - the caller looked
+        if self._watched.plain is not None:
             # nothing is in doubt any more, and nothing more need be paid for it
             self._choice, self._watched = self._watched.plain, None
 
@@ -204,5 +206,6 @@ class ChoiceChunks(ChoiceReader):
                     break
         except (Unreadable, EventTooLarge, UpstreamError) as error:
             self._fail(error, raising=not out)
-        self._stop_watching()
+        if self._watched is not None:
+            self._stop_watching()
         return b"".join(out)

@@ -11,10 +11,11 @@ requests still give equal grammars.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from lorax_proxy.core.schema.lowered import JSON_OBJECT, Lowered, SchemaRefused, lower
 from lorax_proxy.core.tools.grammar import (
@@ -58,8 +59,7 @@ _MOST_NAMED = 16
 _LONGEST_NAME = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Constraints:
+class Constraints(msgspec.Struct, frozen=True):
     """What a chat request has LoRAX enforce.
 
     Attributes:

@@ -4,8 +4,6 @@ The route decides what the rest is read for, and may have to wait for an upstrea
 yet; nobody's document is in memory meanwhile.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
 from lorax_proxy.core.parsing import read_document
@@ -16,8 +14,7 @@ __all__ = ["Destination", "read_destination"]
 _NULL = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """What a request says of its model.
 
     Attributes:

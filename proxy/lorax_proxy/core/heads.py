@@ -32,8 +32,8 @@ class HeadRefused(Exception):
         self.error = error
 
 
-def check_head(method: str, version: str, fields: Fields) -> None:
-    """Refuse what no answer of an application could be right for.
+def check_head(method: str, version: str, fields: Fields) -> bool:
+    """Whether a client waits for `100 Continue`; refuse what no answer could be right for.
 
     Args:
         method: As it was sent.
@@ -49,11 +49,16 @@ def check_head(method: str, version: str, fields: Fields) -> None:
     if version not in ("1.1", "1.0"):
         text = f"HTTP/{version} is not spoken here: use HTTP/1.1."
         raise HeadRefused(_bad(text, 505, "http_version_not_supported"))
+    expects = False
     for name, value in fields:
         if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
             shown = value[:100].decode("latin-1")
             text = f"Transfer-Encoding {shown!r} is not understood: send 'chunked' alone."
             raise HeadRefused(_bad(text, 400, "invalid_transfer_encoding"))
+        if name == b"expect" and value.lower() == b"100-continue":
+            # RFC 9110 10.1.1: not from HTTP/1.0
+            expects = version != "1.0"
+    return expects
 
 
 def check_size(target: int, block: int, *, max_line: int, max_block: int) -> None:

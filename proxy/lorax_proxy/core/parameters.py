@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from lorax_proxy.core.refusals import nearest
 from lorax_proxy.errors import RequestRefused
 
@@ -64,8 +66,7 @@ class Parameter:
     asks_nothing: Callable[[Any], bool] = _never
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(msgspec.Struct, frozen=True):
     """A request's parameters after the table: what to type, and what was ignored by name."""
 
     document: Mapping[str, Any]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from lorax_proxy.core.routing import Adapter, Base, Merge, Route, Target
@@ -64,8 +65,7 @@ class Facts:
     vocabulary_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The LoRAX requests of one OpenAI request, and how to read each answer.
 
     Attributes:
@@ -184,6 +184,8 @@ def make_plan(
     discard = budget == 0 and score
     budget = 1 if discard else budget
     tries = max(request.n or 1, tries or 1)
+    if tries > (request.n or 1):
+        reading = replace(reading, ranked=True)
     parameters = replace(
         sampling(request, facts.vocabulary_size),
         **target_parameters(route.target),

@@ -5,7 +5,8 @@ nothing, or, when the prompt's log probabilities are wanted, for a token that is
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.stream import Finished, Piece, Text
@@ -15,8 +16,7 @@ from lorax_proxy.wire.lorax import PrefillToken
 __all__ = ["Whole", "count_generated", "count_prompts", "select", "unasked"]
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """One LoRAX request's whole answer.
 
     Attributes:

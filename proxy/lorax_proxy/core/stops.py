@@ -57,11 +57,12 @@ class StopCutter:
         stopped: Whether a stop string was found. Nothing comes out after that.
     """
 
-    __slots__ = ("_held", "_matchers", "stopped")
+    __slots__ = ("_firsts", "_held", "_matchers", "stopped")
 
     def __init__(self, stops: Sequence[str]) -> None:
         """Watch for `stops`, none of them empty."""
         self._matchers = [_Matcher(stop) for stop in dict.fromkeys(stops)]
+        self._firsts = tuple({matcher.stop[0] for matcher in self._matchers})
         self._held = ""
         self.stopped = False
 
@@ -69,8 +70,13 @@ class StopCutter:
         """Take the next text; return what can no longer be part of a stop string."""
         if self.stopped:
             return ""
-        if not self._matchers:
-            return text
+        if not self._held:
+            # nothing has begun, and most texts begin nothing
+            for first in self._firsts:
+                if first in text:
+                    break
+            else:
+                return text
         before = len(self._held)
         buffer = self._held + text
         for position, character in enumerate(text, start=before + 1):

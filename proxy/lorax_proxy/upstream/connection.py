@@ -25,8 +25,9 @@ __all__ = ["Connection"]
 _MAX_HEAD = 64 * 1024
 """Bytes of a status line and headers: LoRAX sends about 800."""
 
-_HIGH_WATER = 256 * 1024
-"""Bytes of an unread body at which reading from the kernel pauses: some 1,500 events."""
+_HIGH_WATER = 64 * 1024
+"""Bytes of an unread body at which reading from the kernel pauses: some 400 events. One read may bring
+256 KiB more; so much each stream holds whose client does not read."""
 
 
 _STEP = 32 * 1024

@@ -9,7 +9,6 @@ dictionary, no model object a token.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -35,8 +34,7 @@ def encode_json(document: object) -> bytes:
     return _encoder.encode(document)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """What makes one answer itself: supplied by the shell, so that equal inputs give equal bytes.
 
     Attributes:
@@ -52,8 +50,7 @@ class Identity:
     fingerprint: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Token counts of one answer (CompletionUsage)."""
 
     prompt_tokens: int

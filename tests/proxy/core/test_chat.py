@@ -241,7 +241,7 @@ def test_logprobs_of_a_character_over_two_tokens() -> None:
     """The first half has no bytes, the second the whole character."""
     pieces = run(stream(["", "é"], "length"), Reading(logprobs=0))
     whole = ChatStyle("x", logprobs=True).folded(0, pieces)
-    assert [token["bytes"] for token in whole["logprobs"]["content"]] == [[], [0xC3, 0xA9]]
+    assert [token["bytes"] for token in whole["logprobs"]["content"]] == [(), (0xC3, 0xA9)]
 
 
 def test_a_token_with_alternatives_as_openai_writes_it() -> None:
@@ -250,8 +250,8 @@ def test_a_token_with_alternatives_as_openai_writes_it() -> None:
     assert logprob_document(token) == {
         "token": "a",
         "logprob": -0.5,
-        "bytes": [97],
-        "top_logprobs": [{"token": "é", "logprob": -1.5, "bytes": [0xC3, 0xA9]}],
+        "bytes": (97,),
+        "top_logprobs": [{"token": "é", "logprob": -1.5, "bytes": (0xC3, 0xA9)}],
     }
 
 

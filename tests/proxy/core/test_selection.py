@@ -1,10 +1,9 @@
 """`lorax_proxy.core.selection`: which answers a client gets, what they begin with, what they count."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.selection import Whole, count_generated, count_prompts, select, unasked

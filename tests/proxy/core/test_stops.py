@@ -109,7 +109,7 @@ def test_a_stop_string_given_twice_is_one() -> None:
     ],
 )
 def test_hostile_stops_cost_no_more_than_harmless_ones(stop: str, text: str) -> None:
-    """A stop string that almost matches everywhere takes no longer than one that never does."""
+    """A stop string that almost matches everywhere takes no longer than one that only begins to."""
 
     def seconds(each: str) -> float:
         best = float("inf")
@@ -121,4 +121,4 @@ def test_hostile_stops_cost_no_more_than_harmless_ones(stop: str, text: str) -> 
         return best
 
     # a cutter that starts anew at each character takes several hundred times as long
-    assert seconds(stop) < 20 * seconds("z" * len(stop)) + 0.05
+    assert seconds(stop) < 20 * seconds(text[0] + "z" * (len(stop) - 1)) + 0.05

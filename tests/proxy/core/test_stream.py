@@ -208,7 +208,7 @@ def test_a_whole_answer_is_its_events_one_by_one(
     events: EventStream, stops: tuple[str, ...], most: int | None, constrained: bool
 ) -> None:
     """Text, calls, logprobs, counts, reason and failure: taken at once or event by event."""
-    reading = Reading(stops, most, GRAMMAR if constrained else None)
+    reading = Reading(stops, most, GRAMMAR if constrained else None, ranked=True)
     one, other = Choice(reading), Choice(reading)
     fed = decoded(events)
     details = fed[-1].details

@@ -9,6 +9,7 @@ it was downloaded to, is recognised; the suffixes that quantised copies carry ar
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from lorax_proxy.core.template.chat_template import SpecialTokens
@@ -96,6 +97,7 @@ FAMILIES: tuple[tuple[str, str, str], ...] = (
 _PATTERNS = tuple((re.compile(pattern + _COPY), name) for pattern, name, _ in FAMILIES)
 
 
+@lru_cache(maxsize=64)
 def family_of(model_id: str) -> str | None:
     """The built-in template of a published model, or None if the table does not have it."""
     last = model_id.rstrip("/").rpartition("/")[2].lower()

@@ -15,9 +15,10 @@ Everything is a function of its arguments: equal requests give equal prompts.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
+
+import msgspec
 
 __all__ = ["CALL_FORM", "FittedMessages", "fit_messages", "with_tool_prompt"]
 
@@ -44,8 +45,7 @@ class _TakesTools(Protocol):
     def takes_tool_messages(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True)
-class FittedMessages:
+class FittedMessages(msgspec.Struct, frozen=True):
     """Messages and tools as a template can take them; tools that are in the text are None here."""
 
     messages: list[dict[str, Any]]
