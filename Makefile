@@ -146,12 +146,14 @@ $(COMPAT:%=compat-%): compat-%: .venv-compat-%/compat.stamp $(VENV)/run.stamp
 mutants: $(VENV)/test.stamp ## plant every small fault, see which tests notice (docs/mutants.md); long
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-# `make soak MINUTES=60 ARGS="--kept 10000 --deaf 1000"` for an hour with idle and deaf connections.
-MINUTES ?= 1
+# `make soak MINUTES=60 ARGS="--kept 10000 --deaf 1000"` for an hour with idle and deaf connections;
+# `make soak REQUESTS=1000000` for so many requests, however long they take.
+REQUESTS ?= 0
+MINUTES ?= $(if $(filter-out 0,$(REQUESTS)),100000,1)
 
 .PHONY: soak
 soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/reliability.md)
-	@$(BIN)/python -m tests.soak $(MINUTES) $(ARGS)
+	@$(BIN)/python -m tests.soak $(MINUTES) --requests $(REQUESTS) $(ARGS)
 
 # Not editable, so that what the wheel asks for is held to what is installed: the last line asks no index.
 .venv-oldest/oldest.stamp: requirements/build.txt requirements/oldest.txt | python
@@ -175,6 +177,11 @@ oldest: .venv-oldest/oldest.stamp ## a short suite on the oldest dependencies th
 .PHONY: wheel
 wheel: $(VENV)/test.stamp .venv-installers/installers.stamp ## build wheel and sdist, look into them, and install as the README says
 	@PATH="$(CURDIR)/.venv-installers/bin:$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile tests/release $(ARGS)
+
+# `make bench ARGS="--rounds 3 --streams 500"` for less, or more, of it.
+.PHONY: bench
+bench: $(VENV)/test.stamp ## what a request and a streamed event cost, beside nginx: docs/performance.md
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 # Needs node and a few GB; `make matrix ARGS="litellm aimock"` for some. Not in CI.
 .PHONY: matrix

@@ -10,7 +10,8 @@ from tests.soak.running import Options, soak
 
 
 def main(
-    minutes: Annotated[float, typer.Argument(help="how long")] = 1.0,
+    minutes: Annotated[float, typer.Argument(help="how long, at most")] = 1.0,
+    requests: Annotated[int, typer.Option(help="end after so many; 0: when time is over")] = 0,
     clients: Annotated[int, typer.Option(help="clients that ask at once")] = 32,
     faults: Annotated[float, typer.Option(help="share of faulty answers of LoRAX's")] = 0.15,
     kept: Annotated[int, typer.Option(help="idle connections that are kept open")] = 0,
@@ -21,7 +22,9 @@ def main(
     """Load a proxy in front of a mock that fails, and judge every answer."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    options = Options(60 * minutes, clients, faults, kept, deaf, seed, transport)
+    if requests and deaf:
+        raise typer.BadParameter("deaf clients need a time to be left in: give minutes alone")
+    options = Options(60 * minutes, clients, faults, kept, deaf, seed, transport, requests)
     report = asyncio.run(soak(options, typer.echo))
     for line in report.lines():
         typer.echo(line)

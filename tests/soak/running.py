@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import os
 import re
 import socket
@@ -13,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.soak.client import Client, get
@@ -51,6 +52,7 @@ class Options:
             seconds, since all at once they would be a load of their own, and the proxy leaves them
             after `patience` seconds: meanwhile they are all there.
         transport: The proxy's client towards LoRAX.
+        requests: After how many it ends, even if time is left; 0 for none.
     """
 
     seconds: float = 60.0
@@ -60,6 +62,7 @@ class Options:
     deaf: int = 0
     seed: int = 1
     transport: str = "direct"
+    requests: int = 0
 
     @property
     def arriving(self) -> float:
@@ -214,6 +217,8 @@ async def soak(options: Options, tell: Callable[[str], None] = lambda _line: Non
                         _deaf(port, options),
                     ],
                 )
+                # what is held to time is held to the time that it took
+                report.options = replace(options, seconds=time.monotonic() - begun)
                 report.kept_lost = await _ask_kept(kept)
             report.not_let_go = await _settled(port, mock, pid, files)
             report.files = (files, _files(pid))
@@ -239,7 +244,8 @@ async def _beside(work: Sequence[Awaitable[None]], beside: Sequence[Awaitable[No
 async def _client(report: Report, port: int, mix: Mix, begun: float) -> None:
     client = Client(port)
     try:
-        while time.monotonic() - begun < report.options.seconds:
+        wanted = report.options.requests or math.inf
+        while time.monotonic() - begun < report.options.seconds and report.asked < wanted:
             ask = mix.next()
             asked = time.monotonic()
             answer = await client.ask(ask)

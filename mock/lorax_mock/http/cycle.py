@@ -63,10 +63,16 @@ class _Connection(Protocol):
     def ended(self, cycle: "Cycle") -> None: ...
 
 
-@lru_cache(maxsize=16_384)
 def _frame(chunk: bytes) -> bytes:
-    """A chunk as HTTP/1.1 sends it; most are events that come again and again."""
+    """A chunk as HTTP/1.1 sends it."""
     return b"%x\r\n%b\r\n" % (len(chunk), chunk)
+
+
+_small_frame = lru_cache(maxsize=16_384)(_frame)
+"""Of events, most of which come again and again."""
+
+_SMALL: Final = 512
+"""Bytes of a chunk whose frame is remembered: those of an event without alternatives."""
 
 
 class Cycle:
@@ -242,7 +248,9 @@ class Cycle:
         """This cycle, if chunks may be written to it by `offer`."""
         return self if self._left == _CHUNKED and not self.over else None
 
-    frame = staticmethod(_frame)
+    def frame(self, chunk: bytes) -> bytes:
+        """The chunk as it goes over the wire."""
+        return _small_frame(chunk) if len(chunk) <= _SMALL else _frame(chunk)
 
     def offer(self, frames: bytes) -> bool:
         """Write these frames now; False, and nothing is written, if the client is behind or gone."""

@@ -39,6 +39,9 @@ _EVENTS: dict[tuple[int, str, float | None, bool], bytes] = {}
 _EVENTS_LIMIT: Final = 20_000
 """Entries, of some 300 bytes each."""
 
+_LONG: Final = 64
+"""Characters of a text that is no vocabulary's, but a script's."""
+
 
 def encode_text(text: str) -> bytes:
     """A JSON string as serde_json writes it: only quotes, backslashes and controls escaped."""
@@ -143,7 +146,7 @@ def encode_stream_event(
 ) -> bytes:
     """One framed event; with `end` the final one, which alone holds text and details."""
     if end is None:
-        if token.alternatives is not None or token.skipped:
+        if token.alternatives is not None or token.skipped or len(token.text) > _LONG:
             return _unfinished(token)
         key = (token.id, token.text, token.logprob, token.special)
         known = _EVENTS.get(key)

@@ -76,6 +76,10 @@ async def test_frames_are_what_chunks_would_be() -> None:
     for chunk in (b"ab", b"c" * 17):
         await cycle.send({"type": "http.response.body", "body": chunk, "more_body": True})
     assert connection.written[start:] == offered * 2 == b"2\r\nab\r\n11\r\n%b\r\n" % (b"c" * 17) * 2
+    # what is remembered of frames is small, whatever was sent
+    big = bytes(2**20)
+    assert outlet.frame(big) is not outlet.frame(big)
+    assert outlet.frame(b"ab") is outlet.frame(b"ab")
     cycle.behind = True
     assert not outlet.offer(b"x")
     cycle.behind = False
