@@ -22,7 +22,7 @@ __all__ = ["GENUINE", "keep", "told"]
 GENUINE = Path(__file__).parents[1] / "genuine"
 _LONGEST = 3_000  # characters of one exchange
 _LISTED = 3  # models of one list
-_MOST = 11_000  # of one server
+_MOST = 14_000  # of one server
 
 
 def told(findings: Iterable[Finding]) -> list[str]:
