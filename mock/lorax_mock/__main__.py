@@ -4,7 +4,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 import typer
 from typer.core import TyperCommand
 
-from lorax_mock.settings import Costs, Limits, Settings, SettingsError, check
+from lorax_mock.settings import Adapter, Costs, Limits, Settings, SettingsError, check
 
 if TYPE_CHECKING:
     from lorax_mock.server.app import MockApp
@@ -72,6 +73,7 @@ class _Serve(TyperCommand):
 
 @_cli.command(cls=_Serve)
 def serve(
+    context: typer.Context,
     *,
     host: _Host = "127.0.0.1",
     port: _Port = 8080,
@@ -117,6 +119,9 @@ def serve(
         bool, typer.Option(help="Prefill newcomers before anybody decodes on.")
     ] = _DEFAULT.limits.eager_prefill,
     adapters: Annotated[Path | None, typer.Option(help="YAML or JSON list of adapters.")] = None,
+    adapter: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="One more adapter; may be given again.")
+    ] = None,
     unknown_adapters: Annotated[
         bool, typer.Option("--unknown-adapters", help="Load ids that are not listed, too.")
     ] = False,
@@ -143,6 +148,12 @@ def serve(
     schema_compile_ms: Annotated[
         float, typer.Option(help="A JSON schema's first use.")
     ] = _DEFAULT.costs.schema_compile,
+    openai: Annotated[
+        bool, typer.Option("--openai", help="With lorax-proxy before it: OpenAI's API.")
+    ] = False,
+    request_log: Annotated[
+        bool | None, typer.Option(help="A line for each request [in a terminal].")
+    ] = None,
     announce: Annotated[
         Literal["human", "json"], typer.Option(help="How to say that the port is open.")
     ] = "human",
@@ -151,6 +162,8 @@ def serve(
     ] = False,
 ) -> None:
     """Serve LoRAX's routes until Ctrl-C."""
+    if openai:
+        _serve_openai(context, host, port, unlisted="any" if unknown_adapters else "none")
     settings = Settings(
         model_id=model_id,
         model_folder=model_id.startswith(("/", "./", "../")) or Path(model_id).is_dir(),
@@ -182,7 +195,10 @@ def serve(
         adapter_id=adapter_id or None,
         preloaded_adapter_ids=tuple(preloaded_adapter_ids or ()),
     )
-    app = _app(settings, script, adapters, tokenizer, tokenizer_config_path)
+    app = _app(settings, script, adapters, adapter or [], tokenizer, tokenizer_config_path)
+
+    if announce == "human" and sys.stderr.isatty() if request_log is None else request_log:
+        app.tell = _tell_request
 
     def line(url: str) -> str:
         if announce == "human":
@@ -199,10 +215,37 @@ def serve(
     _run(app, host, port, line, with_parent=exit_with_parent)
 
 
+def _serve_openai(context: typer.Context, host: str, port: int, *, unlisted: str) -> NoReturn:
+    """Become the proxy's demo, which starts this command again, without `--openai`, behind it.
+
+    The options that were given reach it as the variables that they also are.
+    """
+    if context.params["exit_with_parent"] or context.params["announce"] != "human":
+        _fail("--openai takes neither --announce nor --exit-with-parent")
+    environment = {**os.environ, "LORAX_MOCK_HOST": "127.0.0.1", "LORAX_MOCK_OPENAI": "false"}
+    for name, value in context.params.items():
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE" or name in {"host", "port", "openai"}:
+            continue
+        words = value if isinstance(value, list | tuple) else [value]
+        environment[f"LORAX_MOCK_{name}".upper()] = " ".join(map(str, words))
+    if sys.stderr.isatty():
+        environment.setdefault("LORAX_MOCK_REQUEST_LOG", "true")
+    command = [sys.executable, "-m", "lorax_openai", "proxy", "serve", "--demo", f"--port={port}"]
+    # everyone who reaches a test server may use it
+    command += [f"--host={host}", "--no-auth", f"--allow-unlisted={unlisted}"]
+    os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, and no shell
+
+
+def _tell_request(line: str) -> None:
+    print(time.strftime("%H:%M:%S"), line, file=sys.stderr)  # noqa: T201 - the command's output
+
+
 def _app(
     settings: Settings,
     script: Path | None,
     adapters: Path | None,
+    more: Sequence[str],
     tokenizer: Path | None,
     tokenizer_config: Path | None,
 ) -> "MockApp":
@@ -220,6 +263,8 @@ def _app(
     try:
         if adapters is not None:
             settings = dataclasses.replace(settings, adapters=read_adapters(adapters))
+        added = tuple(Adapter(one) for one in more)
+        settings = dataclasses.replace(settings, adapters=settings.adapters + added)
         if tokenizer_config is not None:
             config = read_config(tokenizer_config)
             settings = dataclasses.replace(

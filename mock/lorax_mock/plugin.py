@@ -22,11 +22,12 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import Generator, Iterator
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
+from lorax_mock.nearest import nearest_hint
 from lorax_mock.testing.mock_server import MockServer
 
 if TYPE_CHECKING:
@@ -45,10 +46,17 @@ __all__ = [
     "lorax_proxy",
     "lorax_proxy_options",
     "openai_client",
+    "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
+    "pytest_runtest_setup",
 ]
 
+_WRONG: Final = pytest.StashKey[str]()
+_MARKERS: Final = {
+    "lorax_script": "(rules): a script for the mock, YAML or mapping",
+    "lorax_fault": "(*ids): one fault a request, in order",
+}
 _URL: Final = re.compile(r"https?://[^\s/]+")
 _LOOKS: Final = 2_000
 _BETWEEN_SECONDS: Final = 0.01
@@ -56,10 +64,51 @@ _BETWEEN_SECONDS: Final = 0.01
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the markers."""
-    config.addinivalue_line(
-        "markers", "lorax_script(rules): a script for the mock, YAML or mapping"
-    )
-    config.addinivalue_line("markers", "lorax_fault(*ids): one fault a request, in order")
+    for name, words in _MARKERS.items():
+        config.addinivalue_line("markers", f"{name}{words}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse markers that are wrong: their tests would run without them.
+
+    Raises:
+        pytest.UsageError: With the test, what is wrong, and the nearest name. In a worker of
+            pytest-xdist, which must not end by itself, the test fails with that instead.
+    """
+    for item in items:
+        for marker in item.iter_markers():
+            if marker.name.startswith("lorax_") and (fault := _marker_fault(marker)) is not None:
+                told = f"{item.nodeid}: @pytest.mark.{marker.name}: {fault}"
+                if not hasattr(config, "workerinput"):
+                    raise pytest.UsageError(told)
+                item.stash[_WRONG] = told
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a worker's test whose marker is wrong."""
+    if _WRONG in item.stash:
+        pytest.fail(item.stash[_WRONG], pytrace=False)
+
+
+def _marker_fault(marker: pytest.Mark) -> str | None:
+    """What is wrong with one of our markers, or with one that looks like it."""
+    # imported here: every pytest run loads this module, and only its users pay
+    from lorax_mock.scripting.faults import FaultError, parse_fault  # noqa: PLC0415 - see above
+    from lorax_mock.scripting.script import ScriptError, read_script  # noqa: PLC0415 - see above
+
+    if marker.name not in _MARKERS:
+        return f"there is no such marker; {nearest_hint(marker.name, _MARKERS)}"
+    if marker.kwargs or (marker.name == "lorax_script" and len(marker.args) != 1):
+        return f"its form is {marker.name}{_MARKERS[marker.name].partition(':')[0]}"
+    try:
+        for given in marker.args:
+            if marker.name == "lorax_fault":
+                parse_fault(given)
+            else:
+                read_script(given if isinstance(given, str) else json.dumps(given))
+    except (FaultError, ScriptError) as error:
+        return str(error)
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -169,12 +218,20 @@ def openai_client(lorax_mock: MockServer, lorax_proxy: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def async_openai_client(lorax_mock: MockServer, lorax_proxy: str) -> AsyncIterator[Any]:
-    """The same as `openai.AsyncOpenAI`; needs an async plugin such as anyio's."""
+def async_openai_client(lorax_mock: MockServer, lorax_proxy: str) -> Any:
+    """The same as `openai.AsyncOpenAI`, under any plugin that runs async tests.
+
+    It is no async fixture, which each of these plugins would want marked as its own. So nobody
+    closes it in the test's loop, and its connections end with their answers instead.
+    """
     del lorax_mock
     openai = pytest.importorskip("openai")
-    async with openai.AsyncOpenAI(base_url=lorax_proxy, api_key="unused", max_retries=0) as client:
-        yield client
+    return openai.AsyncOpenAI(
+        base_url=lorax_proxy,
+        api_key="unused",
+        max_retries=0,
+        default_headers={"connection": "close"},
+    )
 
 
 @pytest.fixture

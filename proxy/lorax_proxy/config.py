@@ -182,9 +182,7 @@ class Settings(ClientLimits, BaseSettings):
         """What would let strangers in."""
         if is_loopback(self.host):
             return
-        if self.demo:
-            yield "demo: a mock's invented text is served on loopback only"
-        elif self.api_key is None and not self.no_auth:
+        if self.api_key is None and not self.no_auth:
             yield (
                 f"host: listening on {self.host} needs --api-key KEY, or --no-auth "
                 "when everyone who reaches it may use it"

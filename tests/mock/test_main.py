@@ -45,6 +45,36 @@ def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: sign
         assert running.process.wait(5) == 0
 
 
+@pytest.mark.slow
+def test_with_openai_it_is_one_server_of_openais_api(tmp_path: Path) -> None:
+    """Model list, script and seed are the mock's; answers are marked; each request has its line."""
+    (tmp_path / "rules.yaml").write_text("rules: [{name: hi, reply: {text: Ahoy}}]", "utf-8")
+    options = ["--adapter=mycorp/x", f"--script={tmp_path / 'rules.yaml'}", "--request-log"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lorax_mock", "serve", "--openai", "--port=0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        found = re.search(r"http://[0-9.:]+", process.stdout.readline())
+        assert found
+        with httpx.Client(base_url=f"{found[0]}/v1", timeout=30) as http:
+            listed = [model["id"] for model in http.get("/models").json()["data"]]
+            body = {"model": "mycorp/x", "messages": [{"role": "user", "content": "a"}]}
+            reply = http.post("/chat/completions", json=body)
+        process.send_signal(signal.SIGINT)
+        log = process.stderr.read()
+        assert process.wait(30) == 0
+    assert "mycorp/x" in listed
+    assert "acme/poet" in listed
+    assert reply.headers["x-lorax-mock"] == "1"
+    assert reply.json()["choices"][0]["message"]["content"] == "Ahoy"
+    line = r"^\d\d:\d\d:\d\d 200 /generate_stream mycorp/x \d+ tok eos_token rule='hi'$"
+    assert re.search(line, log, re.MULTILINE), log
+
+
 def test_it_ends_with_its_parents_pipe(start_mock: Callable[..., Running]) -> None:
     """The server ends when the stdin that its parent holds is closed."""
     running = start_mock("--exit-with-parent")

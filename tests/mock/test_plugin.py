@@ -96,6 +96,40 @@ def _by_name() -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ('lorax_fault("overlod")', "unknown fault 'overlod'; did you mean 'overload'?"),
+        ('lorax_falt("overload")', "there is no such marker; did you mean 'lorax_fault'?"),
+        (
+            'lorax_script("rulse: []")',
+            "line 1: unknown key 'rulse' in a script; did you mean 'rules'?",
+        ),
+        ("lorax_script()", "its form is lorax_script(rules)"),
+    ],
+)
+def test_a_wrong_marker_ends_the_run_before_its_tests(
+    tmp_path: Path, marker: str, told: str
+) -> None:
+    """With pytest's exit code for wrong usage."""
+    (tmp_path / "test_it.py").write_text(
+        f"import pytest\n@pytest.mark.{marker}\ndef test_it(): pass\n", "utf-8"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *_by_name(), "-q", "-W", "ignore", str(tmp_path)],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        cwd=tmp_path,
+    )
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    name = marker.partition("(")[0]
+    assert f"ERROR: test_it.py::test_it: @pytest.mark.{name}: {told}" in run.stderr
+
+
+@pytest.mark.slow
 def test_a_run_that_is_killed_leaves_nothing_behind(tmp_path: Path) -> None:
     """After SIGKILL of a test run its mock and proxy end by themselves."""
     (tmp_path / "test_forever.py").write_text(_FOREVER)

@@ -33,7 +33,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
     (("serve", "--upstream=http://x", "--port=99999"), {}, "flag: port:"),
     (("serve", "--upstrem=http://x"), {}, "--upstream"),
     (("serve", "--upstream=http://x", "--host=0.0.0.0"), {}, "needs --api-key KEY, or --no-auth"),
-    (("serve", "--demo", "--host=0.0.0.0"), {}, "on loopback only"),
+    (("serve", "--demo", "--host=0.0.0.0"), {}, "needs --api-key KEY, or --no-auth"),
     (("serve", "--upstream=http://x", "--allow-unlisted=all"), {}, "allow-unlisted"),
     (("serve", "--upstream=http://x", "--chat-template=chatlm"), {}, "chatml"),
     (("serve", "--upstream=http://x", "--tokenizer=/nowhere"), {}, "/nowhere"),

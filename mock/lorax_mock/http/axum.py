@@ -96,7 +96,7 @@ class Outlet(Protocol):
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_send", "extra", "method", "path", "receive", "scope")
+    __slots__ = ("_send", "entry", "extra", "method", "path", "receive", "scope")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -109,6 +109,9 @@ class Exchange:
         self._send = send
         self.extra: Headers = []
         """Headers that the mock adds to whatever is answered."""
+
+        self.entry: Any = None
+        """What the journal has of the request, if it has it."""
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that lower-case name."""

@@ -96,6 +96,19 @@ class AdapterCatalogue:
         name = ids[0] if merged is None or len(merged.ids) == 1 else _merge_name(merged)
         return identity, Persona(name, voices)
 
+    def hint(self, parameters: GenerateParameters) -> str | None:
+        """What LoRAX cannot know of an id that is in nobody's list: which are, and how to load it."""
+        if self._settings.unknown_adapters or not self._settings.has_adapters:
+            return None
+        unknown = next((one for one in adapter_ids(parameters) if one not in self._known), None)
+        if unknown is None:
+            return None
+        return (
+            f"adapter {unknown[:200]!a} is not known to this mock, which loads "
+            f"{', '.join(self._settings.loadable) or 'none'}; --adapter ID adds one, "
+            "--unknown-adapters lets any id load"
+        )
+
     def check_pass(self, parameters: GenerateParameters) -> None:
         """Raises LoraxRefusal when the first forward pass with these adapters fails."""
         for one in _ids(parameters):

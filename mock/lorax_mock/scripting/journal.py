@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal
-from lorax_mock.wire.native import Generated, GenerateRequest
+from lorax_mock.wire.native import Generated, GenerateParameters, GenerateRequest
 
 __all__ = ["Entry", "Journal", "doubts", "manners"]
 
@@ -33,6 +33,8 @@ class Entry:
     """One request and its outcome."""
 
     number: int
+    """From 1 on in its session."""
+
     path: str
     request: GenerateRequest
     outcome: str = "open"
@@ -52,6 +54,8 @@ class Entry:
     """The text that was sent of a stream without its final event; None if it was whole, or a refusal."""
 
     notes: list[str] = field(default_factory=list)
+    serial: int = 0
+    """From 1 on in the process: grows from entry to entry, whatever is forgotten."""
 
     def answered(self, sequence: Generated) -> None:
         """Record that the answer was sent whole."""
@@ -75,13 +79,26 @@ class Entry:
             case _:
                 pass
 
+    def line(self) -> str:
+        """The entry in one line, for people who watch."""
+        asked = self.request.parameters
+        merged = () if asked.merged_adapters is None else asked.merged_adapters.ids
+        ended = self.outcome if self.error_type is None else self.error_type
+        more = [
+            f"{name}={value!r}"
+            for name, value in (("rule", self.rule), ("fault", self.fault))
+            if value
+        ]
+        adapter = asked.adapter_id or "+".join(merged) or "-"
+        return " ".join([str(self.status), self.path, adapter, f"{self.tokens} tok", ended, *more])
+
     def shown(self) -> dict[str, Any]:
         """The entry as JSON shows it."""
         return {
             "number": self.number,
             "path": self.path,
             "inputs": self.request.inputs,
-            "parameters": self.request.parameters,
+            "parameters": _given(self.request.parameters),
             "outcome": self.outcome,
             "status": self.status,
             "error_type": self.error_type,
@@ -100,14 +117,16 @@ class Journal:
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque(maxlen=_LIMIT)
         self.notes: deque[str] = deque(maxlen=_LIMIT)
-        self._number = 0
+        self._serial = 0
+        self._numbers: dict[str, int] = {}
 
     def begin(
         self, path: str, request: GenerateRequest, *, session: str = "", at: float = 0.0
     ) -> Entry:
         """A new entry for a request that was understood; its outcome is recorded later."""
-        self._number += 1
-        entry = Entry(self._number, path, request, session=session, at=at)
+        self._serial += 1
+        number = self._numbers[session] = self._numbers.get(session, 0) + 1
+        entry = Entry(number, path, request, session=session, at=at, serial=self._serial)
         self.entries.append(entry)
         return entry
 
@@ -125,7 +144,10 @@ class Journal:
         kept = [entry for entry in self.entries if session and entry.session != session]
         self.entries.clear()
         self.entries.extend(kept)
-        if not session:
+        if session:
+            self._numbers.pop(session, None)
+        else:
+            self._numbers.clear()
             self.notes.clear()
 
     def as_json(self, session: str = "") -> bytes:
@@ -186,21 +208,28 @@ def doubts(entries: Iterable[Entry]) -> list[str]:
     A stream was cut off, and its session went on without asking for that prompt again.
     """
     open_cuts: dict[str, dict[str, Entry]] = {}
-    following: dict[int, int] = {}
+    following: dict[tuple[str, int], int] = {}
     for entry in entries:
         cuts = open_cuts.setdefault(entry.session, {})
         cut = cuts.pop(entry.request.inputs, None)
         if cut is not None:
-            following.pop(cut.number, None)
+            following.pop((cut.session, cut.number), None)
         for other in cuts.values():
-            following.setdefault(other.number, entry.number)
+            following.setdefault((other.session, other.number), entry.number)
         if entry.cut is not None:
             cuts[entry.request.inputs] = entry
     return [
         f"{number} was cut off and {after} went on without asking again: the client gave it up, "
         "or took it for whole"
-        for number, after in sorted(following.items())
+        for (_, number), after in sorted(following.items())
     ]
+
+
+def _given(parameters: GenerateParameters) -> dict[str, Any]:
+    """The parameters that were given another value than they have by themselves."""
+    plain = GenerateParameters()
+    values = ((name, getattr(parameters, name)) for name in parameters.__struct_fields__)
+    return {name: value for name, value in values if value != getattr(plain, name)}
 
 
 def _hashable(request: GenerateRequest) -> bytes:

@@ -5,6 +5,7 @@ the work.
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -55,6 +56,9 @@ class MockApp:
         self.state = State(settings, tokenizer or builtin())
         self._inference = Inference(self.state)
         self._responder = Responder(self.state, self._inference)
+        self.tell: Callable[[str], None] | None = None
+        """Called with a line for each request that the journal has, and for each refusal."""
+
         self._body_bytes = settings.limits.body_bytes
         self._info = encode_info(settings)
         alive: dict[str, Handler] = {"GET": self._healthy}
@@ -108,8 +112,13 @@ class MockApp:
         except Exception:
             _log.exception("a bug in lorax-mock: %s %s", exchange.method, exchange.path)
             raise
+        finally:
+            if self.tell is not None and exchange.entry is not None:
+                self.tell(exchange.entry.line())
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
+        if self.tell is not None and exchange.entry is None:
+            self.tell(f"{getattr(refusal, 'status', 500)} {exchange.path} - {refusal}"[:300])
         if isinstance(refusal, FrameworkRefusal):
             await exchange.reply(refusal.status, refusal.text.encode(), [TEXT])
             return

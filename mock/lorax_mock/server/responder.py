@@ -5,6 +5,7 @@
 * A client that leaves is noticed between events, and its sequence leaves the shard with its next token.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Final, assert_never
 
@@ -29,6 +30,11 @@ _EVENT_STREAM: Final[tuple[Header, ...]] = (
     (b"cache-control", b"no-cache"),
 )
 
+_log = logging.getLogger("lorax_mock")
+
+_HINTS: Final = 100
+"""Hints that are logged, each once; a load test must not fill the terminal."""
+
 Encode = Callable[[Generated, tuple[Generated, ...]], bytes]
 """The winner and the losers of a request into a body; may raise LoraxRefusal."""
 
@@ -39,6 +45,7 @@ class Responder:
     def __init__(self, state: State, inference: Inference) -> None:
         self._state = state
         self._inference = inference
+        self._hinted: set[str] = set()
 
     def _begin(
         self, exchange: Exchange, request: GenerateRequest, *, stream: bool
@@ -48,7 +55,7 @@ class Responder:
         state.metrics.asked()
         if state.script_file is not None:
             state.script_file.refresh(state.rulebook, state.journal)
-        return begin(
+        scripted = begin(
             exchange,
             request,
             stream=stream,
@@ -56,6 +63,14 @@ class Responder:
             rulebook=state.rulebook,
             now=clock(),
         )
+        exchange.entry = scripted.entry
+        if (hint := state.catalogue.hint(request.parameters)) is not None:
+            exchange.extra.append((b"x-lorax-mock-hint", hint.encode("ascii", "replace")))
+            scripted.entry.notes.append(hint)
+            if hint not in self._hinted and len(self._hinted) < _HINTS:
+                self._hinted.add(hint)
+                _log.warning("lorax-mock: %s", hint)
+        return scripted
 
     def _count_pass(self, fault: Fault) -> None:
         """Count a failed forward pass for a fault that is an error of the shard."""

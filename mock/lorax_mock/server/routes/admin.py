@@ -3,20 +3,10 @@
 A session is named by the `x-lorax-mock-session` header; without it a script is for all, and journals
 are shown whole.
 
-    GET    /_mock/adapters      what is known, what loads, what is loaded
-    GET    /_mock/journal       what came and what left; ?wait until open requests have ended
-    GET    /_mock/journal/follow  each request as server-sent events, once it has ended
-    DELETE /_mock/journal       forget it
-    PUT    /_mock/script        a script, YAML or JSON; it replaces the session's
-    DELETE /_mock/script        no script
-    GET    /_mock/schedule      what the shard did and when, in virtual time; .svg draws it
-    GET    /_mock/faults        every kind of fault
-    GET    /_mock/health        the router's flag, and the shard behind it
-    PUT    /_mock/health        {"shard": "failing"}: every forward pass fails; `gone`, `well`
-    POST   /_mock/reset         scripts, calls and journal, and without a session the shard: as new
+`GET /_mock` tells the routes (`ROUTES`).
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import msgspec
@@ -31,7 +21,7 @@ from lorax_mock.server.clock import until
 from lorax_mock.server.state import State
 from lorax_mock.shard.schedule import as_json, as_svg
 
-__all__ = ["admin_routes"]
+__all__ = ["ROUTES", "admin_routes"]
 
 _SETTLE_SECONDS: Final = 5.0
 """How long `?wait` waits for open requests to end."""
@@ -40,6 +30,24 @@ _FOLLOW_SECONDS: Final = 60.0
 """How long one wait for the next entry lasts before it is begun anew."""
 
 _SCRIPT_BYTES: Final = 4_000_000
+
+
+ROUTES: Final[Mapping[str, str]] = {
+    "GET /_mock": "these routes",
+    "GET /_mock/adapters": "what is known, what loads, what is loaded",
+    "GET /_mock/journal": "what came and what left; ?wait until open requests have ended",
+    "DELETE /_mock/journal": "forget it",
+    "GET /_mock/journal/follow": "each request as server-sent events, once it has ended",
+    "PUT /_mock/script": "a script, YAML or JSON; it replaces the session's",
+    "DELETE /_mock/script": "no script",
+    "GET /_mock/schedule": "what the shard did and when, in virtual time",
+    "GET /_mock/schedule.svg": "the same, drawn",
+    "GET /_mock/faults": "every kind of fault",
+    "GET /_mock/health": "the router's flag, and the shard behind it",
+    "PUT /_mock/health": '{"shard": "failing"}: every forward pass fails; `gone`, `well`',
+    "POST /_mock/reset": "scripts, calls and journal, and without a session the shard: as new",
+}
+"""What each route does."""
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +65,9 @@ class _Admin:
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    async def routes(self, exchange: Exchange) -> None:
+        await exchange.reply(200, msgspec.json.format(msgspec.json.encode(ROUTES)), [JSON])
 
     async def adapters(self, exchange: Exchange) -> None:
         await exchange.reply(200, self._state.catalogue.as_json(), [JSON])
@@ -82,18 +93,18 @@ class _Admin:
                 entry
                 for entry in journal.entries
                 if entry.outcome != "open"
-                and entry.number not in told
+                and entry.serial not in told
                 and (not session or entry.session == session)
             ]
 
         while True:
             for entry in new():
-                told.add(entry.number)
+                told.add(entry.serial)
                 shown = msgspec.json.encode(entry.shown()).decode()
                 yield {"event": "request", "id": str(entry.number), "data": shown}
-            # numbers only grow: what the journal has dropped cannot come again
-            oldest = journal.entries[0].number if journal.entries else 0
-            told = {number for number in told if number >= oldest}
+            # serials only grow: what the journal has dropped cannot come again
+            oldest = journal.entries[0].serial if journal.entries else 0
+            told = {serial for serial in told if serial >= oldest}
             await until(lambda: bool(new()), _FOLLOW_SECONDS)
 
     async def forget_journal(self, exchange: Exchange) -> None:
@@ -152,6 +163,8 @@ def admin_routes(state: State) -> Routes:
     """Their handlers."""
     admin = _Admin(state)
     return {
+        "/_mock": {"GET": admin.routes},
+        "/_mock/": {"GET": admin.routes},
         "/_mock/adapters": {"GET": admin.adapters},
         "/_mock/journal": {"GET": admin.journal, "DELETE": admin.forget_journal},
         "/_mock/journal/follow": {"GET": admin.follow},

@@ -6,6 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
+from lorax_mock.prompt.tokenizer import builtin
+from lorax_mock.server.routes.admin import ROUTES, admin_routes
+from lorax_mock.server.state import State
+from lorax_mock.settings import Settings
 from tests.mock.conftest import Running
 
 _SESSION = {"x-lorax-mock-session": "admin"}
@@ -89,3 +93,32 @@ def test_a_script_is_said_as_it_was_meant_or_refused_at_once(mock: Running) -> N
         assert refused.status_code == 400
         assert "has half of a surrogate pair" in refused.json()["error"]
     mock.http.post("/_mock/reset", headers=_SESSION)
+
+
+def test_the_routes_are_told(mock: Running) -> None:
+    """Each that there is, with what it does."""
+    there = admin_routes(State(Settings(), builtin()))
+    methods = {f"{method} {path}" for path, known in there.items() for method in known}
+    assert mock.http.get("/_mock").json() == dict(ROUTES)
+    assert methods - {"GET /_mock/"} == set(ROUTES)
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+def test_an_unknown_adapter_is_refused_with_a_hint(mock: Running, path: str) -> None:
+    """What is known and how to load this one: in a header and the journal, beside LoRAX's own words."""
+    headers = {"x-lorax-mock-session": f"hint {path}"}
+    body = {"inputs": "a", "parameters": {"adapter_id": "mycorp/\u00fc", "top_k": 3}}
+    reply = mock.http.post(path, json=body, headers=headers)
+    assert "Repository Not Found" in reply.text or "Repo id must use" in reply.text
+    hint = reply.headers["x-lorax-mock-hint"]
+    assert hint.startswith("adapter 'mycorp/\\xfc' is not known to this mock, which loads acme/")
+    assert "--adapter ID adds one, --unknown-adapters lets any id load" in hint
+    known = {"inputs": "a", "parameters": {"adapter_id": "acme/sql"}}
+    assert "x-lorax-mock-hint" not in mock.http.post(path, json=known, headers=headers).headers
+    first, second = mock.http.get("/_mock/journal?wait", headers=headers).json()["entries"]
+    assert (first["number"], first["notes"], second["notes"]) == (1, [hint], [])
+    assert first["parameters"] == {"adapter_id": "mycorp/\u00fc", "top_k": 3}
+    mock.http.delete("/_mock/journal", headers=headers)
+    mock.http.post(path, json=known, headers=headers)
+    (again,) = mock.http.get("/_mock/journal?wait", headers=headers).json()["entries"]
+    assert again["number"] == 1
