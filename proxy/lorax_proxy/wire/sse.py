@@ -98,11 +98,14 @@ class SseDecoder:
         It finds what the general way finds, and takes a third of its time.
         """
         *blocks, rest = buffer.split(b"\n\n")
-        if not blocks or b"\n" in rest or b"\r" in buffer or len(rest) > self._limit:
+        # `find`, since `in` looks for a number first, and an exception that is not raised takes 0.3 us
+        if not blocks or rest.find(b"\n") >= 0 or buffer.find(b"\r") >= 0:
+            return None
+        if len(rest) > self._limit:
             return None
         events: list[bytes] = []
         for block in blocks:
-            if not block.startswith(b"data:") or b"\n" in block or len(block) > self._limit:
+            if not block.startswith(b"data:") or block.find(b"\n") >= 0 or len(block) > self._limit:
                 return None
             events.append(block[6:] if block.startswith(b"data: ") else block[5:])
         self._buffer = rest
@@ -161,6 +164,8 @@ def escape_line_ends(document: bytes) -> bytes:
     Common SSE readers split lines at them: httpx's `iter_lines` (httpx/_decoders.py:335) and all
     that use `str.splitlines`.
     """
+    if document.isascii():
+        return document
     if b"\xe2\x80" in document:
         document = document.replace(b"\xe2\x80\xa8", b"\\u2028").replace(
             b"\xe2\x80\xa9", b"\\u2029"
