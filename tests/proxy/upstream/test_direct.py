@@ -1,6 +1,7 @@
 """The direct transport: the reference's answers, byte for byte, and what only it promises."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -267,6 +268,53 @@ async def test_a_reader_that_is_cancelled_loses_nothing() -> None:
         assert await exchange.read() == b""
         await exchange.close()
         await transport.aclose()
+
+
+async def pouring(took: Callable[[bytes], bool]) -> tuple[list[bytes], DirectExchange]:
+    """A body that is poured: one piece, and once that was taken the rest, in one read."""
+    hold = Hold()
+    rest = chunk(b"two") + chunk(b"three") + LAST_CHUNK
+    steps: list[Step] = [Send(event_stream() + chunk(b"one")), hold, Send(rest), Stall()]
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(data)
+        # what comes now comes while it is waited for
+        hold.gate.set()
+        return took(data)
+
+    async with ScriptedServer(lambda _request: steps) as server:
+        transport = direct(server.url)
+        exchange = await transport.send("GET", "/", silence=SILENCE)
+        await exchange.pour(take)
+        return taken, exchange
+
+
+async def test_all_of_one_read_is_poured_at_once_and_then_the_end() -> None:
+    """Nothing is lost of what arrives while the sink is there."""
+    taken, exchange = await pouring(lambda _data: True)
+    assert taken == [b"one", b"twothree", b""]
+    await exchange.close()
+
+
+async def test_who_wants_no_more_is_given_no_more() -> None:
+    """What is poured next, or read, is what comes behind it."""
+    taken, exchange = await pouring(lambda data: data == b"one")
+    assert taken == [b"one", b"twothree"]
+    assert await exchange.read() == b""
+    await exchange.close()
+
+
+async def test_what_a_sink_raises_is_raised_where_it_is_waited_for() -> None:
+    """And not in the event loop, which would tear the connection down."""
+
+    def fails(data: bytes) -> bool:
+        if data != b"one":
+            raise ValueError(data)
+        return True
+
+    with pytest.raises(ValueError, match="twothree"):
+        await pouring(fails)
 
 
 @pytest.mark.parametrize("begun", [False, True])
