@@ -16,7 +16,7 @@ from hypothesis.errors import Flaky, HypothesisException
 
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
-from lorax_contracts.probes.beyond import failed
+from lorax_contracts.probes.limits import failed
 from lorax_contracts.session import SEED, Session
 from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
 

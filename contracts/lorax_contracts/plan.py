@@ -30,7 +30,7 @@ from lorax_contracts.judge import (
 from lorax_contracts.judge import (
     listings as listing_rules,
 )
-from lorax_contracts.probes import beyond, chat, extras, listings, lorax, refusals, streams
+from lorax_contracts.probes import chat, chat_options, limits, listings, lorax, refusals, streams
 from lorax_contracts.rules import Rule, shown_by
 from lorax_contracts.session import Session
 
@@ -88,7 +88,7 @@ _GENERATED = (
 
 EXPLORED = {
     "openai": shown_by(
-        *(*_REPLY, *_STREAM, *_COMPLETION, *_CALLS, logprobs.judge_logprobs, beyond.failed)
+        *(*_REPLY, *_STREAM, *_COMPLETION, *_CALLS, logprobs.judge_logprobs, limits.failed)
     ),
     "lorax": shown_by(*_ROUTER, *_GENERATED),
 }
@@ -131,19 +131,19 @@ PLANS: dict[str, tuple[Step, ...]] = {
         ),
         Step(
             "log probabilities",
-            extras.probe_logprobs,
+            chat_options.probe_logprobs,
             5,
-            (extras.probe_logprobs, *_REPLY, *_STREAM, logprobs.judge_logprobs),
+            (chat_options.probe_logprobs, *_REPLY, *_STREAM, logprobs.judge_logprobs),
         ),
         Step(
             "tools",
-            extras.probe_tools,
+            chat_options.probe_tools,
             11,
-            (extras.probe_tools, *_REPLY, *_STREAM, *_CALLS, relations.same_streamed),
+            (chat_options.probe_tools, *_REPLY, *_STREAM, *_CALLS, relations.same_streamed),
         ),
         Step(
             "structured output",
-            extras.probe_json,
+            chat_options.probe_json,
             4,
             (*_REPLY, *_STREAM, tools.judge_json, relations.same_streamed),
         ),
@@ -154,13 +154,13 @@ PLANS: dict[str, tuple[Step, ...]] = {
             (refusals.probe_refusals, refusals.refused, openai.judge_refusal),
         ),
         Step(
-            "beyond",
-            beyond.probe_beyond,
+            "limits",
+            limits.probe_limits,
             10,
             (
                 *(
-                    beyond.probe_beyond,
-                    beyond.failed,
+                    limits.probe_limits,
+                    limits.failed,
                     *_REPLY,
                     refusals.refused,
                     openai.judge_refusal,
@@ -204,11 +204,11 @@ PLANS: dict[str, tuple[Step, ...]] = {
         Step("generate", lorax.probe_generate, 39, (*_ROUTER, *_GENERATED, relations.same_native)),
         Step(
             "validation",
-            lorax.probe_rules,
+            lorax.probe_validation,
             42,
-            (lorax.probe_rules, *_ROUTER, router.judge_stream_form),
+            (lorax.probe_validation, *_ROUTER, router.judge_stream_form),
         ),
-        Step("frame", lorax.probe_frame, 19, (lorax.probe_frame, *_ROUTER)),
+        Step("http", lorax.probe_http, 19, (lorax.probe_http, *_ROUTER)),
         Step(
             "tokens and limits",
             lorax.probe_tokens,

@@ -48,7 +48,7 @@ def test_the_steps_of_a_lorax_make_the_requests_that_they_say() -> None:
         ("OAI-TOOL-004", ["tools"]),
         ("OAI-JSON-002", ["structured output"]),
         ("OAI-MODELS-004", ["models"]),
-        ("OAI-ERR-004", ["refusals", "beyond", "completions"]),
+        ("OAI-ERR-004", ["refusals", "limits", "completions"]),
         ("OAI-ACCEPT-009", ["accepted requests"]),
         ("LORAX-TOK-002", ["tokens and limits"]),
         ("LORAX-GEN-007", ["generate"]),

@@ -7,7 +7,7 @@ from lorax_contracts.check import Options, check_server
 from lorax_contracts.exchange import End, Exchange, Finding
 from lorax_contracts.judge.completions import judge_completion, judge_completion_stream
 from lorax_contracts.judge.logprobs import judge_logprobs
-from lorax_contracts.probes.extras import TOOLS
+from lorax_contracts.probes.chat_options import TOOLS
 from lorax_contracts.session import Session
 from tests.contracts import samples
 from tests.contracts.inprocess import InProcess

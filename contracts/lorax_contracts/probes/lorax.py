@@ -23,11 +23,11 @@ from lorax_contracts.session import Session
 
 __all__ = [
     "PROMPT",
-    "probe_frame",
     "probe_generate",
+    "probe_http",
     "probe_info",
-    "probe_rules",
     "probe_tokens",
+    "probe_validation",
     "probe_vectors",
 ]
 
@@ -151,7 +151,7 @@ def _document(exchange: Exchange) -> Any:
 
 
 @rule("LORAX-ERR-003", "LORAX-ERR-004", "LORAX-ERR-005", "LORAX-INFO-002")
-def probe_rules(session: Session) -> None:
+def probe_validation(session: Session) -> None:
     """Every refusal of a parameter, its words, its place in the order, and its form in a stream."""
     info = session.once(_info)
     rules: list[Mapping[str, Any]] = loader.table("lorax/validation")["rule"]
@@ -204,7 +204,7 @@ def _order(session: Session, refusals: list[Mapping[str, Any]]) -> None:
 
 
 @rule("LORAX-HTTP-003", "LORAX-HTTP-004", "LORAX-ERR-006")
-def probe_frame(session: Session) -> None:
+def probe_http(session: Session) -> None:
     """Bodies that do not parse, unknown paths, unknown fields, nulls."""
     texts: tuple[tuple[bytes, dict[str, str], int], ...] = (
         (b"{", {}, 400),

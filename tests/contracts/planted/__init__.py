@@ -7,9 +7,9 @@ to what a right LoRAX says on its way to the checker.
 """
 
 from tests.contracts.planted import (
-    beyond,
     content,
     framing,
+    limits,
     listings,
     lorax_v1,
     replies,
@@ -28,5 +28,5 @@ DEVIATIONS: tuple[Deviation, ...] = (
     *content.DEVIATIONS,
     *requests.DEVIATIONS,
     *listings.DEVIATIONS,
-    *beyond.DEVIATIONS,
+    *limits.DEVIATIONS,
 )

@@ -1,10 +1,10 @@
 """Probes of tools, structured output and log probabilities."""
 
-from lorax_contracts.probes import extras
+from lorax_contracts.probes import chat_options
 from tests.contracts.planted import Deviation
 from tests.contracts.probes.family import broken, each_of, quiet
 
-PROBES = (extras.probe_tools, extras.probe_json, extras.probe_logprobs)
+PROBES = (chat_options.probe_tools, chat_options.probe_json, chat_options.probe_logprobs)
 
 
 def test_it_finds_nothing_on_a_correct_server() -> None:

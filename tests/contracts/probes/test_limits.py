@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lorax_contracts.probes import beyond
+from lorax_contracts.probes import limits
 from lorax_contracts.session import Session
 from tests.contracts.detection import judged
 from tests.contracts.inprocess import InProcess
@@ -13,20 +13,20 @@ from tests.contracts.reference import Asked, openai
 
 def test_it_finds_nothing_on_a_correct_server() -> None:
     """No false alarm."""
-    assert quiet(beyond.probe_beyond)
+    assert quiet(limits.probe_limits)
 
 
 @each_of("OAI-ERR-010", "OAI-ERR-011")
 def test_it_finds_its_own_family(deviation: Deviation) -> None:
     """Without the help of other probes."""
-    assert deviation.law in broken(deviation, beyond.probe_beyond)
+    assert deviation.law in broken(deviation, limits.probe_limits)
 
 
 @each_of("OAI-ERR-012", "OAI-ERR-013")
 def test_what_is_asked_for_only_sometimes_is_found_when_it_is(deviation: Deviation) -> None:
     """With a key, or with the context named; otherwise nobody asks."""
     assert deviation.law in judged(deviation).findings
-    assert deviation.law not in broken(deviation, beyond.probe_beyond)
+    assert deviation.law not in broken(deviation, limits.probe_limits)
 
 
 def test_a_server_that_wants_no_key_is_not_judged_for_it() -> None:
@@ -35,7 +35,7 @@ def test_a_server_that_wants_no_key_is_not_judged_for_it() -> None:
     server.base += "/v1"
     run = Session(server, wire="openai", model="acme/poet")
     run.keyed = True
-    beyond.probe_beyond(run)
+    limits.probe_limits(run)
     assert run.findings == []
     assert [one.group for one in run.skipped] == ["keys"]
 

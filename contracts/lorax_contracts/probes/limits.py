@@ -12,7 +12,7 @@ from lorax_contracts.probes.refusals import refused
 from lorax_contracts.rules import rule
 from lorax_contracts.session import Session
 
-__all__ = ["PARAMETERS", "failed", "probe_beyond"]
+__all__ = ["PARAMETERS", "failed", "probe_limits"]
 
 # Four pixels, all of them red.
 _PNG = (
@@ -43,7 +43,7 @@ def failed(what: str, exchange: Exchange) -> list[Finding]:
 
 
 @rule("OAI-ERR-011", "OAI-ERR-012", "OAI-ERR-013")
-def probe_beyond(session: Session) -> None:
+def probe_limits(session: Session) -> None:
     """Each may be refused, by name; none may fail, or be dropped in silence where that matters."""
     counts: set[int | None] = set()
     for name, value in PARAMETERS:
