@@ -7,6 +7,7 @@ LoRAX's counterpart is `Infer` (router/src/infer.rs).
 import json
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from lorax_mock.errors import LoraxRefusal, generation
 from lorax_mock.hashing import digest
@@ -15,6 +16,7 @@ from lorax_mock.model.adapter_catalogue import identity_of
 from lorax_mock.model.engine import divided, generate, request_key, server_seed
 from lorax_mock.model.personas import Persona
 from lorax_mock.router.validation import Valid, validate
+from lorax_mock.scripting.script import Reply
 from lorax_mock.scripting.scripted_request import ScriptedRequest
 from lorax_mock.server.clock import Watch, aside
 from lorax_mock.server.meeting import Meeting, read_meeting
@@ -24,6 +26,11 @@ from lorax_mock.shard.timing import Timing, timing_of
 from lorax_mock.wire.native import Generated, GenerateParameters, GenerateRequest
 
 __all__ = ["Inference", "Run"]
+
+
+_REMEMBERED: Final = 256
+_SHORT: Final = 512
+"""Sequences that are remembered, and their most tokens: some 10 MB."""
 
 
 @dataclass(slots=True)
@@ -56,6 +63,8 @@ class Inference:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._last: dict[tuple[bytes, int, GenerateRequest], Generated] = {}
+        """Sequences by what they depend on, the one that was asked for last at the end."""
 
     async def start(self, scripted: ScriptedRequest, count: int = 1) -> Run:
         """The request's run, whose sequences are made and on their way to the shard; raises LoraxRefusal."""
@@ -78,10 +87,7 @@ class Inference:
         reply = scripted.action.reply
         self._check_pass()
         try:
-            sequences = [
-                generate(valid, persona, self._state.tokenizer, key, seed=seed, reply=reply)
-                for seed in seeds
-            ]
+            sequences = [self._made(valid, persona, key, seed, reply) for seed in seeds]
             self._state.catalogue.check_pass(parameters)
         except LoraxRefusal as refusal:
             await self._fail_in_its_pass(scripted, key, identity, valid, refusal)
@@ -113,6 +119,25 @@ class Inference:
             for one in sequences
         ]
         return Run(sequences, self._state.batcher.submit(works, meeting))
+
+    def _made(
+        self, valid: Valid, persona: Persona, key: bytes, seed: int, reply: Reply | None
+    ) -> Generated:
+        """One sequence: what was made for an equal request, if it was among the last and is not long."""
+        request = valid.request
+        asked = request.parameters
+        large = asked.response_format is not None or asked.return_k_alternatives is not None
+        if reply is not None or large:
+            return generate(valid, persona, self._state.tokenizer, key, seed=seed, reply=reply)
+        name = (key, seed, request)
+        made = self._last.pop(name, None)
+        if made is None:
+            made = generate(valid, persona, self._state.tokenizer, key, seed=seed)
+        if len(made.tokens) <= _SHORT and len(made.prefill) <= _SHORT:
+            if len(self._last) >= _REMEMBERED:
+                del self._last[next(iter(self._last))]
+            self._last[name] = made
+        return made
 
     def _divided(self, answer: Generated, valid: Valid, start: int) -> Generated:
         return divided(answer, start, valid, self._state.tokenizer)
