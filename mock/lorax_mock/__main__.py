@@ -222,7 +222,9 @@ def _serve_openai(context: typer.Context, host: str, port: int, *, unlisted: str
     """
     if context.params["exit_with_parent"] or context.params["announce"] != "human":
         _fail("--openai takes neither --announce nor --exit-with-parent")
-    environment = {**os.environ, "LORAX_MOCK_HOST": "127.0.0.1", "LORAX_MOCK_OPENAI": "false"}
+    environment = {**os.environ, "LORAX_MOCK_HOST": "127.0.0.1"}
+    # left out, not "false": a flag takes any value for true in click 8.2.0
+    environment.pop("LORAX_MOCK_OPENAI", None)
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
         if source is None or source.name != "COMMANDLINE" or name in {"host", "port", "openai"}:
