@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,7 +200,7 @@ async def test_workers_are_counted_together_replaced_and_ended_together() -> Non
         assert os.listdir(temporary) == []  # noqa: PTH208 - no Path in an async function
 
 
-async def test_workers_do_not_survive_their_parent() -> None:
+async def test_workers_do_not_survive_their_parent(tmp_path: Path) -> None:
     """Killed, it cannot tell them; they tell their streams, and end."""
     script = lorax(stream=[Send(event_stream() + chunk(tokens("Hello"))), Stall()])
     with piped() as (writing, log):
@@ -209,6 +210,8 @@ async def test_workers_do_not_survive_their_parent() -> None:
                 "--workers=2",
                 stderr=writing,
                 LORAX_PROXY_SHUTDOWN_TIMEOUT="0.3",
+                # nobody is left to remove what they counted in
+                TMPDIR=str(tmp_path),
             ) as running:
                 os.close(writing)
                 pids = [line["pid"] for line in log.until("worker_started", 2)]
