@@ -17,13 +17,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from lorax_proxy.catalogue import Directory
 from lorax_proxy.client import AsgiApp, Client
 from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.core.refusals import nearest
+from lorax_proxy.directory import Directory
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer

@@ -1,9 +1,9 @@
 """Work that takes long by its size, in a thread: the event loop is everybody's.
 
-One thread for what is large, since each that runs may hold the interpreter for 5 ms before the loop
-gets its turn, and what large work needs is there once; and one for what is small and dear all the
-same, which does not queue up behind it. The work is bounded by what is checked before it (`core`), so
-that a thread comes free again; work whose client leaves before its turn is never begun.
+One thread for large inputs, so that only one of them is in memory at a time: each thread that runs may
+hold the interpreter for 5 ms before the loop gets its turn. One for small inputs that are expensive to
+process, so that they do not wait behind a large one. The work is bounded by what is checked before it
+(`core`), so that a thread comes free again; work whose client leaves before its turn is never begun.
 
 The garbage collector rests meanwhile: a document of 2 MiB is some 500,000 objects, and a collection
 that looks at all of them holds the interpreter for 100 ms and more, and finds nothing. It runs when
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-__all__ = ["LARGE", "aside", "dear"]
+__all__ = ["LARGE", "aside", "expensive"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -27,7 +27,7 @@ LARGE = 16 * 1024
 aside some 100 us."""
 
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")
-_DEAR = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dear")
+_EXPENSIVE = ThreadPoolExecutor(max_workers=1, thread_name_prefix="expensive")
 
 
 async def aside(size: int, work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -54,7 +54,7 @@ async def aside(size: int, work: Callable[_P, _T], /, *args: _P.args, **kwargs: 
     return await asyncio.get_running_loop().run_in_executor(_THREAD, done)
 
 
-async def dear(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+async def expensive(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Do `work`, which is long for its size, in a thread; otherwise as `aside`."""
     call = functools.partial(work, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_DEAR, call)
+    return await asyncio.get_running_loop().run_in_executor(_EXPENSIVE, call)

@@ -39,7 +39,7 @@ _STREAM_HEADERS = (
 
 _PLAIN = 8
 _SCORED = 128
-"""Bytes that a piece of an answer counts for, as work: one with 20 alternatives is dear."""
+"""Bytes that a piece of an answer counts for, as work: one with 20 alternatives is expensive."""
 
 _TIMING = frozenset(
     {

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lorax_proxy.app import make_upstreams
-from lorax_proxy.catalogue import Directory, Found
 from lorax_proxy.config import ModelSettings, Settings, UpstreamSettings, token_of
 from lorax_proxy.core.plan import adapter_ids, target_parameters
 from lorax_proxy.core.routing import Kind
+from lorax_proxy.directory import Directory, Found
 from lorax_proxy.errors import ProxyError, Refused, RequestRefused, UpstreamError
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream, cause

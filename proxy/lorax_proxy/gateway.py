@@ -15,25 +15,25 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from lorax_proxy.answers import gather
-from lorax_proxy.aside import LARGE, aside, dear
-from lorax_proxy.catalogue import Directory, Found
+from lorax_proxy.aside import LARGE, aside, expensive
 from lorax_proxy.client import Client, until_gone
 from lorax_proxy.config import Settings
 from lorax_proxy.core import failures
-from lorax_proxy.core.chat import ChatStyle
-from lorax_proxy.core.constraints import header_names, is_dear
+from lorax_proxy.core.chat_plan import plan_chat
+from lorax_proxy.core.chat_style import ChatStyle
+from lorax_proxy.core.constraints import header_names, is_expensive
 from lorax_proxy.core.destination import read_destination
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
-from lorax_proxy.core.request import plan_chat
 from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
 from lorax_proxy.core.template.chat_template import TemplateFailed
 from lorax_proxy.core.text_completion import CompletionStyle, plan_completion, prompt_count
 from lorax_proxy.delivery import Delivery
+from lorax_proxy.directory import Directory, Found
 from lorax_proxy.errors import Lost, RequestRefused, UpstreamError
 from lorax_proxy.prepared_request import PreparedRequest, tell_failure
 from lorax_proxy.readiness import Upstream
@@ -290,8 +290,8 @@ class Gateway:
 
             return await aside(len(body), both)
         read = self._read(body, endpoint, model, found)
-        if isinstance(read.request, ChatRequest) and is_dear(read.request):
-            return read, await dear(plan, read)
+        if isinstance(read.request, ChatRequest) and is_expensive(read.request):
+            return read, await expensive(plan, read)
         return read, plan(read)
 
     def _read(

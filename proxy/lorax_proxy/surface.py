@@ -1,6 +1,6 @@
 """The HTTP surface under every route: identity, keys, methods and errors.
 
-A plain ASGI application in front of FastAPI. The routes that carry text (`Endpoint`) are served
+A plain ASGI application in front of FastAPI. The routes that carry text (`Handler`) are served
 here without FastAPI's request machinery, which costs several times what the translation costs;
 everything else (models, health, documentation) goes through to FastAPI. Both get the same
 treatment: a request id, the time it took, OpenAI's error envelope whatever happens, and no
@@ -30,9 +30,9 @@ from lorax_proxy.core.heads import HeadRefused
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Observer, Record
 
-__all__ = ["Endpoint", "Surface", "refused_unread"]
+__all__ = ["Handler", "Surface", "refused_unread"]
 
-Endpoint = Callable[[Client], Awaitable[None]]
+Handler = Callable[[Client], Awaitable[None]]
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """A client's request id that may go into our log and back into a header."""
@@ -43,7 +43,7 @@ class Surface:
 
     def __init__(
         self,
-        endpoints: Mapping[str, Endpoint],
+        endpoints: Mapping[str, Handler],
         fallback: AsgiApp,
         observer: Observer,
         *,
@@ -112,7 +112,7 @@ class Surface:
             if not client.ended:
                 await client.fail(failures.internal(record.request_id))
 
-    async def _serve(self, client: Client, endpoint: Endpoint) -> None:
+    async def _serve(self, client: Client, endpoint: Handler) -> None:
         method = client.scope["method"]
         if method != "POST":
             raise RequestRefused(

@@ -1,4 +1,4 @@
-"""What is dear by its size goes to a thread, and no request holds the event loop."""
+"""What is expensive by its size goes to a thread, and no request holds the event loop."""
 
 import asyncio
 import functools
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.aside import LARGE, aside, dear
+from lorax_proxy.aside import LARGE, aside, expensive
 from tests.proxy.running import Proxy, chat, generation, lorax, running, token
 from tests.proxy.servers import (
     LAST_CHUNK,
@@ -46,17 +46,19 @@ async def test_small_work_is_done_here_and_large_work_aside() -> None:
     assert (name == here, collects, gc.isenabled()) == (False, False, True)
 
 
-async def test_dear_work_does_not_wait_behind_large_work() -> None:
+async def test_expensive_work_does_not_wait_behind_large_work() -> None:
     """A small request with tools is planned while a large one is in its thread."""
     release = threading.Event()
     large = asyncio.create_task(aside(LARGE, release.wait, 60))
-    assert await dear(threading.current_thread) not in (threading.current_thread(), None)
+    assert await expensive(threading.current_thread) not in (threading.current_thread(), None)
     assert not large.done()
     release.set()
     assert await large
 
 
-@pytest.mark.parametrize("go", [functools.partial(aside, LARGE), dear], ids=["large", "dear"])
+@pytest.mark.parametrize(
+    "go", [functools.partial(aside, LARGE), expensive], ids=["large", "expensive"]
+)
 async def test_work_that_nobody_waits_for_any_more_is_not_begun(go: Callable[..., Any]) -> None:
     """Its client left while it waited for its turn."""
     release = threading.Event()

@@ -18,10 +18,10 @@ import pytest
 
 from lorax_proxy.app import create_app
 from lorax_proxy.config import Settings, UpstreamSettings
+from lorax_proxy.core.chat_plan import PreparedTemplate, plan_chat
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_document, read_request
 from lorax_proxy.core.plan import Facts
-from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Base, Route, UpstreamName
 from lorax_proxy.core.text_completion import plan_completion
 from lorax_proxy.errors import RequestRefused

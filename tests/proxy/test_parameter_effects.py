@@ -199,7 +199,7 @@ async def unlike_its_row(
         None
         if changes
         else f"'{row.name}' changes neither what LoRAX is asked for nor the answer, and its row says "
-        f"that it is {row.treatment.value}: core.sampling, core.plan or core.request must read it"
+        f"that it is {row.treatment.value}: core.sampling, core.plan or core.chat_plan must read it"
     )
 
 

@@ -39,7 +39,7 @@ _PROXY: Layers = (
             "answers",
             "aside",
             "prepared_request",
-            "catalogue",
+            "directory",
             "client",
             "delivery",
             "demo",
@@ -214,7 +214,7 @@ def _is_impure(imported: str) -> bool:
 
 
 def _part(name: str) -> str:
-    """`lorax_proxy.core.chat` -> `core`; the package itself -> the empty string."""
+    """`lorax_proxy.core.chat_style` -> `core`; the package itself -> the empty string."""
     return [*name.split("."), ""][1]
 
 

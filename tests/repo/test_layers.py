@@ -68,7 +68,7 @@ def test_imports_run_in_no_circle(package: str) -> None:
             ":1: wire imports lorax_proxy.core.stops.Stops, of the layer above (core)",
         ),
         (
-            "core/chat.py",
+            "core/chat_style.py",
             "def f():\n    from lorax_proxy import config",
             ":2: core imports lorax_proxy.config, of the layer above (edges)",
         ),

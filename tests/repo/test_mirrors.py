@@ -23,12 +23,12 @@ def test_a_mirror_is_seen(tmp_path: Path) -> None:
         tmp_path,
         "mock/lorax_mock/engine.py",
         "mock/lorax_mock/__main__.py",
-        "proxy/lorax_proxy/core/chat.py",
+        "proxy/lorax_proxy/core/chat_style.py",
         "contracts/lorax_contracts/judge/__init__.py",
         "tests/mock/test_engine.py",
         "tests/mock/test_main.py",
         "tests/mock/conftest.py",
-        "tests/proxy/core/test_chat.py",
+        "tests/proxy/core/test_chat_style.py",
         "tests/contracts/test_judge.py",
     )
     (tmp_path / "mock/lorax_mock/__init__.py").write_text('"""Words."""\nimport os\n', "utf-8")

@@ -69,7 +69,7 @@ def _quick(checkout: Path, *options: str) -> "subprocess.CompletedProcess[str]":
         ("contracts/lorax_contracts/judge/__init__.py", ["tests/contracts/test_judge.py"]),
         (
             "proxy/lorax_proxy/core/style.py",
-            ["tests/proxy/core/test_chat.py", "tests/proxy/core/test_text_completion.py"],
+            ["tests/proxy/core/test_chat_style.py", "tests/proxy/core/test_text_completion.py"],
         ),
         ("tests/proxy/test_app.py", ["tests/proxy/test_app.py"]),
         ("tests/repo/locks.py", ["tests/repo/test_locks.py"]),

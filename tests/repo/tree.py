@@ -35,7 +35,7 @@ def modules(root: Path, package: str) -> Mapping[str, Path]:
 
 
 def module_name(path: Path, source: Path) -> str:
-    """`proxy/lorax_proxy/core/chat.py` -> `lorax_proxy.core.chat`."""
+    """`proxy/lorax_proxy/core/chat_style.py` -> `lorax_proxy.core.chat_style`."""
     parts = path.relative_to(source).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

@@ -4,7 +4,7 @@ LoRAX enforces one schema a request (server/lorax_server/utils/logits_process.py
 may be called and a JSON format exclude each other.
 
 Lowering judges what a grammar would cost LoRAX to compile, and searches for one that is not too
-dear: milliseconds for a few tools, up to a second for a hundred. Clients send the same tools with
+expensive: milliseconds for a few tools, up to a second for a hundred. Clients send the same tools with
 every turn, so the last results are remembered, by the JSON of what they were made from. Equal
 requests still give equal grammars.
 """
@@ -43,7 +43,7 @@ from lorax_proxy.wire.openai_requests import (
     TextFormat,
 )
 
-__all__ = ["Constraints", "constraints_of", "header_names", "is_dear"]
+__all__ = ["Constraints", "constraints_of", "header_names", "is_expensive"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -89,7 +89,7 @@ def header_names(dropped: Sequence[str]) -> tuple[str, ...]:
     return (*names, f"and {left} more") if left else tuple(names)
 
 
-def is_dear(request: ChatRequest) -> bool:
+def is_expensive(request: ChatRequest) -> bool:
     """Whether the request's constraints may take long enough to be worth a thread."""
     wanted = request.response_format
     return (

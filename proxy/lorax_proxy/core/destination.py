@@ -1,7 +1,7 @@
 """Where a request goes, read of its bytes before anything else is made of them.
 
 The route decides what the rest is read for, and may have to wait for an upstream that is not known
-yet; nobody's document is in memory meanwhile.
+yet, so no parsed document is held while it waits.
 """
 
 import msgspec

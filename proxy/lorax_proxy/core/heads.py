@@ -1,4 +1,4 @@
-"""Why what comes in on a connection is not going to be a request, and what its sender is told.
+"""Checks of a request's head (method, version, sizes), and the errors for what is refused as no request.
 
 The envelope is OpenAI's as for every other error, because those who read it expect no other.
 """

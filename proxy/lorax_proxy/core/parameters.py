@@ -1,9 +1,10 @@
 """What becomes of each parameter: one table, and nothing is dropped in silence.
 
 A parameter is *translated* (it changes what we ask of LoRAX or how we answer), *accepted* without
-effect (it does not change what a correct answer is; its type is judged all the same), *refused* by name (silence would be a wrong
-answer), or an *extension*: not OpenAI's, but LoRAX's or the template's own, under the name that
-`extra_body` users know. What is in none of these is unknown and refused with the nearest name.
+effect (it does not change what a correct answer is; its type is judged all the same), *refused* by
+name (silence would be a wrong answer), or an *extension*: not OpenAI's, but LoRAX's or the
+template's own, under the name that `extra_body` users know. What is in none of these is unknown and
+refused with the nearest name.
 
 A null, and a value that asks for nothing (OpenAI's default), is never refused: clients send them
 unasked. The table of docs/parameters.md is printed from here, and a test holds the names against

@@ -65,8 +65,8 @@ def read_document(body: bytes) -> dict[str, Any]:
 
     Raises:
         RequestRefused: When it is not JSON, not a JSON object, nested too deeply, or of more
-            objects, arrays and members than any request needs. Surrogates without a partner, NaN and numbers
-            beyond a double are not JSON here.
+            objects, arrays and members than any request needs. Surrogates without a partner, NaN
+            and numbers beyond a double are not JSON here.
     """
     if not body.strip():
         raise RequestRefused("The request has no body; send a JSON object.")

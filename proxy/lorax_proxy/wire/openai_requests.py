@@ -1,9 +1,10 @@
 """OpenAI's request types, as far as they change what we ask of LoRAX.
 
-Source: OpenAI's published OpenAPI document 2.3.0; each class names its schema there. `core.parameters`
-has a table of every parameter that OpenAI publishes; those that are accepted without effect are
-typed here all the same, since a wrong type is a client's bug wherever it stands. Types are strict (a number sent as a string is refused, as OpenAI does) and a key
-that nobody knows is refused, except inside messages, where templates may read keys of their own.
+Source: OpenAI's published OpenAPI document 2.3.0; each class names its schema there.
+`core.parameters` has a table of every parameter that OpenAI publishes; those that are accepted
+without effect are typed here all the same, since a wrong type is a client's bug wherever it stands.
+Types are strict (a number sent as a string is refused, as OpenAI does) and a key that nobody knows
+is refused, except inside messages, where templates may read keys of their own.
 """
 
 from typing import Annotated, Any, Literal, TypeVar

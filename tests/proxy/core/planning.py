@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from lorax_proxy.core.chat_plan import PreparedTemplate, plan_chat
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.plan import Facts
-from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Base, Route
 from lorax_proxy.core.template.chat_template import ChatTemplate, SpecialTokens
 from lorax_proxy.errors import RequestRefused

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.chat import ChatStyle
+from lorax_proxy.core.chat_style import ChatStyle
 from lorax_proxy.core.choice_reader import ChoiceChunks
 from lorax_proxy.core.stream import Finished, Reading
 from lorax_proxy.core.text_completion import CompletionStyle

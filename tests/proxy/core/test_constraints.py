@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.constraints import Constraints, constraints_of, header_names, is_dear
+from lorax_proxy.core.constraints import Constraints, constraints_of, header_names, is_expensive
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.schema.lowered import JSON_OBJECT
 from lorax_proxy.errors import RequestRefused
@@ -126,7 +126,7 @@ def test_a_schema_in_the_form_of_lorax_or_hugging_face(given: dict[str, Any], pl
     form = {key: wanted if value is ... else value for key, value in given.items()}
     found = constraints(response_format=form)
     assert found.schema == {**wanted, "additionalProperties": False}
-    assert is_dear(request(response_format=form))
+    assert is_expensive(request(response_format=form))
     bad = {key: {"$ref": "#/x"} if value is ... else value for key, value in given.items()}
     with pytest.raises(RequestRefused) as caught:
         constraints(response_format=bad)
@@ -255,9 +255,9 @@ def test_equal_tools_share_one_grammar() -> None:
 
 def test_only_tools_and_schemas_are_dear() -> None:
     """A plain request is planned without a thread."""
-    assert is_dear(request(tools=[F]))
-    assert is_dear(request(functions=LEGACY))
+    assert is_expensive(request(tools=[F]))
+    assert is_expensive(request(functions=LEGACY))
     schema = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
-    assert is_dear(request(response_format=schema))
-    assert not is_dear(request(response_format={"type": "json_object"}))
-    assert not is_dear(request())
+    assert is_expensive(request(response_format=schema))
+    assert not is_expensive(request(response_format={"type": "json_object"}))
+    assert not is_expensive(request())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.chat import ChatStyle
+from lorax_proxy.core.chat_style import ChatStyle
 from lorax_proxy.wire.openai_replies import (
     ChunkWriter,
     Identity,

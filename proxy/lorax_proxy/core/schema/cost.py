@@ -92,7 +92,7 @@ class Budget:
     megabytes: float
 
     def covers(self, cost: Cost) -> bool:
-        """Whether a schema is not too dear."""
+        """Whether a schema is not too expensive."""
         return (
             cost.building <= self.building
             and cost.seconds <= self.seconds

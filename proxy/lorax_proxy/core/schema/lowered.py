@@ -23,7 +23,7 @@ very shape of a value (``not``, ``if``, dependent schemas ...) are refused inste
 them there too.
 
 The price of a schema is what it costs to compile, during which every request of the server stands
-still. `core.schema.cost` estimates it, and a schema that is too dear is lowered again more plainly,
+still. `core.schema.cost` estimates it, and a schema that is too expensive is lowered again more plainly,
 level by level, before it is refused.
 """
 
@@ -87,7 +87,7 @@ Schema = Mapping[str, Any] | bool
 
 
 def lower(schema: Schema, *, path: str, strict: bool) -> Lowered:
-    """Lower a schema to what LoRAX compiles, at the most exact level that is not too dear.
+    """Lower a schema to what LoRAX compiles, at the most exact level that is not too expensive.
 
     Args:
         schema: As the client wrote it; not changed.

@@ -1,4 +1,4 @@
-"""Payments put into a template's syntax tree, before what Jinja compiles to plain Python.
+"""Rewrites a template's syntax tree, so that loops, `~` and slices charge the meter before they run.
 
 Loops, `~`, slices, comparisons, dictionary keys and literal text never pass the sandbox. They are
 rewritten into filters whose names start with a dot, which no template can spell in front of its

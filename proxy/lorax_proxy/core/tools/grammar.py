@@ -170,7 +170,7 @@ def tool_grammar(
 
 
 _FULL, _PLANE, _SHORT, _BARE = LEVELS
-# How exactly to lower, and whether several calls may be made: the first that is not too dear.
+# How exactly to lower, and whether several calls may be made: the first that is not too expensive.
 _ATTEMPTS: Final = (
     (_FULL, True),
     (_PLANE, True),

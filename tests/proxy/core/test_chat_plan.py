@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lorax_proxy.core.chat_plan import PreparedTemplate, plan_chat
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import read_request
 from lorax_proxy.core.plan import Facts, Plan
-from lorax_proxy.core.request import PreparedTemplate, plan_chat
 from lorax_proxy.core.routing import Adapter, Base, Merge, Model, Route, Target
 from lorax_proxy.core.stream import END_TOKENS
 from lorax_proxy.core.template.chat_template import ChatTemplate, SpecialTokens

@@ -12,8 +12,8 @@ import msgspec
 from msgspec.structs import replace
 
 from lorax_proxy.config import ModelSettings, Settings, token_of
+from lorax_proxy.core.chat_plan import PreparedTemplate
 from lorax_proxy.core.plan import Facts
-from lorax_proxy.core.request import PreparedTemplate
 from lorax_proxy.core.routing import (
     Adapter,
     AllowUnlisted,

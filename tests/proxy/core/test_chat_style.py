@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_contracts.schemas import validate
-from lorax_proxy.core.chat import ChatStyle, call_id, logprob_document
+from lorax_proxy.core.chat_style import ChatStyle, call_id, logprob_document
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text, TokenLogprob
 from lorax_proxy.core.tools.reader import ArgumentsDelta, CallStarted
 from lorax_proxy.wire.lorax import Token
