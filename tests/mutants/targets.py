@@ -42,7 +42,7 @@ def _core(name: str, *more: str) -> Target:
 
 TARGETS: Final[Sequence[Target]] = (
     _core("stops"),
-    _core("stream", "chat"),
+    _core("stream", "chat_style"),
     _core("tools/reader", "stream"),
     _core("tools/grammar"),
     _core("failures"),

@@ -15,8 +15,9 @@ _WITH_VERSIONS = (
     "mock/lorax_mock/wire/",
     "contracts/lorax_contracts/data/",
     "docs/mock-facts.md",
+    "docs/matrix.",
 )
-"""What holds the versions of others: locks, examples, and LoRAX's own, which the mock tells."""
+"""What holds the versions of others: locks, examples, and LoRAX's own, which the mock tells, other servers'."""
 
 _HOMES = ("pyproject.toml", "CHANGELOG.md")
 
