@@ -149,16 +149,18 @@ class Answer(Generic[_Reader]):
 
     async def close(self) -> None:
         """End the request, if it has not ended; keep its connection, if it has."""
-        if self._first_read is not None:
-            self._first_read.cancel()
-            await asyncio.gather(self._first_read, return_exceptions=True)
-        if self.reader.ended:
-            # LoRAX is done: only the mark of the body's end can be missing, without which the
-            # connection would be given up
-            with contextlib.suppress(UpstreamError, TimeoutError):
-                async with asyncio.timeout(_END_WAIT):
-                    await self.exchange.read()
-        await self.exchange.close()
+        try:
+            if self._first_read is not None:
+                self._first_read.cancel()
+                await asyncio.gather(self._first_read, return_exceptions=True)
+            if self.reader.ended:
+                # LoRAX is done: only the mark of the body's end can be missing, without which the
+                # connection would be given up
+                with contextlib.suppress(UpstreamError, TimeoutError):
+                    async with asyncio.timeout(_END_WAIT):
+                        await self.exchange.read()
+        finally:
+            await self.exchange.close()
 
 
 async def generate(

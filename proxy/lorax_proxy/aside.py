@@ -23,7 +23,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 LARGE = 16 * 1024
-"""Bytes of input from which on work goes aside: the dearest of it takes some 1 us a byte, and going
+"""Bytes of input from which on work goes aside: the most expensive of it takes some 1 us a byte, and going
 aside some 100 us."""
 
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")

@@ -206,8 +206,6 @@ class Client:
             headers: Without those of the framing.
             length: The body's length if it is known.
         """
-        self.started = True
-        self.record.status = status
         block = b"%bx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b" % (
             header_lines(headers),
             self.request_id.encode("latin-1"),
@@ -216,6 +214,8 @@ class Client:
         )
         if length is not None:
             block = b"content-length: %d\r\n%b" % (length, block)
+        self.started = True
+        self.record.status = status
         if self._send == self._connected.send:
             self._connected.start(status, block, length)
             return

@@ -80,6 +80,7 @@ class Exchange:
         response_complete: Whether the answer was sent to its end.
         keep_alive: Whether the connection serves another request after this one.
         body_bytes: Bytes of the request's body that are counted as held, decoded ones too.
+        unread: Bytes of the body that nobody has taken yet.
         closes: Whether the answer came before the request was complete, and ends the connection.
         on_disconnect: Called when the client leaves before its answer is complete.
     """
@@ -203,6 +204,8 @@ class Exchange:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         self.unread = 0
+        # also behind the whole body: only who reads notices that the client leaves
+        self._wire.resume_reading()
         return body
 
     async def receive(self) -> Message:
@@ -211,7 +214,6 @@ class Exchange:
         if self._expects and self.more_body and not wire.transport.is_closing():
             wire.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self._expects = False
-        wire.resume_reading()
         while not (self._body or self.disconnected or self.response_complete):
             if not self.more_body and not self._told:
                 break
@@ -226,12 +228,14 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """ASGI: the next part of the answer."""
-        if self._wire.write_paused and not self.disconnected:
-            await self.drain()
         if message["type"] == "http.response.start":
+            # at once, since it waits for the first bytes of the body: nothing may come before it
             if not self.disconnected:
                 self._start_with(message["status"], message.get("headers", ()))
-        elif message.get("more_body", False):
+            return
+        if self._wire.write_paused and not self.disconnected:
+            await self.drain()
+        if message.get("more_body", False):
             self.write(message.get("body", b""))
         else:
             self.end(message.get("body", b""))

@@ -311,7 +311,7 @@ class Connection(Incoming):
             (b"x-request-id", request_id.encode()),
             *((name.encode(), value.encode()) for name, value in error.headers),
         ]
-        head = self.common + _lines(tuple(fields))
+        head = self.common + b"".join([b"%b: %b\r\n" % field for field in fields])
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[error.status], head, body))
         self._linger()
 

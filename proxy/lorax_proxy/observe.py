@@ -49,7 +49,7 @@ class Record:
         route: The route's pattern, by which requests are counted; `other` for what is none.
         begun: Unix time in seconds.
         seconds: How long it took.
-        first_token: Seconds to the first visible piece of a stream.
+        first_token: Seconds to the first event of a stream.
         error: OpenAI's error code, `client_left`, or None.
         upstream_status: The status of an upstream's answer that was not LoRAX's: a gateway's.
         dropped: The schema keywords that LoRAX cannot enforce, each once.
@@ -126,7 +126,7 @@ class Observer:
         )
         self._first = Histogram(
             "lorax_proxy_first_token_seconds",
-            "Time to the first visible piece of a stream.",
+            "Time to the first event of a stream.",
             buckets=_BUCKETS,
             registry=self.registry,
         )

@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -158,20 +158,13 @@ def _conversations() -> list[tuple[str, list[dict[str, Any]], list[dict[str, Any
 
 
 def _judge(order: dict[str, Any]) -> dict[str, Any]:
-    """Try it with everything counted, and if it is fine, as small inputs will be rendered."""
-    limits = Limits(**order["limits"])
-    verdict = _judge_with(order, replace(limits, uncounted=0))
-    return _judge_with(order, limits) if verdict["kind"] == "fine" else verdict
-
-
-def _judge_with(order: dict[str, Any], limits: Limits) -> dict[str, Any]:
     try:
         template = ChatTemplate.compile(
             order["source"],
             order["name"],
             SpecialTokens(**order["special_tokens"]),
             order["tool_use_source"],
-            limits,
+            Limits(**order["limits"]),
         )
     except TemplateInvalid as error:
         return _told("invalid", error)

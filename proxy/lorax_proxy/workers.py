@@ -147,6 +147,8 @@ class Workers:
         """Wait for news of the workers, and take it in."""
         news = [worker.process.sentinel for worker in self._workers]
         news += [worker.begins.fileno() for worker in self._workers if worker.begins is not None]
+        if not news and not self._missing:
+            return  # a signal came before the first was started
         pause = max(0.0, self._start_at - time.monotonic()) if self._missing else None
         there = set(wait(news, pause))
         for worker in list(self._workers):

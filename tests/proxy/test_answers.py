@@ -123,6 +123,26 @@ async def test_closing_gives_a_waiting_read_up() -> None:
     assert asyncio.all_tasks() == before
 
 
+async def test_whoever_is_cancelled_while_closing_has_closed() -> None:
+    """A client that leaves while the end of LoRAX's body is awaited leaves no connection behind."""
+
+    class Endless(MemoryExchange):
+        async def read(self) -> bytes:
+            return await super().read() or await asyncio.get_running_loop().create_future()
+
+    exchange = Endless([final("</s>", count=1)])
+    source = Answer(exchange, ChoiceReader(Reading()))
+    await source.pieces()
+    closing = asyncio.create_task(source.close())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not exchange.closed
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+    assert exchange.closed
+
+
 async def test_open_refuses_what_is_not_200_and_closes_it() -> None:
     """The envelope, or the text, of another status is the failure."""
     exchange = MemoryExchange([b'{"error":"e","error_type":"generation"}'], status=424)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from lorax_proxy.client import Client
+from lorax_proxy.client import CONNECTED, AsgiApp, Client, Receive, Scope, Send
 from lorax_proxy.config_limits import ClientLimits
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.door import Door
@@ -328,10 +328,11 @@ async def test_every_request_of_a_connection_learns_that_its_client_left() -> No
 
 
 class Wire(asyncio.Transport):
-    """A transport that leads nowhere, and knows whether it is read."""
+    """A transport that leads nowhere, and knows what was sent and whether it is read."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.sent = bytearray()
         self._paused = False
 
     def is_reading(self) -> bool:
@@ -357,8 +358,9 @@ class Wire(asyncio.Transport):
         """Note it."""
         self._paused = False
 
-    def write(self, data: object) -> None:
-        """Lose it."""
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        self.sent += data
 
 
 async def test_a_crowd_of_requests_waits_unread() -> None:
@@ -381,6 +383,65 @@ async def test_a_crowd_of_requests_waits_unread() -> None:
         assert len(connection.pipeline) <= 200
         await asyncio.sleep(0)
     assert wire.is_reading()
+    connection.connection_lost(None)
+
+
+async def _in_one(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Take the whole body, and answer never."""
+    assert scope["extensions"][CONNECTED].whole_body()
+    await asyncio.get_running_loop().create_future()
+
+
+async def _in_parts(_scope: Scope, receive: Receive, _send: Send) -> None:
+    """Take the body as it comes, and answer never."""
+    while (await receive())["more_body"]:
+        pass
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize("taking", [_in_one, _in_parts])
+async def test_a_large_body_does_not_end_the_reading(taking: AsgiApp) -> None:
+    """Who has taken it still learns that its client leaves, which only a read tells."""
+    config = uvicorn.Config(taking, ws="none", log_config=None, lifespan="off")
+    config.load()
+    connection = ServerConnection(
+        Door(ClientLimits(), Observer("error")), config, ServerState(), {}
+    )
+    wire = Wire()
+    connection.connection_made(wire)
+    body = b"a" * 200_000
+    head = b"POST / HTTP/1.1\r\nhost:x\r\ncontent-length:%d\r\n\r\n" % len(body)
+    connection.data_received(head + body if taking is _in_one else head)
+    await asyncio.sleep(0)
+    if taking is _in_parts:
+        connection.data_received(body)
+        assert not wire.is_reading()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not connection.exchange.response_complete
+    assert wire.is_reading()
+    connection.connection_lost(None)
+
+
+async def test_a_slow_client_gets_the_head_first_all_the_same() -> None:
+    """It may be slow from an answer before; whoever writes meanwhile does not overtake the head."""
+
+    async def answer(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        scope["extensions"][CONNECTED].write(b"body")
+
+    config = uvicorn.Config(answer, ws="none", log_config=None, lifespan="off")
+    config.load()
+    connection = ServerConnection(
+        Door(ClientLimits(), Observer("error")), config, ServerState(), {}
+    )
+    wire = Wire()
+    connection.connection_made(wire)
+    connection.pause_writing()
+    connection.data_received(b"GET / HTTP/1.1\r\nhost:x\r\n\r\n")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert re.fullmatch(rb"HTTP/1.1 200 OK\r\n.*\r\n\r\n4\r\nbody\r\n", bytes(wire.sent), re.DOTALL)
     connection.connection_lost(None)
 
 

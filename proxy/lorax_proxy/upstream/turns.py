@@ -1,4 +1,4 @@
-"""Dear steps, one in each turn of the event loop, so that whatever is quick gets through between."""
+"""Expensive steps, one in each turn of the event loop, so that whatever is quick gets through between."""
 
 import asyncio
 from collections import deque

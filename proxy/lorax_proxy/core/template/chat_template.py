@@ -351,7 +351,6 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         metered = _template(environment, code)
         plain = metered
         if limits.uncounted:
-            # what a hostile source makes of its own constants is not counted here: it was tried
             simple = PlainEnvironment()
             plain = _template(simple, simple.compile(source, name))
     except TemplateSyntaxError as error:

@@ -126,7 +126,7 @@ def tool_grammar(
 
     A grammar that LoRAX would take too long to compile is simplified, in this order: free strings
     lose their rarer escapes, only one call is allowed, lengths and patterns go, and the functions
-    that are not strict take any JSON object as arguments, the dearest first.
+    that are not strict take any JSON object as arguments, the most expensive first.
 
     Args:
         tools: Every function of the request, in order.
