@@ -274,8 +274,7 @@ def _serve(
     observer = Observer(settings.log_level, shared=shared)
     app = create_app(settings, observer=observer)
     # who names a port means it
-    unnamed = settings.demo and settings.port == Settings.model_fields["port"].default
-    spare = _SPARE_PORTS if unnamed else 0
+    spare = _SPARE_PORTS if settings.demo and "port" not in settings.model_fields_set else 0
     listener = listen(settings.host, settings.port, spare=spare)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host

@@ -182,7 +182,9 @@ class Workers:
         self._listener.close()
         for worker in self._workers:
             if worker.process.pid is not None:
-                os.kill(worker.process.pid, number)
+                # it may have ended, and be about to be buried
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.process.pid, number)
 
     def _join(self) -> None:
         for worker in self._workers:

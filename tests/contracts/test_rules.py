@@ -35,7 +35,12 @@ def test_no_law_lacks_its_rule_its_step_its_plant_or_its_line() -> None:
     assert "\n".join(missing) == ""
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.stem)
+# `recording` reports nothing: it names the laws that a file cannot show
+@pytest.mark.parametrize(
+    "path",
+    sorted({*PACKAGE.rglob("*.py")} - {PACKAGE / "recording.py"}),
+    ids=lambda path: path.stem,
+)
 def test_a_module_enters_what_it_reports(path: Path) -> None:
     """Neither a law that is reported under no rule, nor a rule for what is never reported."""
     assert "\n".join(unentered(path)) == ""
@@ -80,6 +85,10 @@ def test_what_is_forgotten_is_named(without: str, told: str) -> None:
         (
             '@rule("OAI-A-001")\ndef f(r):\n    r.add("OAI-A-001", r.add("OAI-A-002"))\n',
             "m.py reports OAI-A-002, and no @rule in it says so",
+        ),
+        (
+            'def f(r):\n    r.add("OAI-A-001")\n',
+            "m.py reports OAI-A-001, and no @rule in it says so",
         ),
         (
             '@rule("OAI-A-001", "OAI-A-002")\ndef f(r):\n    r.add("OAI-A-001")\n',

@@ -56,6 +56,7 @@ class Running:
 @contextlib.contextmanager
 def started(
     *arguments: str,
+    port: int | None = 0,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     files: int | None = None,
     **extra: str,
@@ -64,13 +65,15 @@ def started(
 
     Args:
         arguments: Of `lorax-proxy serve`.
+        port: Where it listens; None leaves it to the command.
         stderr: Where its log goes.
         files: The most files that it may have open.
         extra: Environment variables.
     """
     limited = () if files is None else ("prlimit", f"--nofile={files}:{files}")
+    named = () if port is None else (f"--port={port}",)
     process = subprocess.Popen(
-        [*limited, *_command("serve", "--port=0", *arguments)],
+        [*limited, *_command("serve", *named, *arguments)],
         env=_environment(extra),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """The command `lorax-proxy`, through real processes: options, settings, signals."""
 
+import contextlib
 import json
 import re
 import signal
@@ -155,6 +156,19 @@ def test_a_taken_port_is_one_clear_line() -> None:
     (line,) = done.stderr.splitlines()
     assert f"cannot listen on 127.0.0.1:{port}" in line
     assert "--port" in line
+
+
+def test_the_demo_takes_another_port_only_for_one_that_nobody_named() -> None:
+    """The usual one, given as an option, is meant like any other."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            held.enter_context(socket.create_server(("127.0.0.1", 8000)))
+        done = run("serve", "--demo", "--port=8000")
+        assert done.returncode == 2
+        assert "cannot listen on 127.0.0.1:8000" in done.stderr
+        with started("--demo", port=None) as demo:
+            assert demo.port > 8000
+            assert demo.end(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,5 +1,6 @@
 """Which rules a LoRAX exchange falls under: framework texts, errors, headers, by route."""
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -59,14 +60,22 @@ def _adapter_headers(exchange: Exchange, report: Report) -> None:
             report.add("LORAX-HEAD-004", f"the request names {named!r}", at=header, seen=value)
 
 
+@functools.cache
+def _success_headers() -> frozenset[str]:
+    """The x- headers of an answer, by which others know that it is one."""
+    table = loader.table("lorax/headers")["generate"]
+    return frozenset([*(str(row["name"]) for row in table["always"]), *table["adapter"]])
+
+
 def _error(exchange: Exchange, report: Report) -> None:
     # A path or a method that LoRAX does not know has no body, which a law of its own says.
-    if not exchange.body or exchange.status in {404, 405}:
+    unknown = exchange.status == 405 or (exchange.status == 404 and exchange.route is Route.OTHER)
+    if not exchange.body or unknown:
         return
+    of_success = _success_headers()
     for name, value in exchange.headers:
-        # a mock's own marks begin so, and a request's id is whoever stands before a LoRAX's
-        if name.startswith("x-") and not name.startswith(("x-lorax-mock", "x-request-id")):
-            report.add("LORAX-HEAD-005", "an error carries x- headers", at=name, seen=value)
+        if name in of_success:
+            report.add("LORAX-HEAD-005", "an error carries a success's header", at=name, seen=value)
     if exchange.media_type == "text/plain":
         texts = [
             str(row["begins"])

@@ -69,13 +69,17 @@ def _image(session: Session, counts: Collection[int | None]) -> None:
 
     blind = ask(text)
     if blind.status != 200:
-        return  # a list of parts is refused whatever it holds
+        session.skip("images", "a message of parts is refused whatever it holds", "OAI-ERR-011")
+        return
     seen = ask(text, picture)
     if seen.dropped or seen.status >= 500:
         what = seen.status or "nothing"
         session.break_law("OAI-ERR-011", f"an image is answered with {what}", seen)
-    elif seen.status == 200 and relations.prompt_tokens(blind) not in counts:
-        # A count that is the same for another prompt says nothing about this one.
+    elif seen.status == 200 and relations.prompt_tokens(blind) in counts:
+        session.skip(
+            "images", "other prompts count as many tokens: it tells nothing", "OAI-ERR-011"
+        )
+    elif seen.status == 200:
         session.compare(relations.unseen_image, seen, blind)
 
 

@@ -30,7 +30,8 @@ __all__ = ["Inference", "Run"]
 
 _REMEMBERED: Final = 256
 _SHORT: Final = 512
-"""Sequences that are remembered, and their most tokens: some 10 MB."""
+_SHORT_PROMPT: Final = 4096
+"""Sequences that are remembered, and the most tokens of each and characters of its prompt: some 10 MB."""
 
 
 @dataclass(slots=True)
@@ -126,7 +127,11 @@ class Inference:
         """One sequence: what was made for an equal request, if it was among the last and is not long."""
         request = valid.request
         asked = request.parameters
-        large = asked.response_format is not None or asked.return_k_alternatives is not None
+        large = (
+            asked.response_format is not None
+            or asked.return_k_alternatives is not None
+            or len(request.inputs) > _SHORT_PROMPT
+        )
         if reply is not None or large:
             return generate(valid, persona, self._state.tokenizer, key, seed=seed, reply=reply)
         name = (key, seed, request)

@@ -164,6 +164,30 @@ CASES: tuple[Case, ...] = (
 )
 
 
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("x-compute-time", {"LORAX-HEAD-005"}),
+        ("x-adapter-id", {"LORAX-HEAD-005"}),
+        ("x-request-id", set()),
+        ("x-envoy-upstream-service-time", set()),
+    ],
+)
+def test_an_error_lacks_the_headers_of_an_answer_and_no_others(name: str, law: set[str]) -> None:
+    """What a gateway adds is not LoRAX's."""
+    refused = samples.lorax("error_overloaded")
+    marked = replace(refused, headers=((name, "1"), *refused.headers))
+    assert samples.found(marked, strict=True) - samples.found(refused, strict=True) == law
+
+
+def test_only_an_unknown_path_may_be_404_without_words() -> None:
+    """A route that LoRAX has tells its error as ever."""
+    lost = replace(samples.lorax("error_overloaded"), status=404, body=b"Not Found")
+    unknown = replace(lost, path="/no-such-path")
+    assert "LORAX-HTTP-001" in samples.found(replace(lost, path="/generate"), kind="lorax")
+    assert "LORAX-HTTP-001" not in samples.found(unknown, kind="lorax")
+
+
 @each_case(CASES)
 def test_one_broken_promise_is_found_under_its_law(
     law: str, what: str, broken: Callable[[], Exchange]

@@ -58,6 +58,17 @@ def _as_json(exchange: Exchange, status: int) -> Exchange:
     return replace(exchange, status=status, headers=headers, body=body)
 
 
+def _out_of_memory(exchange: Exchange) -> Exchange:
+    """A prompt and a budget beyond the limit were let through, and the shard had no room for them."""
+    if b"`max_new_tokens` must be <=" not in exchange.body:
+        return exchange
+    told = "Request failed during generation: Server error: CUDA out of memory"
+    failed = _as_json(exchange, 424)
+    return samples.replace_body(
+        failed, samples.compact({"error": told, "error_type": "generation"})
+    )
+
+
 def _refused_as_status(exchange: Exchange) -> Exchange:
     refused = exchange.path == "/generate_stream" and b'data: {"error"' in exchange.body
     return _as_json(exchange, 422) if refused else exchange
@@ -338,6 +349,12 @@ PLANTED: tuple[Planted, ...] = (
             "/info",
             lambda e: samples.edit(e, lambda d: d.update(max_total_tokens=64, max_input_length=63)),
         ),
+    ),
+    Planted(
+        "a budget over the limit that ends in the shard",
+        "LORAX-INFO-002",
+        errors(_out_of_memory),
+        also={"LORAX-ERR-003": "a budget over the limit is out of range"},
     ),
     Planted(
         "byte offsets of tokens",
