@@ -143,7 +143,7 @@ $(COMPAT:%=compat-%): compat-%: .venv-compat-%/compat.stamp $(VENV)/run.stamp
 
 # `make mutants ARGS="stops stream --workers 1"` for some; all take a quarter of an hour of CPU.
 .PHONY: mutants
-mutants: $(VENV)/test.stamp ## plant every small fault, see which tests notice (docs/mutants.md); long
+mutants: $(VENV)/test.stamp ## plant every small fault, see which tests notice (docs/evidence/mutants.md); long
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 # `make soak MINUTES=60 ARGS="--kept 10000 --deaf 1000"` for an hour with idle and deaf connections;
@@ -152,7 +152,7 @@ REQUESTS ?= 0
 MINUTES ?= $(if $(filter-out 0,$(REQUESTS)),100000,1)
 
 .PHONY: soak
-soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/reliability.md)
+soak: $(VENV)/test.stamp ## MINUTES of mixed load with faults, every answer judged (docs/evidence/reliability.md)
 	@$(BIN)/python -m tests.soak $(MINUTES) --requests $(REQUESTS) $(ARGS)
 
 # Not editable, so that what the wheel asks for is held to what is installed: the last line asks no index.
@@ -185,7 +185,7 @@ bench: $(VENV)/test.stamp ## what a request and a streamed event cost, beside ng
 
 # Needs node and a few GB; `make matrix ARGS="litellm aimock"` for some. Not in CI.
 .PHONY: matrix
-matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice each, and write docs/matrix.md; long
+matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice each, and write docs/evidence/matrix.md; long
 	@$(BIN)/python -m tests.contracts.matrix $(ARGS)
 
 .PHONY: docs

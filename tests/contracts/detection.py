@@ -1,4 +1,4 @@
-"""The detection table, docs/detection.md: `python -m tests.contracts.detection`.
+"""The detection table, docs/evidence/detection.md: `python -m tests.contracts.detection`.
 
 Each planted server is judged as `lorax-contracts check` would judge it; the table says which law was
 broken on purpose, which others its consequences break, and where the deviation was seen.
@@ -23,7 +23,7 @@ from tests.contracts.unusual import VARIATIONS
 
 __all__ = ["PAGE", "SEEDS", "Shown", "judged", "page", "row", "shown"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "detection.md"
+PAGE = Path(__file__).parents[2] / "docs" / "evidence" / "detection.md"
 
 _HEAD = """# What the checker finds
 

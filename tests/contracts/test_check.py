@@ -97,7 +97,7 @@ def test_several_of_them_together_break_no_law(seed: int) -> None:
 
 
 def test_the_page_lists_each_unusual_server() -> None:
-    """docs/detection.md says what is let pass."""
+    """docs/evidence/detection.md says what is let pass."""
     page = PAGE.read_text("utf-8")
     assert all(f"| {one.name} | {one.source} |" in page for one in VARIATIONS)
     assert len({one.name for one in VARIATIONS}) == len(VARIATIONS)
@@ -155,11 +155,11 @@ def test_a_planted_deviation_is_found_under_its_law(deviation: Deviation) -> Non
         assert spoken_of_the_invalid(finding.exchange) == set()
     line = row(deviation, found)
     there = line in PAGE.read_text("utf-8").splitlines()
-    assert there, f"docs/detection.md lacks this line, run make docs: {line}"
+    assert there, f"docs/evidence/detection.md lacks this line, run make docs: {line}"
 
 
 def test_the_page_lists_each_planted_server_once() -> None:
-    """docs/detection.md has a line for each and none besides; at least sixty."""
+    """docs/evidence/detection.md has a line for each and none besides; at least sixty."""
     page = PAGE.read_text("utf-8")
     lines = [one for one in page.splitlines() if one.startswith("| ")]
     assert len(lines) == len(DEVIATIONS) + len(PLANTED) + len(VARIATIONS) + 3

@@ -114,7 +114,7 @@ def _locked(server: Server) -> bool:
 def test_the_page_is_what_the_results_say() -> None:
     """A page that was edited, or a result that was not written out, is found; versions are locked."""
     rows = results.load()
-    docs = Path(__file__).parents[2] / "docs"
+    docs = Path(__file__).parents[2] / "docs" / "evidence"
     assert (docs / "matrix.md").read_text("utf-8") == as_markdown(rows)
     assert (docs / "matrix.html").read_text("utf-8") == as_html(rows)
     for row in rows:

@@ -1,7 +1,7 @@
 """Where LoRAX's own OpenAI endpoints leave the contract, and that the proxy keeps it.
 
 Each test is one deviation of LoRAX's `/v1/*` (its docstring says what LoRAX does) and is named for
-what the client gets instead. `docs/deviations.md` lists them all with their sources.
+what the client gets instead. `docs/evidence/deviations.md` lists them all with their sources.
 """
 
 import json

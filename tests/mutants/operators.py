@@ -1,7 +1,7 @@
 """What one piece of code may be replaced by: small faults that a person could make.
 
 The first half are mutmut's operators, word for word in effect, so that scores can be compared; the
-second half are faults that mutmut 3 does not plant (docs/mutants.md tells them apart).
+second half are faults that mutmut 3 does not plant (docs/evidence/mutants.md tells them apart).
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""docs/reliability.md: tables in which no cell is empty, and whose tests exist."""
+"""docs/evidence/reliability.md: tables in which no cell is empty, and whose tests exist."""
 
 import ast
 import re

@@ -6,7 +6,7 @@ from pathlib import Path
 from lorax_contracts import loader
 
 ROOT = Path(__file__).parents[2]
-TABLE = (ROOT / "docs" / "deviations.md").read_text("utf-8")
+TABLE = (ROOT / "docs" / "evidence" / "deviations.md").read_text("utf-8")
 E2E = "tests/e2e/test_deviations.py"
 
 

@@ -167,7 +167,7 @@ def test_the_configuration_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_links_lead_somewhere() -> None:
     """Each relative link of the documents is a file."""
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
         text = re.sub(r"`[^`]*`", "", document.read_text("utf-8"))
         for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -5,8 +5,8 @@ from tests.repo.tree import ROOT
 
 
 def test_every_row_is_full_and_its_test_exists() -> None:
-    """docs/reliability.md promises nothing that nobody tries."""
-    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    """docs/evidence/reliability.md promises nothing that nobody tries."""
+    text = (ROOT / "docs" / "evidence" / "reliability.md").read_text("utf-8")
     assert list(gaps(ROOT, text)) == []
     assert text.count("`tests/") > 40
 

@@ -14,8 +14,8 @@ _WITH_VERSIONS = (
     "tests/",
     "mock/lorax_mock/wire/",
     "contracts/lorax_contracts/data/",
-    "docs/mock-facts.md",
-    "docs/matrix.",
+    "docs/evidence/mock-facts.md",
+    "docs/evidence/matrix.",
 )
 """What holds the versions of others: locks, examples, and LoRAX's own, which the mock tells, other servers'."""
 

@@ -1,1 +1,1 @@
-"""A long mixed load on real processes, with every answer judged (`make soak`, docs/reliability.md)."""
+"""A long mixed load on real processes, with every answer judged (`make soak`, docs/evidence/reliability.md)."""

@@ -7,7 +7,7 @@ out. Each test is made on the 32-bit float that LoRAX will see.
 
 LoRAX does not check its parameters against the model, and an exception in the shard fails every
 request of the batch and can end the router (router/src/infer.rs:1490). So what is sent stays in
-ranges in which the shard neither raises nor makes NaN of probabilities; docs/shield.md has them all.
+ranges in which the shard neither raises nor makes NaN of probabilities; docs/evidence/shield.md has them all.
 """
 
 from msgspec.structs import replace

@@ -1,1 +1,1 @@
-"""Genuine servers of OpenAI's API, checked: `make matrix` writes docs/matrix.md and docs/matrix.html."""
+"""Genuine servers of OpenAI's API, checked: `make matrix` writes docs/evidence/matrix.md and docs/evidence/matrix.html."""

@@ -31,7 +31,7 @@ from tests.contracts.matrix.table import as_html, as_markdown
 
 SEED = 0
 _LOG = logging.getLogger("matrix")
-_DOCS = Path(__file__).parents[3] / "docs"
+_EVIDENCE = Path(__file__).parents[3] / "docs" / "evidence"
 _BOUNDS = Bounds(requests=900, seconds=900, patience=30, reply_seconds=90)
 
 
@@ -110,8 +110,8 @@ def row_of(server: Server) -> Row:
 
 def _page() -> None:
     rows = results.load()
-    (_DOCS / "matrix.md").write_text(as_markdown(rows), "utf-8")
-    (_DOCS / "matrix.html").write_text(as_html(rows), "utf-8")
+    (_EVIDENCE / "matrix.md").write_text(as_markdown(rows), "utf-8")
+    (_EVIDENCE / "matrix.html").write_text(as_html(rows), "utf-8")
 
 
 def _chosen(names: list[str]) -> list[Server]:

@@ -191,9 +191,9 @@ def _listed(row: Row, rows: Sequence[Row]) -> list[str]:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The page docs/matrix.md."""
+    """The page docs/evidence/matrix.md."""
     there = [row for row in rows if not row.missing]
-    lines = ["# Genuine servers", "", _TITLE.format(laws="[laws.md](laws.md)"), "", _note(there)]
+    lines = ["# Genuine servers", "", _TITLE.format(laws="[laws.md](../laws.md)"), "", _note(there)]
     for kind, title in _TABLES.items():
         lines += ["", f"## {title}", "", _WORDS[kind], ""]
         lines += ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]

@@ -416,7 +416,7 @@ def test_a_long_unpaced_stream_reaches_its_end(mock: Running) -> None:
 def test_the_facts_table_has_no_empty_row() -> None:
     """Each fact names its source, modules and tests that exist, or says why it is not imitated."""
     root = Path(__file__).parents[3]
-    lines = (root / "docs/mock-facts.md").read_text("utf-8").splitlines()
+    lines = (root / "docs/evidence/mock-facts.md").read_text("utf-8").splitlines()
     rows = [line for line in lines if line.startswith("| ") and not line.startswith("| fact")]
     assert len(rows) > 200
     assert len(set(rows)) == len(rows)

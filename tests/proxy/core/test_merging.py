@@ -45,7 +45,7 @@ def test_what_lorax_cannot_compute_with(document: dict[str, object], param: str,
 def test_whatever_a_client_sends_the_shard_merges(
     weights: list[float], density: float | None, strategy: str | None
 ) -> None:
-    """Refused, or within docs/shield.md's ranges."""
+    """Refused, or within docs/evidence/shield.md's ranges."""
     ids = [f"a{number}" for number in range(len(weights) or 1)]
     request = MergedAdaptersRequest.model_validate(
         {"ids": ids, "weights": weights, "density": density, "merge_strategy": strategy}

@@ -129,7 +129,7 @@ def test_a_known_vocabulary_is_the_limit(
 def test_whatever_a_client_sends_the_shard_computes_with(
     vocabulary_size: int | None, **parameters: Any
 ) -> None:
-    """LoRAX's own rule agrees with ours on who samples, and each number is in docs/shield.md's range."""
+    """LoRAX's own rule agrees with ours on who samples, and each number is in docs/evidence/shield.md's range."""
     try:
         sent = asked(vocabulary_size, **parameters)
     except RequestRefused as error:
@@ -155,8 +155,10 @@ def test_whatever_a_client_sends_the_shard_computes_with(
 
 
 def test_everything_that_can_be_sent_is_in_the_list() -> None:
-    """A parameter that is added must be thought about in docs/shield.md first."""
-    rows = re.findall(r"^\| (`.+?`) \|", (ROOT / "docs" / "shield.md").read_text(), re.MULTILINE)
+    """A parameter that is added must be thought about in docs/evidence/shield.md first."""
+    rows = re.findall(
+        r"^\| (`.+?`) \|", (ROOT / "docs" / "evidence" / "shield.md").read_text(), re.MULTILINE
+    )
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     sent = {*GenerateParameters.__struct_fields__, *MergedAdapters.__struct_fields__}
     assert listed == sent
