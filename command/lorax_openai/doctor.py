@@ -7,7 +7,7 @@ configured model for one token.
 import platform
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Final
 
@@ -52,21 +52,38 @@ def lacking(requirements: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """Each extra that is not whole, and the distributions that it lacks.
 
     Args:
-        requirements: The project's, as its metadata spell them.
+        requirements: The project's, as its metadata spell them; `lorax-openai[mock]; extra == 'pytest'`
+            puts one extra into another, which some builders write out and some leave to the installer.
     """
-    missing: dict[str, list[str]] = {}
+    missing: dict[str, dict[str, None]] = {}
+    parts: dict[str, list[str]] = {}
     for text in requirements:
         extra = re.search(r"extra == ['\"]([a-z]+)['\"]", text)
-        name = re.match(r"[A-Za-z0-9._-]+", text)
-        if extra is None or name is None or name[0] == _NAME:
+        name = re.match(r"([A-Za-z0-9._-]+)\s*(?:\[([a-z, ]*)\])?", text)
+        if extra is None or name is None:
             continue
-        if "sys_platform != 'win32'" in text and sys.platform == "win32":
-            continue
-        try:
-            metadata.distribution(name[0])
-        except metadata.PackageNotFoundError:
-            missing.setdefault(extra[1], []).append(name[0])
-    yield from missing.items()
+        own = missing.setdefault(extra[1], {})
+        if name[1] == _NAME:
+            parts.setdefault(extra[1], []).extend(re.findall("[a-z]+", name[2] or ""))
+        elif not ("sys_platform != 'win32'" in text and sys.platform == "win32"):
+            try:
+                metadata.distribution(name[1])
+            except metadata.PackageNotFoundError:
+                own[name[1]] = None
+    for extra_name in missing:
+        found = {
+            name: None for part in _within(extra_name, parts) for name in missing.get(part, {})
+        }
+        if found:
+            yield extra_name, [*found]
+
+
+def _within(extra: str, parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """An extra and all that it takes in, each once."""
+    found = [extra]
+    for one in found:  # grows as it is read
+        found += [part for part in parts.get(one, ()) if part not in found]
+    return found
 
 
 def _say(line: str) -> None:

@@ -10,16 +10,35 @@ from lorax_openai.doctor import lacking
 
 
 def test_what_an_extra_lacks_is_named() -> None:
-    """Extras of our own and what needs no extra are left out; bounds and markers do not matter."""
+    """What needs no extra is left out; bounds and markers do not matter."""
     requirements = [
         "typer>=0.19",
         "no-such-base",
         "pytest>=8; extra == 'pytest'",
-        "lorax-openai[mock]; extra == 'pytest'",
         'no-such-one<2,>=1; extra == "mock"',
         "no.such_two>=0.19; (sys_platform != 'win32') and extra == 'mock'",
     ]
     assert dict(lacking(requirements)) == {"mock": ["no-such-one", "no.such_two"]}
+
+
+def test_an_extra_lacks_what_those_within_it_lack() -> None:
+    """Followed however deep, each name once, in whatever order they are written, and round a circle."""
+    requirements = [
+        "lorax-openai[all]; extra == 'pytest'",
+        "no-such-client; extra == 'pytest'",
+        "lorax-openai[mock, proxy]>=0; extra == 'all'",
+        "lorax-openai[pytest]; extra == 'all'",
+        "no-such-one; extra == 'mock'",
+        "no-such-one; extra == 'proxy'",
+        "pytest; extra == 'contracts'",
+        "lorax-openai[contracts]; extra == 'whole'",
+    ]
+    assert dict(lacking(requirements)) == {
+        "pytest": ["no-such-client", "no-such-one"],
+        "all": ["no-such-one", "no-such-client"],
+        "mock": ["no-such-one"],
+        "proxy": ["no-such-one"],
+    }
 
 
 @pytest.mark.slow
