@@ -77,7 +77,7 @@ class Session:
             wire: `openai` or `lorax`, the laws that hold.
             model: what OpenAI's `model` or LoRAX's `adapter_id` is set to.
             strict: judge our own, stricter promises too.
-            only: keep findings of this law alone.
+            only: tell findings of this law alone.
         """
         self._asker = asker
         self.keyed = False
@@ -96,18 +96,18 @@ class Session:
 
     @property
     def findings(self) -> list[Finding]:
-        """One finding for each law and way to break it, in order of discovery.
+        """One finding for each wanted law and way to break it, in order of discovery.
 
         A wrong envelope counts under the law of its place only where errors are right elsewhere, and
-        that law is not broken otherwise.
+        that law is not broken otherwise. What is not wanted explains it all the same.
         """
         found = dict(self._found)
         broken = {law_id for law_id, _ in found}
         for finding, law_id in self._elsewhere:
-            if not {finding.law, law_id} & broken and self.wants(law_id):
+            if not {finding.law, law_id} & broken:
                 placed = replace(finding, law=law_id)
                 found.setdefault((law_id, kind_of(placed.message)), placed)
-        return list(found.values())
+        return [finding for (law_id, _), finding in found.items() if self.wants(law_id)]
 
     @property
     def skipped(self) -> list[Skipped]:
@@ -138,7 +138,7 @@ class Session:
         ]
 
     def wants(self, law_id: str) -> bool:
-        """Whether findings of that law are kept."""
+        """Whether findings of that law are told."""
         if self.only is not None:
             return law_id == self.only
         return self.strict or law(law_id).promise is not Promise.OURS
@@ -152,8 +152,6 @@ class Session:
 
     def found(self, finding: Finding) -> None:
         """Keeps a finding, unless the same has been shown by a plainer request."""
-        if not self.wants(finding.law):
-            return
         key = finding.law, kind_of(finding.message)
         old = self._found.get(key)
         if old is None or _rank(finding) < _rank(old):

@@ -114,6 +114,15 @@ def test_and_is_not_counted_again_where_errors_are_wrong_everywhere() -> None:
     assert [one.law for one in run.findings] == ["OAI-ERR-001"]
 
 
+def test_nor_where_that_law_alone_is_asked_for() -> None:
+    """What is told with --only is told without it, too."""
+    run = Session(InProcess(_page), wire="openai", model="acme/poet", only="OAI-ERR-007")
+    run.ask("GET", "/no-such-path", envelope="OAI-ERR-007")
+    assert [one.law for one in run.findings] == ["OAI-ERR-007"]
+    run.ask("POST", "/chat/completions", {"model": "x"}, right=False)
+    assert run.findings == []
+
+
 def _page(asked: Asked) -> Said:
     said = openai(asked)
     said.raw = b"<html>"

@@ -26,8 +26,8 @@ def shown(value: Any) -> str:
 
 
 def kind_of(message: str) -> str:
-    """A message without its numbers and quoted texts: what two findings say alike."""
-    return re.sub(r'"(?:[^"\\]|\\.)*"|-?\d+', "", message)
+    """A message without its numbers, its quoted texts and where they were cut: what two say alike."""
+    return re.sub(r'"(?:[^"\\]|\\.)*"|"[^"]*\.\.\.|\.\.\.|-?\d+', "", message)
 
 
 class Report:

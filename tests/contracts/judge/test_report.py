@@ -1,6 +1,6 @@
 """Where findings are put."""
 
-from lorax_contracts.judge.report import Report, shown
+from lorax_contracts.judge.report import Report, kind_of, shown
 from tests.contracts import samples
 
 
@@ -29,3 +29,9 @@ def test_what_is_shown_is_one_line_and_short() -> None:
     long = shown("x" * 5000)
     assert len(long) < 250
     assert " ... " in long
+
+
+def test_a_text_that_was_cut_is_as_little_a_kind_as_a_whole_one() -> None:
+    """Where a quotation is cut depends on the numbers in it."""
+    cut = ['[{"id": "c-57", "created... is no object', '[{"id": "c-2", "created"... is no object']
+    assert len({kind_of(one) for one in cut}) == 1

@@ -85,6 +85,54 @@ def test_an_answer_to_what_cannot_be_right_breaks_that_law_alone(
     assert {"OAI-ERR-004", "OAI-ERR-005"} <= found
 
 
+def failing(words: Callable[[bytes], str]) -> Callable[[Asked], Said]:
+    """A server that answers 500 to what is no JSON object, with a text made of the body."""
+
+    def serve(asked: Asked) -> Said:
+        said = openai(asked)
+        text = words(asked.body) if asked.path.endswith("/chat/completions") else ""
+        if (
+            said.status < 400
+            or isinstance(asked.document, dict)
+            or asked.method != "POST"
+            or not text
+        ):
+            return said
+        error = {
+            "message": f"{text}, request-{asked.number}-{asked.number:04x}",
+            "type": "server_error",
+        }
+        return Said(500, said.headers, {"error": {**error, "param": None, "code": None}})
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (lambda _: "failed", ["a JSON array", "cut JSON"]),
+        (lambda body: f"no value at {len(body)}", ["a JSON array", "cut JSON"]),
+        (
+            lambda body: "too deep" if len(body) > 999 else "no value",
+            ["a JSON array", "cut JSON", " nested lists"],
+        ),
+        (lambda body: "failed" if body[:1] == b"[" else "", ["a JSON array", " nested lists"]),
+    ],
+    ids=["whatever it is", "with its place", "a third in other words", "lists alone"],
+)
+def test_a_failure_of_the_parser_is_told_once_and_hides_no_other(
+    words: Callable[[bytes], str], told: list[str]
+) -> None:
+    """The same status may have other causes: JSON that is no object, what is said in other words."""
+    server = InProcess(failing(words))
+    server.base += "/v1"
+    run = Session(server, wire="openai", model="acme/poet")
+    refusals.probe_refusals(run)
+    assert {one.law for one in run.findings} == {"OAI-ERR-003"}
+    named = [one.message.removesuffix(" is answered with 500") for one in run.findings]
+    assert sorted(one.removeprefix("20,000") for one in named) == sorted(told)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "yes", "hot"]),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.just("a"), inner, max_size=1),
