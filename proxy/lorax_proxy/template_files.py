@@ -22,9 +22,6 @@ from lorax_proxy.template_trial import try_template
 
 __all__ = ["builtin_names", "load_special_tokens", "load_template", "load_vocabulary_size"]
 
-_UNCOUNTED = 16 * 1024
-"""Characters of an input that a built-in template renders without counting."""
-
 _NAMED_TOKENS = (
     "bos_token",
     "eos_token",
@@ -54,7 +51,7 @@ def load_template(
         setting: A built-in's name, a template file, a model's folder (or its
             `tokenizer_config.json`), or the template itself (recognised by `{{` or `{%`).
         special_tokens: The model's tokens, in place of those that the setting brings.
-        limits: What one rendering may do; small inputs of built-ins are not counted by default.
+        limits: What one rendering may do.
         trial: Try the template in a child process first (some tenths of a second); built-ins, which
             our tests render, need none.
 
@@ -66,7 +63,6 @@ def load_template(
     if isinstance(setting, str) and setting in BUILTIN_TOKENS:
         file = files("lorax_proxy").joinpath("builtin_templates", f"{setting}.jinja")
         tokens = special_tokens or BUILTIN_TOKENS[setting]
-        limits = limits or Limits(uncounted=_UNCOUNTED)
         return ChatTemplate.compile(file.read_text("utf-8"), setting, tokens, limits=limits)
     found = _found(setting)
     tokens = special_tokens or found.special_tokens

@@ -1,9 +1,9 @@
 """A chat template's first rendering happens in a child process that may be killed.
 
-The budgets of `core.template.budget` stop a rendering that grows; they cannot stop what happens
-inside one operation of Python or Jinja that nobody priced, nor a source that is costly to parse. So
-when a template is loaded, a child with little time and memory compiles it and renders a few
-conversations. A template that the child does not survive, or that cannot render a plain question,
+Templates often come from a model's repository that nobody read. The sandbox keeps them from touching
+the process; nothing in Jinja keeps one from running for an hour or from doubling a string forty
+times. So when a template is loaded, a child with little time and memory compiles it and renders a few
+conversations, all counted, so that an endless loop is told with its line. A template that the child does not survive, or that cannot render a plain question,
 never reaches the process that serves.
 
 The child is this module, run with `python -m`: it reads one JSON document from its standard input
@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -164,7 +164,7 @@ def _judge(order: dict[str, Any]) -> dict[str, Any]:
             order["name"],
             SpecialTokens(**order["special_tokens"]),
             order["tool_use_source"],
-            Limits(**order["limits"]),
+            replace(Limits(**order["limits"]), uncounted=0),
         )
     except TemplateInvalid as error:
         return _told("invalid", error)

@@ -19,7 +19,6 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
     "proxy/lorax_proxy/client.py": "test_surface tries it through the surface, test_http1 by connection",
     "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat_style and test_text_completion test both who keep it",
-    "proxy/lorax_proxy/core/template/instruments.py": "test_language tries it through templates",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
     "proxy/lorax_proxy/exchange.py": "test_http1 tries it through its connection",
     "proxy/lorax_proxy/incoming.py": "test_http1 tries it through its connection",

@@ -1,43 +1,30 @@
-"""What one rendering of a chat template may cost, counted instead of timed.
+"""What one rendering of a chat template may do, counted instead of timed.
 
-A chat template comes from the operator, often from a model's repository that nobody read. The
-sandbox keeps it from touching the process; nothing in Jinja keeps it from running for an hour
-(`{% for %}` in `{% for %}`), from doubling a string forty times, or from printing a list that
-contains itself twice, thirty levels deep. Clocks and processes cannot help here: rendering is a
-pure step on the request's path. So every operation whose cost can grow *says what it will cost
-before it runs*, and a `Meter` that runs dry stops the rendering:
+A template is the operator's choice, and `template_trial` has tried it in a child process. What a client chooses is the
+conversation, and two things that honest templates do with it are not linear: they search the list
+of messages once a message, and they collect the prompt in a variable that they copy once a message.
+Forty thousand messages so rendered take an hour, in a thread that nobody can stop. So a rendering
+of more than a small input counts what it does, and a `Meter` that runs dry ends it:
 
 steps
-    Python-level work: a loop's turn, a call, a filter, a visited member of a container.
+    Python-level work: a loop's turn, a call, a filter's member.
 characters
-    Text and list cells moved or made: concatenation, slices, joins, comparisons.
+    Text moved or made: concatenation, slices, searches, what a filter or a method returns.
 output
     The prompt itself.
 
-Each allowance is a constant plus a multiple of the *input's* own size, because what
-an honest template does is linear in the conversation, and the client's long conversation is not
-the template's fault. Two things that honest templates do are not linear, and each has its term:
-they search the list of messages once a message, and they collect the prompt in a variable that
-they copy once a message.
+Each allowance is a constant plus a multiple of the *input's* own size, and a term for the pairs
+of messages. A single operation is counted when it is done: it is bounded by the input.
 """
 
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = [
-    "BudgetExhausted",
-    "Limits",
-    "Meter",
-    "Paced",
-    "Weighable",
-    "active_meter",
-    "is_small",
-    "metering",
-]
+__all__ = ["BudgetExhausted", "Limits", "Meter", "active_meter", "is_small", "metering"]
 
 
 class BudgetExhausted(Exception):
@@ -64,10 +51,9 @@ class Limits:
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
         source: The longest template source, in characters. The longest published ones have 40,000.
-        uncounted: Characters of an input for which nothing is counted, if it also has few members and
-            no large number; counting takes a third of a rendering's time. For templates that are
-            ours alone: what an honest one does (search the messages once a message, collect the
-            prompt in a variable) is bounded by the square of such an input, some milliseconds.
+        uncounted: Characters of an input for which nothing is counted, if it also has few members:
+            the square of such an input is some milliseconds, and counting takes a third of a
+            rendering's time.
     """
 
     steps: int = 1_000_000
@@ -76,17 +62,14 @@ class Limits:
     characters: int = 32_000_000
     characters_per_input: int = 64
     output: int = 1_000_000
-    messages: int = 2_000
+    messages: int = 1_000
     output_per_input: int = 32
-    uncounted: int = 0
+    uncounted: int = 16_384
     source: int = 1_000_000
 
 
 _MEMBERS = 128
 """Objects and lists of a small input: a search of them for each of them is some thousand steps."""
-
-_LARGE = 10_000
-"""A number that repeating something by it would make much of."""
 
 
 def is_small(value: Any, limits: Limits) -> bool:
@@ -96,11 +79,8 @@ def is_small(value: Any, limits: Limits) -> bool:
     while waiting and left >= 0 and members >= 0:
         each = waiting.pop()
         match each:
-            case None | bool():
+            case None | bool() | int() | float():
                 pass
-            case int() | float():
-                if not -_LARGE < each < _LARGE:
-                    return False
             case str():
                 left -= len(each)
             case dict() if len(each) <= left:
@@ -114,14 +94,6 @@ def is_small(value: Any, limits: Limits) -> bool:
                 # much, or what is copied into plain values first
                 return False
     return left >= 0 and members >= 0
-
-
-class Weighable:
-    """An object of ours whose printed form contains other values; `weigh` asks it for them."""
-
-    def members(self) -> list[Any]:
-        """The values that printing this object prints."""
-        raise NotImplementedError
 
 
 class Meter:
@@ -151,17 +123,20 @@ class Meter:
                 "it takes more steps than its input's size allows (an endless or nested loop?)"
             )
 
-    def spend(self, count: int) -> None:
-        """Pay for `count` characters or list cells, before they are made.
+    def take(self, value: Any) -> None:
+        """Count a value that was walked or made: a text's characters, a container's members.
 
         Raises:
-            BudgetExhausted: There are not as many left.
+            BudgetExhausted: There is not as much left.
         """
-        self.characters -= count
-        if self.characters < 0:
-            raise BudgetExhausted(
-                "it makes more text than its input's size allows (a string that keeps growing?)"
-            )
+        if isinstance(value, str):
+            self.characters -= len(value)
+            if self.characters < 0:
+                raise BudgetExhausted(
+                    "it makes more text than its input's size allows (a string that keeps growing?)"
+                )
+        elif isinstance(value, _CONTAINERS):
+            self.step(len(value))
 
     def emit(self, count: int) -> None:
         """Count `count` characters of prompt.
@@ -173,86 +148,8 @@ class Meter:
         if self.output < 0:
             raise BudgetExhausted("its prompt is longer than its input's size allows")
 
-    def weigh(self, value: Any) -> int:
-        """About how many characters `str(value)` has; visiting each member takes a step.
 
-        A list that holds another list twice is visited twice, as `str` would print it twice: that
-        is what stops thirty levels of doubling.
-        """
-        if isinstance(value, str):
-            return len(value)
-        total = 0
-        pending = [value]
-        while pending:
-            item = pending.pop()
-            self.step()
-            if isinstance(item, str | bytes):
-                total += len(item)
-            elif isinstance(item, bool) or item is None:
-                total += 5
-            elif isinstance(item, int):
-                total += item.bit_length() // 3 + 2
-            elif isinstance(item, Mapping):
-                self.step(2 * len(item))
-                total += 4 * len(item) + 2
-                pending.extend(item.keys())
-                pending.extend(item.values())
-            elif isinstance(item, _CONTAINERS):
-                self.step(len(item))
-                total += 2 * len(item) + 2
-                pending.extend(item)
-            elif isinstance(item, range):
-                self.step(len(item))
-                total += 8 * len(item)
-            elif isinstance(item, Weighable):
-                pending.append(type(item).members(item))
-            else:
-                total += 24
-            if total > self.characters:
-                self.spend(total)
-        return total
-
-    def paced(self, items: Iterator[Any], below: Any = None) -> "Paced":
-        """The same items, each for a step; `below` is what `items` reads from."""
-        return Paced(self, items, below.depth + 1 if isinstance(below, Paced) else 1)
-
-
-class Paced:
-    """An iterator that pays a step for each item.
-
-    Iterators over iterators are limited in depth: Python frees a long chain of them recursively, on
-    the C stack, and dies of it.
-    """
-
-    __slots__ = ("_items", "_meter", "depth")
-
-    def __init__(self, meter: Meter, items: Iterator[Any], depth: int) -> None:
-        if depth > _DEEPEST_CHAIN:
-            raise BudgetExhausted("it stacks filters on filters without end")
-        self._meter = meter
-        self._items = items
-        self.depth = depth
-
-    def __iter__(self) -> "Paced":
-        return self
-
-    def __next__(self) -> Any:
-        self._meter.step()
-        return next(self._items)
-
-
-# Published templates stack three or four.
-_DEEPEST_CHAIN = 50
-
-_CONTAINERS: tuple[type[Collection[Any]], ...] = (
-    list,
-    tuple,
-    set,
-    frozenset,
-    type({}.keys()),
-    type({}.values()),
-    type({}.items()),
-)
+_CONTAINERS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, range, type({}.keys()), type({}.values()), type({}.items()))
 
 _ACTIVE: ContextVar[Meter] = ContextVar("lorax_proxy_template_meter")
 

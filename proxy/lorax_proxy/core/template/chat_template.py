@@ -28,12 +28,8 @@ from typing import Any, Self
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
 from lorax_proxy.core.template.budget import BudgetExhausted, Limits, Meter, is_small, metering
-from lorax_proxy.core.template.instruments import instrument
-from lorax_proxy.core.template.language import (
-    PlainEnvironment,
-    RaisedByTemplate,
-    TemplateEnvironment,
-)
+from lorax_proxy.core.template.language import PlainEnvironment, RaisedByTemplate
+from lorax_proxy.core.template.metered import MeteredEnvironment, counting
 from lorax_proxy.errors import ProxyError
 
 __all__ = [
@@ -61,7 +57,7 @@ _REASONING = ("reasoning_content", "thinking", "reasoning")
 _OURS = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"}
     | {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
-    | {"additional_special_tokens", *TemplateEnvironment().globals}
+    | {"additional_special_tokens", *PlainEnvironment().globals}
 )
 
 _LONGEST_REASON = 400
@@ -136,8 +132,8 @@ class SpecialTokens:
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     source: str
-    metered: Template
     plain: Template
+    metered: Template
     variables: frozenset[str]
     literals: frozenset[str]
 
@@ -338,21 +334,16 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         raise TemplateInvalid(
             name, None, f"its source has {len(source)} characters, at most {limits.source} are read"
         )
-    environment = TemplateEnvironment()
+    plain, metered = PlainEnvironment(), MeteredEnvironment()
     try:
-        with metering(Meter(limits)):
-            tree = environment.parse(source)
-            # From a tree of its own: looking for variables folds constants into the tree it is given,
-            # and a folded list of ten thousand members would count as one.
-            variables = meta.find_undeclared_variables(environment.parse(source))
-            literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
-            attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
-            code = environment.compile(instrument(tree, environment), name)
-        metered = _template(environment, code)
-        plain = metered
-        if limits.uncounted:
-            simple = PlainEnvironment()
-            plain = _template(simple, simple.compile(source, name))
+        tree = plain.parse(source)
+        literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
+        attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
+        variables = meta.find_undeclared_variables(tree)
+        templates = (
+            _template(plain, plain.compile(source, name)),
+            _template(metered, metered.compile(counting(metered.parse(source)), name)),
+        )
     except TemplateSyntaxError as error:
         raise TemplateInvalid(name, error.lineno, error.message or "invalid syntax") from error
     except RecursionError:
@@ -361,7 +352,7 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         # Jinja evaluates constants while it compiles, so that `{[]: 1}` raises Python's own errors.
         reason = f"it does not compile: {type(error).__name__}: {error}"
         raise TemplateInvalid(name, None, reason) from error
-    return _Compiled(source, metered, plain, frozenset(variables), frozenset(literals | attributes))
+    return _Compiled(source, *templates, frozenset(variables), frozenset(literals | attributes))
 
 
 def _template(environment: PlainEnvironment, code: CodeType) -> Template:

@@ -1,25 +1,16 @@
-"""The meter: what is left, what a value weighs, and when the answer is no."""
+"""The meter: what is left, what a value counts for, and which inputs are small."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lorax_proxy.core.template.budget import (
     BudgetExhausted,
     Limits,
     Meter,
-    Paced,
-    Weighable,
     active_meter,
+    is_small,
     metering,
-)
-
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
-    max_leaves=12,
 )
 
 
@@ -32,7 +23,8 @@ def meter(steps: int = 1_000_000, characters: int = 1_000_000, output: int = 1_0
     ("use", "words"),
     [
         (lambda m, n: m.step(n), "more steps"),
-        (lambda m, n: m.spend(n), "more text"),
+        (lambda m, n: m.take("x" * n), "more text"),
+        (lambda m, n: m.take([0] * n), "more steps"),
         (lambda m, n: m.emit(n), "prompt is longer"),
     ],
 )
@@ -61,76 +53,48 @@ def test_the_allowances_grow_with_the_input() -> None:
     assert grown.output == 11 + 13 * 100
 
 
-@pytest.mark.property
-@given(VALUES)
-def test_a_value_weighs_about_what_its_text_is_long(value: Any) -> None:
-    """Escapes of unprintable characters make up to ten of one; nothing makes more."""
-    weight, length = meter().weigh(value), len(str(value))
-    assert length <= 10 * weight + 32
-    assert weight <= 10 * length + 32
+@pytest.mark.parametrize(
+    ("value", "steps", "characters"),
+    [
+        ("abc", 0, 3),
+        ([1, 2], 2, 0),
+        ((1, 2), 2, 0),
+        ({"a": 1}, 1, 0),
+        ({"a": 1}.items(), 1, 0),
+        (range(9), 9, 0),
+        (7, 0, 0),
+        (None, 0, 0),
+    ],
+)
+def test_a_value_counts_for_its_length(value: Any, steps: int, characters: int) -> None:
+    """A text's characters, a container's members."""
+    spent = meter(100, 100)
+    spent.take(value)
+    assert (100 - spent.steps, 100 - spent.characters) == (steps, characters)
 
 
 @pytest.mark.parametrize(
-    "grow",
+    ("value", "small"),
     [
-        lambda v: [v, v],
-        lambda v: (v, v),
-        lambda v: {"a": v, "b": v},
-        lambda v: {"a": v, "b": v}.items(),
-        lambda v: [{"a": v}.values(), v],
+        ("x" * 100, True),
+        ("x" * 101, False),
+        ({"x" * 60: "x" * 40}, True),
+        ({"x" * 60: "x" * 41}, False),
+        ([[]] * 100, True),
+        ([[]] * 101, False),
+        ([None, True, 10**99, 1.5], True),
+        (object(), False),
     ],
 )
-def test_what_doubles_when_printed_is_not_weighed_to_the_end(grow: Any) -> None:
-    """Sixty levels of two would take longer than the universe is old."""
-    value: Any = "x"
-    for _ in range(60):
-        value = grow(value)
-    with pytest.raises(BudgetExhausted):
-        meter(10_000, 10_000).weigh(value)
+def test_an_input_is_small_by_its_characters_and_members(value: Any, small: bool) -> None:
+    """Keys count; a number is a number; what is no JSON value is not small."""
+    assert is_small(value, Limits(uncounted=100)) is small
 
 
-def test_what_weighs_more_than_there_is_ends_the_weighing() -> None:
-    """A thousand references to one long text are not all added up."""
-    spent = meter(characters=1_000)
-    with pytest.raises(BudgetExhausted, match="more text"):
-        spent.weigh(["x" * 100] * 1_000)
-    assert spent.steps > 1_000_000 - 2_000
-
-
-def test_a_range_weighs_its_members() -> None:
-    """It is walked like a list, though it holds nothing."""
-    spent = meter(100)
-    with pytest.raises(BudgetExhausted):
-        spent.weigh(range(200))
-
-
-def test_an_object_of_ours_tells_its_members() -> None:
-    """A namespace prints what it holds."""
-
-    class Box(Weighable):
-        def members(self) -> list[Any]:
-            return ["x" * 50]
-
-    assert meter().weigh([Box()]) >= 50
-
-
-def test_a_paced_iterator_pays_for_each_item() -> None:
-    """And gives the same items."""
-    spent = meter(3)
-    paced = spent.paced(iter("abcd"))
-    assert [next(paced), next(paced), next(paced)] == ["a", "b", "c"]
-    with pytest.raises(BudgetExhausted):
-        next(paced)
-
-
-def test_iterators_are_not_stacked_without_end() -> None:
-    """Python frees a long chain of them on the C stack, and dies."""
-    chain = meter().paced(iter("ab"))
-    for _ in range(40):
-        chain = meter().paced(chain, chain)
-    with pytest.raises(BudgetExhausted, match="filters on filters"):
-        Paced(meter(), chain, chain.depth + 10)
-    assert list(chain) == ["a", "b"]
+def test_an_input_of_many_lists_is_not_small() -> None:
+    """Whatever its characters: a template may search them for each of them."""
+    assert is_small([[]] * 127, Limits())
+    assert not is_small([[]] * 129, Limits())
 
 
 def test_the_active_meter_is_the_innermost() -> None:

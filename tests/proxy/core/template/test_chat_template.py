@@ -197,7 +197,7 @@ def test_the_clients_messages_are_not_changed() -> None:
         ("\n{% macro f() %}\n{{ a.b }}{% endmacro %}\n\n{{ f() }}", TemplateFailed, "line 3"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", TemplateFailed, "recurses too deeply"),
         ("\n{{ raise_exception('Only users, ' ~ messages[0].content) }}", TemplateRefused, "chat template mine, line 2: Only users, Hello"),
-        ("{{ 'a' * n * 10 ** 3 }}", TemplateExhausted, "chat template mine, line 1: it makes more text"),
+        ("\n{{ 'a' * 10 ** 7 }}", TemplateExhausted, "chat template mine: its prompt is longer"),
     ],
 )  # fmt: skip
 def test_every_failure_names_the_template_the_line_and_the_reason(
@@ -205,8 +205,7 @@ def test_every_failure_names_the_template_the_line_and_the_reason(
 ) -> None:
     """One class for each person who can mend it."""
     with pytest.raises(error) as caught:
-        # a number that is large enough for everything to be counted
-        rendered(source, kwargs={"n": 10**6})
+        rendered(source)
     assert text in str(caught.value)
     assert type(caught.value) is error
 
