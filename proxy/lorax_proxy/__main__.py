@@ -91,6 +91,10 @@ def serve(
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None, typer.Option(help="[info]")
     ] = None,
+    log_format: Annotated[
+        Literal["auto", "text", "json"] | None,
+        typer.Option(help="[auto: text on a terminal, else json]"),
+    ] = None,
 ) -> None:
     """Serve OpenAI's API until Ctrl-C."""
     flags = {
@@ -105,6 +109,7 @@ def serve(
         "api_key": api_key,
         "no_auth": no_auth,
         "log_level": log_level,
+        "log_format": log_format,
     }
     try:
         settings, _ = load(flags, config)
@@ -271,7 +276,7 @@ def _serve(
     from lorax_proxy.serving import listen, serve  # noqa: PLC0415 - see above
     from lorax_proxy.workers import Workers  # noqa: PLC0415 - see above
 
-    observer = Observer(settings.log_level, shared=shared)
+    observer = Observer(settings.log_level, log_format=settings.log_format, shared=shared)
     app = create_app(settings, observer=observer)
     # who names a port means it
     spare = _SPARE_PORTS if settings.demo and "port" not in settings.model_fields_set else 0

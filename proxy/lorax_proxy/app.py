@@ -67,7 +67,7 @@ def create_app(
         SettingsInvalid: When the settings cannot be carried out.
         ProxyError: When a template cannot be loaded.
     """
-    observer = observer or Observer(settings.log_level)
+    observer = observer or Observer(settings.log_level, log_format=settings.log_format)
 
     upstreams = make_upstreams(settings, open_transport)
     directory = Directory(settings, upstreams, observer)
@@ -349,6 +349,8 @@ def _client(request: Request) -> Client:
 
 
 def _envelope(request: Request, error: ApiError) -> Response:
-    _client(request).record.error = error.code or error.type
+    record = _client(request).record
+    record.error = error.code or error.type
+    record.reason = error.reason
     body = encode_error(error.message, error.type, error.param, error.code)
     return Response(body, error.status, dict(error.headers), "application/json")

@@ -248,6 +248,7 @@ class Client:
     async def fail(self, error: ApiError) -> None:
         """Tell the client what went wrong: as a status, or in band once a stream has begun."""
         self.record.error = error.code or error.type
+        self.record.reason = error.reason
         self.record.upstream_status = error.upstream_status
         if self.started:
             # no [DONE] after it: that word means success

@@ -127,7 +127,9 @@ class Settings(ClientLimits, BaseSettings):
     shutdown_timeout: Seconds = 20
     """Seconds that running answers have after SIGTERM."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged."""
+    """The least that is logged: requests at `info`, what failed at `warning`, probes and scrapes at `debug`."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """The log's lines: `auto` is `text` on a terminal, else `json`."""
 
     @field_validator("upstream", mode="before")
     @classmethod

@@ -1,6 +1,7 @@
 """One record a request: a log line, and the metrics that a scraper reads.
 
-Prompts and answers are never in it. The core is silent; the shell fills the record in.
+Prompts and answers are never in it; LoRAX's own words are, where they say why a request failed. The
+core is silent; the shell fills the record in.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -19,6 +20,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from lorax_proxy.log_output import LogOutput
+from lorax_proxy.log_text import as_text
 
 __all__ = ["Observer", "Record"]
 
@@ -40,6 +42,9 @@ def _encoded(facts: Mapping[str, Any], **_: object) -> str:
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds: from a refusal to the longest answers."""
 
+_PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""Routes that machines ask all day long; when one of them finds something, that has a line of its own."""
+
 
 @dataclass(slots=True)
 class Record:
@@ -51,6 +56,7 @@ class Record:
         seconds: How long it took.
         first_token: Seconds to the first event of a stream.
         error: OpenAI's error code, `client_left`, or None.
+        reason: Why it failed, if that is more than the client's fault.
         upstream_status: The status of an upstream's answer that was not LoRAX's: a gateway's.
         dropped: The schema keywords that LoRAX cannot enforce, each once.
     """
@@ -70,6 +76,7 @@ class Record:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     error: str | None = None
+    reason: str | None = None
     upstream_status: int | None = None
     dropped: tuple[str, ...] = ()
 
@@ -77,17 +84,25 @@ class Record:
 class Observer:
     """Takes every request's record."""
 
-    def __init__(self, log_level: str = "info", *, shared: Path | None = None) -> None:
+    def __init__(
+        self,
+        log_level: str = "info",
+        *,
+        log_format: Literal["auto", "text", "json"] = "auto",
+        shared: Path | None = None,
+    ) -> None:
         """Begin to count.
 
         Args:
             log_level: The least that is logged.
+            log_format: Lines for people or for programs; `auto` is `text` on a terminal.
             shared: The folder where the processes of one server keep what they count, so that each can
                 tell the sum; `PROMETHEUS_MULTIPROC_DIR` must have named it when this was imported.
         """
         self.registry = CollectorRegistry()
         self._shared = shared
-        level: int = logging.getLevelNamesMapping()[log_level.upper()]
+        self._level: int = logging.getLevelNamesMapping()[log_level.upper()]
+        text = log_format == "text" or (log_format == "auto" and sys.stderr.isatty())
         dropped = Counter(
             "lorax_proxy_log_lines_dropped",
             "Lines that were not logged because nobody read the log.",
@@ -102,15 +117,14 @@ class Observer:
             self._output,
             processors=[
                 structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False)
+                if text
+                else structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.format_exc_info,
-                structlog.dev.ConsoleRenderer(colors=True)
-                if sys.stderr.isatty()
-                else structlog.processors.JSONRenderer(_encoded),
+                as_text if text else structlog.processors.JSONRenderer(_encoded),
             ],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
+            wrapper_class=structlog.make_filtering_bound_logger(self._level),
         ).bind()
-        self._logs_requests = level <= logging.INFO
         self._requests = Counter(
             "lorax_proxy_requests_total",
             "Requests by path, status and error code.",
@@ -214,7 +228,13 @@ class Observer:
             self._prompt_tokens.inc(record.prompt_tokens)
         if record.completion_tokens is not None:
             self._completion_tokens.inc(record.completion_tokens)
-        if not self._logs_requests:
+        if record.reason is not None:
+            level = logging.WARNING
+        elif record.route in _PROBES:
+            level = logging.DEBUG
+        else:
+            level = logging.INFO
+        if level < self._level:
             return
         facts = {
             "method": record.method,
@@ -227,10 +247,11 @@ class Observer:
             "prompt_tokens": record.prompt_tokens,
             "completion_tokens": record.completion_tokens,
             "error": record.error,
+            "reason": record.reason,
             "upstream_status": record.upstream_status,
             "not_enforced": ",".join(record.dropped) or None,
         }
-        self._log.info("request", **{name: v for name, v in facts.items() if v is not None})
+        self._log.log(level, "request", **{name: v for name, v in facts.items() if v is not None})
 
     def bug(self, record: Record, error: BaseException) -> None:
         """An exception of ours that nothing expected: the only place where it is told."""

@@ -152,6 +152,7 @@ def refused_unread(observer: Observer | None, error: ApiError) -> str:
                 begun=time.time(),
                 status=error.status,
                 error=error.code,
+                reason=error.reason,
             )
         )
     return request_id

@@ -1,6 +1,14 @@
 """One line a request, metrics that move, and never a word of what was said."""
 
+import contextlib
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -104,11 +112,80 @@ def test_observers_do_not_share_their_metrics() -> None:
     assert b"lorax_proxy_requests_total{" not in second.metrics()
 
 
+@pytest.mark.parametrize(
+    ("facts", "level"),
+    [
+        ({"status": 200}, "info"),
+        ({"status": 404, "error": "unknown_url"}, "info"),
+        ({"status": 502, "error": "upstream_error", "reason": "LoRAX failed: x"}, "warning"),
+        # a stream that broke, and an adapter that could not be loaded
+        ({"status": 200, "error": "upstream_incomplete", "reason": "LoRAX ended"}, "warning"),
+        ({"status": 404, "error": "model_not_found", "reason": "could not be loaded"}, "warning"),
+        ({"status": 200, "route": "/health"}, "debug"),
+        ({"status": 503, "route": "/ready"}, "debug"),
+        ({"status": 200, "route": "/metrics"}, "debug"),
+        ({"status": 401, "route": "other", "path": "/metrics", "error": "invalid_api_key"}, "info"),
+    ],
+)
+def test_the_level_says_who_should_read_it(
+    facts: dict[str, object], level: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Failures that are not the client's are warnings; probes and scrapes are for who debugs."""
+    levels = ["debug", "info", "warning", "error"]
+    for least in levels:
+        Observer(least, log_format="json").done(record(**facts))
+        lines = capsys.readouterr().err.splitlines()
+        assert [json.loads(line)["level"] for line in lines] == (
+            [level] if levels.index(least) <= levels.index(level) else []
+        )
+
+
+def test_lines_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for by name; what is no terminal gets JSON otherwise."""
+    facts = {"status": 200, "seconds": 0.0371, "model": "acme/support", "finish_reason": "stop"}
+    Observer(log_format="text").done(record(**facts, prompt_tokens=49, completion_tokens=34))
+    line = capsys.readouterr().err
+    told = "200 POST /v1/chat/completions acme/support 49>34 tok 37 ms stop"
+    assert re.fullmatch(rf"[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}} {told}\n", line), line
+    Observer(log_format="auto").done(record(**facts))
+    assert json.loads(capsys.readouterr().err)["model"] == "acme/support"
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_lines_for_people() -> None:
+    """The running program, its standard error on a terminal, asked by a client that writes into its log."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "lorax_proxy", "serve", "--upstream=http://127.0.0.1:1"]
+    with subprocess.Popen(
+        [*command, "--port=0"], stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        os.close(theirs)
+        assert process.stdout is not None
+        found = re.search(r"http://\S+:[0-9]+", process.stdout.readline())
+        assert found
+        for path in ("/health", "/v1/models/%1b%5b2J%0a22:07:13"):
+            with contextlib.suppress(HTTPError), urlopen(found[0] + path, timeout=10):
+                pass
+        shown = b""
+        while b"/v1/models/" not in shown:
+            shown += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert not any("/health" in line for line in lines)
+    told = r"404 GET /v1/models/\\x1b\[2J\\n22:07:13 \d+ ms unknown_url"
+    assert any(re.fullmatch(rf"\d\d:\d\d:\d\d {told}", line) for line in lines), lines
+
+
 async def test_one_request_is_one_line_without_what_was_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Through the whole proxy: answers, refusals and failures; prompts and texts stay out."""
-    failure = failed("generation", "Request failed during generation: Server error: SECRET")
+    """Through the whole proxy: answers, refusals and failures; prompts and texts stay out.
+
+    Why LoRAX failed is said in its own words.
+    """
+    failure = failed("generation", "Request failed during generation: Server error: no memory")
     script = lorax(
         stream=in_order(
             ended("SECRET", "SECRET"), [Send(event_stream() + chunk(failure) + LAST_CHUNK)]
@@ -128,6 +205,12 @@ async def test_one_request_is_one_line_without_what_was_said(
         "upstream_error",
         "invalid_type",
         "unknown_url",
+    ]
+    assert [line.get("reason") for line in requests] == [
+        None,
+        "LoRAX failed: no memory",
+        None,
+        None,
     ]
     assert requests[0]["finish_reason"] == "stop"
     assert requests[0]["completion_tokens"] == 3

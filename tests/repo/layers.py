@@ -29,6 +29,7 @@ _PROXY: Layers = (
             "config_limits",
             "config_sections",
             "log_output",
+            "log_text",
             "template_files",
             "template_trial",
         ),

@@ -36,7 +36,8 @@ __all__ = [
 class ApiError:
     """An error as OpenAI's clients read it: a status, and an envelope with all four keys.
 
-    `upstream_status` is for the log: the status that came without LoRAX's envelope.
+    Two are for the log: `upstream_status`, the status that came without LoRAX's envelope, and
+    `adapter_failed`, a 404 that is not the client's mistake alone.
     """
 
     status: int
@@ -46,6 +47,12 @@ class ApiError:
     code: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     upstream_status: int | None = None
+    adapter_failed: bool = False
+
+    @property
+    def reason(self) -> str | None:
+        """What an operator should read; None for what is the client's to mend."""
+        return self.message if self.status >= 500 or self.adapter_failed else None
 
 
 NO_RETRY = ("x-should-retry", "false")
@@ -221,6 +228,7 @@ def _refused(failure: Refused, adapter: str | None, prompt_param: str | None) ->
                 "model",
                 "model_not_found",
                 (NO_RETRY,),
+                adapter_failed=True,
             )
         case "generation" if adapter and _matches(_ADAPTER_UNUSABLE, failure.message):
             return ApiError(

@@ -185,6 +185,7 @@ ANSWERS: list[tuple[Failure, ApiError]] = [
             "model",
             "model_not_found",
             NEVER,
+            adapter_failed=True,
         ),
     ),
     (
