@@ -149,7 +149,15 @@ class Meter:
             raise BudgetExhausted("its prompt is longer than its input's size allows")
 
 
-_CONTAINERS: tuple[type[Collection[Any]], ...] = (list, tuple, dict, range, type({}.keys()), type({}.values()), type({}.items()))
+_CONTAINERS: tuple[type[Collection[Any]], ...] = (
+    list,
+    tuple,
+    dict,
+    range,
+    type({}.keys()),
+    type({}.values()),
+    type({}.items()),
+)
 
 _ACTIVE: ContextVar[Meter] = ContextVar("lorax_proxy_template_meter")
 
