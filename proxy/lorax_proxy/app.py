@@ -4,16 +4,13 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
@@ -24,6 +21,7 @@ from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.core.refusals import nearest
 from lorax_proxy.directory import Directory
+from lorax_proxy.documentation import document
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
 from lorax_proxy.observe import Observer
@@ -33,7 +31,6 @@ from lorax_proxy.template_files import load_vocabulary_size
 from lorax_proxy.upstream.direct import DirectTransport
 from lorax_proxy.upstream.transport import Transport
 from lorax_proxy.wire.openai_replies import encode_error
-from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest, EmbeddingRequest
 
 if TYPE_CHECKING:
     from lorax_proxy.upstream.httpx import HttpxTransport
@@ -97,9 +94,12 @@ def create_app(
         version=version("lorax-openai"),
         lifespan=lifespan,
         redirect_slashes=False,
+        # FastAPI's own pages load their scripts from elsewhere
+        docs_url=None,
+        redoc_url=None,
     )
     _add_reading_routes(api, directory, observer)
-    _document_posts(api)
+    document(api, keyed=settings.api_key is not None)
     api.add_exception_handler(HTTPException, _not_routed)
     api.add_exception_handler(RequestRefused, _refused)
     api.add_exception_handler(Exception, _failed)
@@ -234,77 +234,6 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(observer.metrics(), media_type="text/plain; version=0.0.4")
-
-
-_POSTS: Sequence[tuple[str, type[BaseModel], str, str]] = (
-    (
-        "/v1/chat/completions",
-        ChatRequest,
-        "Create Chat Completion",
-        "Create a chat completion, streamed or whole (CreateChatCompletionRequest).",
-    ),
-    (
-        "/v1/completions",
-        CompletionRequest,
-        "Create Completion",
-        "Create a legacy completion, streamed or whole (CreateCompletionRequest).",
-    ),
-    (
-        "/v1/embeddings",
-        EmbeddingRequest,
-        "Create Embedding",
-        "Embed texts (CreateEmbeddingRequest).",
-    ),
-)
-"""What `Surface` serves before FastAPI: the path, the request's type, and what it is for. A route of
-FastAPI's takes 170 us a request for reading a body that is read here again, in OpenAI's words."""
-
-
-def _document_posts(api: FastAPI) -> None:
-    """Put the routes that `Surface` serves into the OpenAPI document, from their requests' types."""
-
-    def document() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            whole = get_openapi(
-                title=api.title, version=api.version, summary=api.summary, routes=api.routes
-            )
-            bodies, definitions = models_json_schema(
-                [(model, "validation") for _, model, _, _ in _POSTS],
-                ref_template="#/components/schemas/{model}",
-            )
-            posts = {
-                path: {"post": _operation(summary, description, bodies[model, "validation"])}
-                for path, model, summary, description in _POSTS
-            }
-            whole["paths"] = {**posts, **whole["paths"]}
-            schemas = whole.setdefault("components", {}).setdefault("schemas", {})
-            schemas.update(definitions.get("$defs", {}))
-            api.openapi_schema = whole
-        return api.openapi_schema
-
-    # FastAPI's own way to another document: https://fastapi.tiangolo.com/how-to/extending-openapi/
-    api.openapi = document  # type: ignore[method-assign]  # that is how FastAPI documents it
-
-
-def _operation(summary: str, description: str, body: dict[str, Any]) -> dict[str, Any]:
-    """One POST of the document (OpenAPI 3.1, Operation Object)."""
-    return {
-        "tags": ["text"],
-        "summary": summary,
-        "description": description,
-        "operationId": summary.lower().replace(" ", "_"),
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {
-                "description": "The answer, or a stream of its chunks",
-                "content": {"application/json": {}, "text/event-stream": {}},
-            },
-            "default": {
-                "description": "OpenAI's error envelope",
-                "content": {"application/json": {}},
-            },
-        },
-    }
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -57,7 +57,7 @@ _PROXY: Layers = (
             "workers",
         ),
     ),
-    ("app", ("app", "diagnosis")),
+    ("app", ("app", "diagnosis", "documentation")),
     ("command", ("__main__",)),
 )
 

@@ -12,10 +12,14 @@ from collections.abc import Collection, Iterable
 
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["Admission", "is_loopback"]
+__all__ = ["OPEN_PATHS", "Admission", "is_loopback"]
 
-_OPEN_PATHS = frozenset({"/health", "/ready"})
+OPEN_PATHS = frozenset({"/health", "/ready"})
 """What needs neither key nor name: probes have none, and nothing is told there."""
+
+_KEYLESS_PATHS = frozenset({"/docs", "/openapi.json"})
+_KEYLESS_FOLDER = "/docs/"
+"""What needs no key: the page that asks for one, and says nothing of what is served here."""
 
 _CONTAINERS_NAMES = frozenset({"host.docker.internal", "host.containers.internal"})
 """What a container calls the machine that it runs on; Docker Desktop and podman lead it to loopback.
@@ -67,11 +71,13 @@ class Admission:
                 )
         if host is None and version != "1.0":
             raise _host("The request has no 'Host' header.")
-        if path in _OPEN_PATHS:
+        if path in OPEN_PATHS:
             return
         if self._hosts is not None and host is not None:
             self._check_host(host.decode("latin-1"))
-        if self._api_key is not None:
+        if self._api_key is not None and not (
+            path in _KEYLESS_PATHS or path.startswith(_KEYLESS_FOLDER)
+        ):
             self._check_key(authorization or b"")
 
     def _check_host(self, host: str) -> None:

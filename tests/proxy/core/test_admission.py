@@ -86,3 +86,14 @@ def test_a_key_is_asked_for_after_the_name() -> None:
     assert check(keyed, host, ("authorization", "Bearer k")) is None
     assert check(keyed, ("host", "x"), ("authorization", "Bearer k")) == (403, "host_not_allowed")
     assert check(keyed, ("host", "x"), path="/ready") is None
+
+
+def test_the_page_that_asks_for_a_key_needs_none() -> None:
+    """Nor its files and its document; nothing that only begins like them, and the name is checked."""
+    keyed = Admission(api_key="k", hosts=[])
+    host = ("host", "localhost")
+    for path in ("/docs", "/docs/static/x.js", "/openapi.json"):
+        assert check(keyed, host, path=path) is None
+        assert check(keyed, ("host", "x"), path=path) == (403, "host_not_allowed")
+    for path in ("/docs2", "/docs.json", "/openapi.json/", "/Docs"):
+        assert check(keyed, host, path=path) == (401, "invalid_api_key")
