@@ -202,7 +202,7 @@ def serve(
 
     def line(url: str) -> str:
         if announce == "human":
-            return f"lorax-mock serves {settings.model_id} on {url} (Ctrl-C ends it)"
+            return f"lorax-mock serves {settings.model_id} on {url} (page: {url}/_mock/, Ctrl-C ends it)"
         known = app.state.settings
         told = {
             "url": url,

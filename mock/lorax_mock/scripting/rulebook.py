@@ -4,9 +4,11 @@ A session is a name in the `x-lorax-mock-session` header. Its own rules come bef
 are counted apart from everybody else's, so tests that share a mock do not share anything of it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lorax_mock.errors import LoraxRefusal
+from lorax_mock.scripting.faults import Fault
 from lorax_mock.scripting.script import Action, RequestFacts, Script
 
 __all__ = ["Chosen", "Rulebook"]
@@ -31,6 +33,8 @@ class Rulebook:
         self._sessions: dict[str, Script] = {}
         # By session that asks, session whose script it is ("" for the one for all), and place.
         self._calls: dict[tuple[str, str, int], int] = {}
+        self._faults: dict[str, list[Fault]] = {}
+        """Faults of the next requests, by session; of anybody's, for the session without a name."""
 
     @property
     def empty(self) -> bool:
@@ -52,12 +56,29 @@ class Rulebook:
     def reset(self, session: str = "") -> None:
         """Forget a session, or everything that was scripted."""
         if session:
+            self._faults.pop(session, None)
             self._sessions.pop(session, None)
             self._calls = {key: n for key, n in self._calls.items() if key[0] != session}
         else:
             self._base = Script()
             self._sessions.clear()
             self._calls.clear()
+            self._faults.clear()
+
+    def plan_faults(self, faults: Iterable[Fault], session: str = "") -> None:
+        """Give the session's next requests these faults, one each, whatever rule acts; in place of those planned before."""
+        self._faults[session] = list(faults)
+
+    def planned_faults(self, session: str = "") -> list[Fault]:
+        """The faults that the session's next requests get, in order."""
+        return list(self._faults.get(session, ()))
+
+    def next_fault(self, session: str = "") -> Fault | None:
+        """The planned fault of a request, which is used up by it; its session's own come first."""
+        for scope in dict.fromkeys((session, "")):
+            if planned := self._faults.get(scope):
+                return planned.pop(0)
+        return None
 
     def choose(self, facts: RequestFacts, session: str = "") -> Chosen:
         """The action for a request; raises LoraxRefusal when a strict script has none."""

@@ -95,6 +95,8 @@ class Script:
 
     rules: tuple[Rule, ...] = field(default=())
     strict: bool = False
+    source: str = field(default="", compare=False)
+    """The text that it was read from."""
 
 
 def _is_one_of(wanted: Any, seen: Any) -> tuple[bool, Any]:
@@ -170,6 +172,7 @@ def read_script(text: str) -> Script:
     return Script(
         tuple(_rule(rule, number) for number, rule in enumerate(rules, 1)),
         bool(document.get("strict", False)),
+        text,
     )
 
 

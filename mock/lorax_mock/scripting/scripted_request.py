@@ -68,6 +68,9 @@ def begin(
             scripted = dataclasses.replace(
                 scripted, action=chosen.action, fault=chosen.action.fault
             )
+        planned = rulebook.next_fault(session)
+        if planned is not None:
+            scripted = dataclasses.replace(scripted, fault=planned)
         wanted = exchange.header(b"x-lorax-mock-fault")
         if wanted is not None:
             scripted = dataclasses.replace(scripted, fault=_wanted(wanted.decode("latin-1")))

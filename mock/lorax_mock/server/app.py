@@ -76,7 +76,7 @@ class MockApp:
             "/docs": {"GET": self._move_to_docs},
             "/docs/": {"GET": self._show_docs},
             "/api-doc/openapi.json": {"GET": self._tell_document},
-            **openai_routes(settings, self.state.tokenizer, self._responder),
+            **openai_routes(self.state, self._responder),
             **encoder_routes(self.state),
             **admin_routes(self.state),
         }
@@ -113,12 +113,19 @@ class MockApp:
             _log.exception("a bug in lorax-mock: %s %s", exchange.method, exchange.path)
             raise
         finally:
-            if self.tell is not None and exchange.entry is not None:
-                self.tell(exchange.entry.line())
+            if exchange.entry is not None:
+                if self.tell is not None:
+                    self.tell(exchange.entry.line())
+                if self.state.watching.open:
+                    self.state.watching.ended(exchange.entry)
 
     async def _refuse(self, exchange: Exchange, refusal: Refusal) -> None:
         if self.tell is not None and exchange.entry is None:
             self.tell(f"{getattr(refusal, 'status', 500)} {exchange.path} - {refusal}"[:300])
+        if self.state.watching.open and exchange.entry is None:
+            self.state.watching.refused(
+                exchange.path, getattr(refusal, "status", 500), str(refusal)
+            )
         if isinstance(refusal, FrameworkRefusal):
             await exchange.reply(refusal.status, refusal.text.encode(), [TEXT])
             return

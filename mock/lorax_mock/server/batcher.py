@@ -29,6 +29,7 @@ from lorax_mock.router.metrics import Metrics
 from lorax_mock.server.clock import breathe, clock, later, rest, start
 from lorax_mock.server.meeting import Meeting, refused
 from lorax_mock.server.ticket import Ticket, Work
+from lorax_mock.server.watching import Watching
 from lorax_mock.settings import Settings
 from lorax_mock.shard.jobs import Done, Job, Step
 from lorax_mock.shard.scheduler import Shard
@@ -63,8 +64,13 @@ class Batcher:
     """Drives the shard while requests wait or run."""
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, meet_seconds: float = _MEET_SECONDS
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        meet_seconds: float = _MEET_SECONDS,
+        watching: Watching | None = None,
     ) -> None:
+        self._watching = watching or Watching()
         self._meet_seconds = meet_seconds
         self._settings = settings
         self._metrics = metrics
@@ -92,15 +98,25 @@ class Batcher:
         self._metrics.shard = shard
         return shard
 
-    def renew(self) -> bool:
-        """Replace the shard by a new one, unless requests wait or run; returns whether it did."""
+    def renew(self, settings: Settings | None = None) -> bool:
+        """Replace the shard by a new one, maybe with other settings, unless requests wait or run; returns whether it did."""
         if self._tickets or self._coming or self._groups:
             return False
+        if settings is not None:
+            self._settings = settings
+            self._paced = settings.costs.paced
         self.shard = self._new_shard()
         self.done.clear()
         self._jobs = 0
         self._epoch = None
+        if self._watching.open:
+            self._watching.renewed()
         return True
+
+    @property
+    def now(self) -> float:
+        """The shard's time, in milliseconds: the real one while the mock is paced."""
+        return max(self._real(), self.shard.now) if self._paced else self.shard.now
 
     def submit(self, works: Sequence[Work], meeting: Meeting | None = None) -> list[Ticket]:
         """Tickets of a request's sequences, which arrive now or when all have come whom they shall meet."""
@@ -125,7 +141,10 @@ class Batcher:
     async def fail(self, adapter: str, *, loading: bool) -> None:
         """Let a download, or a load after it, that fails take its time."""
         self._moment()
+        before = self.shard.now
         self.shard.fail(adapter, loading=loading)
+        if self._watching.open:
+            self._watching.spent(span for span in self.shard.spans if span.start >= before)
         await self._until(self.shard.now)
 
     def _meet(self, group: _Group) -> None:
@@ -187,15 +206,17 @@ class Batcher:
             number = self._jobs
         work = ticket.work
         self._tickets[number] = ticket
-        self.shard.enter(
-            Job(
-                *(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema),
-                fails=work.error is not None,
-                session=work.session,
-                zero=work.retell is not None,
-                warm=work.warm,
-            )
+        ticket.number = number
+        job = Job(
+            *(number, at, work.adapter, work.prompt, work.budget, work.tokens, work.schema),
+            fails=work.error is not None,
+            session=work.session,
+            zero=work.retell is not None,
+            warm=work.warm,
         )
+        self.shard.enter(job)
+        if self._watching.open:
+            self._watching.arrived(job, work.serial)
         ticket.admitted(lambda: self.shard.leave(number))
 
     def _wake(self) -> None:
@@ -225,6 +246,9 @@ class Batcher:
             step = shard.step(1 if self._paced else self._steps_until_next())
             if step is None:
                 return self._idle()
+            if self._watching.open:
+                adapter = shard.spans[-1].adapter if shard.spans else None
+                self._watching.stepped(step, adapter, shard.now)
             if self._paced:
                 await self._until(shard.now)
             self._tell(step)
@@ -296,6 +320,8 @@ class Batcher:
         self._tickets.clear()
         self._coming.clear()
         self.shard = self._new_shard()
+        if self._watching.open:
+            self._watching.renewed()
 
 
 def _error_of(work: Work, *, fatal: bool) -> Exception:

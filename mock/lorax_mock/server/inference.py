@@ -113,6 +113,7 @@ class Inference:
                 max(valid.max_new_tokens, len(one.tokens)),
                 len(one.tokens),
                 schema,
+                serial=scripted.entry.serial,
                 session=scripted.entry.session,
                 warm=warm,
                 retell=partial(self._divided, one, valid) if zero else None,
@@ -180,6 +181,7 @@ class Inference:
         work = Work(
             *(identity, len(valid.prompt), valid.max_new_tokens, 1),
             error=refusal,
+            serial=scripted.entry.serial,
             session=scripted.entry.session,
         )
         await self._state.batcher.submit([work], _meeting(scripted, key))[0].whole()

@@ -70,7 +70,19 @@ class Responder:
             if hint not in self._hinted and len(self._hinted) < _HINTS:
                 self._hinted.add(hint)
                 _log.warning("lorax-mock: %s", hint)
+        if state.watching.open:
+            state.watching.began(scripted.entry)
         return scripted
+
+    async def _start(self, scripted: ScriptedRequest, count: int = 1) -> Run:
+        """The request's run; raises LoraxRefusal."""
+        run = await self._inference.start(scripted, count)
+        watching = self._state.watching
+        if watching.open:
+            watching.answering(
+                scripted.entry.serial, run.sequences, run.tickets, scripted=scripted.has_pace
+            )
+        return run
 
     def _count_pass(self, fault: Fault) -> None:
         """Count a failed forward pass for a fault that is an error of the shard."""
@@ -109,7 +121,7 @@ class Responder:
             with self._state.permits.hold(count):
                 if await self._fails_first(scripted, stream=False):
                     return
-                run = await self._inference.start(scripted, count)
+                run = await self._start(scripted, count)
                 times = await self._inference.finished(run, exchange)
                 best, others = pick_best(run.sequences)
                 timing = times[next(n for n, one in enumerate(run.sequences) if one is best)]
@@ -153,7 +165,7 @@ class Responder:
             check_before_permit(request.parameters, self._state.settings.limits, stream=True)
             with self._state.permits.hold(1):
                 await self._fails_first(scripted, stream=True)
-                run = await self._inference.start(scripted)
+                run = await self._start(scripted)
                 whole = await self._send_events(scripted, run, encode, done)
         except Refusal as refusal:
             scripted.entry.refused(refusal)

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from lorax_mock.errors import FatalRequest, LoraxRefusal, Refusal, overloaded
@@ -14,7 +15,8 @@ from lorax_mock.scripting.journal import Journal
 from lorax_mock.scripting.rulebook import Rulebook
 from lorax_mock.server.batcher import Batcher
 from lorax_mock.server.pacer import Pacer
-from lorax_mock.settings import Settings
+from lorax_mock.server.watching import Watching
+from lorax_mock.settings import Costs, Settings, check
 from lorax_mock.wire.replies import encode_error
 
 __all__ = ["Occurrences", "Permits", "State"]
@@ -77,7 +79,8 @@ class State:
         self.script_file: ScriptFile | None = None
         self.permits = Permits(settings.limits.max_concurrent_requests)
         self.occurrences = Occurrences()
-        self.batcher = Batcher(settings, self.metrics)
+        self.watching = Watching()
+        self.batcher = Batcher(settings, self.metrics, watching=self.watching)
         self.pacer = Pacer()
 
     def spoken(self, refusal: Refusal) -> tuple[int, bytes]:
@@ -103,3 +106,12 @@ class State:
         self.health.inference, self.health.shard = False, "well"
         if self.batcher.renew():
             self.catalogue = AdapterCatalogue(self.settings)
+
+    def change_costs(self, costs: Costs) -> bool:
+        """Renew the shard with other costs, unless requests wait or run; returns whether it did. Raises SettingsError."""
+        settings = check(replace(self.settings, costs=costs))
+        if not self.batcher.renew(settings):
+            return False
+        self.settings = settings
+        self.catalogue = AdapterCatalogue(settings)
+        return True

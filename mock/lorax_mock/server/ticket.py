@@ -23,6 +23,9 @@ class Work:
     error: LoraxRefusal | None = None
     """What the shard raises at its prefill."""
 
+    serial: int = 0
+    """The request's number in the journal; 0 for a probe."""
+
     session: str = ""
     """The session whose other jobs that error ends, too."""
 
@@ -36,12 +39,18 @@ class Work:
 class Ticket:
     """The state of a sequence on the shard, which its request waits on."""
 
-    __slots__ = ("_leave", "_news", "_take", "done", "error", "gone", "retold", "there", "work")
+    __slots__ = (
+        *("_leave", "_news", "_take"),
+        *("done", "error", "gone", "number", "retold", "there", "work"),
+    )
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.there = 0
         """Tokens that the shard has given."""
+
+        self.number = 0
+        """Of its job on the shard; 0 before it is there."""
 
         self.done: Done | None = None
         self.gone = False

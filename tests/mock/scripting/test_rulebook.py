@@ -3,6 +3,7 @@
 import pytest
 
 from lorax_mock.errors import LoraxRefusal
+from lorax_mock.scripting.faults import parse_fault
 from lorax_mock.scripting.rulebook import Chosen, Rulebook
 from lorax_mock.scripting.script import RequestFacts, read_script
 from lorax_mock.wire.native import GenerateRequest
@@ -80,3 +81,21 @@ def test_loading_and_resetting_start_anew() -> None:
     assert _faults(book, 2, "a") == ["overload", "None"]
     book.reset()
     assert book.empty
+
+
+def test_planned_faults_are_used_up_in_order_and_a_sessions_own_come_first() -> None:
+    """Those for all go to whoever asks next; a reset forgets them."""
+    book = Rulebook()
+    crlf, drip = parse_fault("crlf"), parse_fault("drip:1")
+    book.plan_faults([crlf, drip])
+    book.plan_faults([drip], "x")
+    assert [book.next_fault("x"), book.next_fault("x"), book.next_fault(), book.next_fault()] == [
+        *(drip, crlf, drip),
+        None,
+    ]
+    book.plan_faults([crlf], "x")
+    book.plan_faults([crlf])
+    book.reset("x")
+    assert (book.planned_faults("x"), book.planned_faults()) == ([], [crlf])
+    book.reset()
+    assert book.next_fault("x") is None

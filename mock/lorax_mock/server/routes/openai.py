@@ -4,11 +4,10 @@ from typing import Final
 
 from lorax_mock.http.axum import Exchange, Routes
 from lorax_mock.prompt.chat import prepare
-from lorax_mock.prompt.tokenizer import Tokenizer
 from lorax_mock.prompt.tools import message_of, plain_message
 from lorax_mock.server.clock import today
 from lorax_mock.server.responder import Responder
-from lorax_mock.settings import Settings
+from lorax_mock.server.state import State
 from lorax_mock.wire.native import Generated
 from lorax_mock.wire.openai import (
     CHAT_REQUEST,
@@ -31,8 +30,9 @@ _CREATED: Final = 1_700_000_000
 """The one moment at which chats are created while time is virtual: equal requests give equal bytes."""
 
 
-def openai_routes(settings: Settings, tokenizer: Tokenizer, responder: Responder) -> Routes:
+def openai_routes(state: State, responder: Responder) -> Routes:
     """Their handlers."""
+    settings, tokenizer = state.settings, state.tokenizer
     body_bytes = settings.limits.body_bytes
     bos: str | None
     eos: str | None
@@ -55,7 +55,7 @@ def openai_routes(settings: Settings, tokenizer: Tokenizer, responder: Responder
             read = message_of if calls else plain_message
             # One sequence was run, so there are no losers to show.
             shown = (best, *others) if (request.parameters.best_of or 1) > 1 else (best,)
-            created = today() if settings.costs.paced else _CREATED
+            created = today() if state.settings.costs.paced else _CREATED
             return encode_chat(best, [read(one.text) for one in shown], settings.model_id, created)
 
         await responder.answer(exchange, request, encode)

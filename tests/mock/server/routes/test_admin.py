@@ -1,6 +1,7 @@
 """The mock's own routes."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -93,6 +94,62 @@ def test_a_script_is_said_as_it_was_meant_or_refused_at_once(mock: Running) -> N
         assert refused.status_code == 400
         assert "has half of a surrogate pair" in refused.json()["error"]
     mock.http.post("/_mock/reset", headers=_SESSION)
+
+
+def test_the_script_in_force_can_be_read(mock: Running) -> None:
+    """As it was written, with its rules' names."""
+    text = "rules: [{name: n, reply: {text: x}}]  # mine"
+    mock.http.put("/_mock/script", content=text, headers=_SESSION)
+    told = mock.http.get("/_mock/script", headers=_SESSION).json()
+    assert told == {"rules": ["n"], "strict": False, "source": text}
+    mock.http.delete("/_mock/script", headers=_SESSION)
+    assert mock.http.get("/_mock/script", headers=_SESSION).json()["source"] == ""
+
+
+def test_faults_can_be_planned_for_the_next_requests(mock: Running) -> None:
+    """One each, whatever rule answers, and they are told while they wait."""
+    mock.http.put("/_mock/script", content="rules: [{reply: {text: x}}]", headers=_SESSION)
+    plan = {"next": ["overload", "status:503"]}
+    assert (
+        mock.http.put("/_mock/faults", json=plan, headers=_SESSION).json()["next"] == plan["next"]
+    )
+    assert mock.http.get("/_mock/faults").json()["next"] == []
+    statuses = [
+        mock.http.post("/generate", json={"inputs": "a"}, headers=_SESSION).status_code
+        for _ in range(3)
+    ]
+    assert statuses == [429, 503, 200]
+    assert mock.http.get("/_mock/faults", headers=_SESSION).json()["next"] == []
+    mock.http.post("/_mock/reset", headers=_SESSION)
+    for body, told in (
+        (b'{"next": ["overlod"]}', "did you mean 'overload'?"),
+        (b'{"nxt": []}', '{"next": ["overload"]} is what is wanted'),
+    ):
+        refused = mock.http.put("/_mock/faults", content=body, headers=_SESSION)
+        assert (refused.status_code, refused.json()["error_type"]) == (400, "mock_faults")
+        assert told in refused.json()["error"]
+
+
+def test_the_pace_can_be_changed_while_nobody_waits(start_mock: Callable[..., Running]) -> None:
+    """What is not named stays; the shard is new; with requests open it is refused."""
+    running = start_mock("--step-ms", "40", "--adapter-download-ms", "3", "--adapter-load-ms", "4")
+    ask = {"inputs": "a", "parameters": {"adapter_id": "acme/sql", "max_new_tokens": 2}}
+    assert running.http.post("/generate", json=ask).headers["x-queue-time"] == "7"
+    told = running.http.put("/_mock/pace", json={"pace": "real", "step_ms": 90}).json()
+    assert told == running.http.get("/_mock/pace").json()
+    assert (told["pace"], told["step_ms"], told["adapter_load_ms"]) == ("real", 90, 4)
+    reply = running.http.post("/generate", json=ask)
+    assert float(reply.headers["x-queue-time"]) >= 7
+    assert reply.elapsed.total_seconds() > 0.09
+    chat = {"model": "acme/sql", "messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
+    assert running.http.post("/v1/chat/completions", json=chat).json()["created"] > 1_700_000_000
+    with running.http.stream("POST", "/generate_stream", json={"inputs": "b"}) as stream:
+        next(stream.iter_bytes())
+        with httpx.Client(base_url=running.url, timeout=10) as other:
+            refused = other.put("/_mock/pace", json={"pace": "off"})
+            assert (refused.status_code, refused.json()["error_type"]) == (409, "mock_pace")
+    for body in ({"step_ms": -1}, {"pace": "slow"}, {"stepms": 1}):
+        assert running.http.put("/_mock/pace", json=body).status_code == 400
 
 
 def test_the_routes_are_told(mock: Running) -> None:

@@ -1,0 +1,70 @@
+// A request of the journal as something to run or to keep: pure text, no DOM.
+
+const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+// What LoRAX was asked, as its native route takes it: /v1 requests are in the journal as what they became.
+function nativePath(request) {
+  const streams = request.stream || request.path === "/generate_stream";
+  return streams ? "/generate_stream" : "/generate";
+}
+
+function asCurl(request) {
+  const body = JSON.stringify({ inputs: request.inputs, parameters: request.parameters });
+  const path = nativePath(request);
+  const flags = path === "/generate_stream" ? "-sN" : "-s";
+  return `curl ${flags} ${quoted(server + path)} -H 'content-type: application/json' \\\n  -d ${quoted(body)}`;
+}
+
+function pythonic(value) {
+  if (value === null || value === undefined) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value)) return `[${value.map(pythonic).join(", ")}]`;
+  if (typeof value === "object") {
+    return `{${Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}: ${pythonic(one)}`).join(", ")}}`;
+  }
+  return JSON.stringify(value);
+}
+
+const CLIENT_NAMES = { stop: "stop_sequences" };
+const CLIENT_KNOWS = new Set([
+  "adapter_id", "adapter_source", "merged_adapters", "api_token", "do_sample", "max_new_tokens", "ignore_eos_token",
+  "best_of", "repetition_penalty", "return_full_text", "seed", "stop_sequences", "temperature", "top_k", "top_p",
+  "truncate", "typical_p", "watermark", "response_format", "decoder_input_details", "return_k_alternatives", "details",
+]);
+
+function asPython(request) {
+  const streams = nativePath(request) === "/generate_stream";
+  const given = Object.entries(request.parameters).map(([name, value]) => [CLIENT_NAMES[name] ?? name, value]);
+  const taken = given.filter(([name]) => CLIENT_KNOWS.has(name) && !(name === "details" && asksForDetails(request)));
+  const left = given.filter(([name]) => !CLIENT_KNOWS.has(name)).map(([name]) => name);
+  const merged = taken.some(([name]) => name === "merged_adapters");
+  const lines = taken.map(([name, value]) => {
+    const shown = name === "merged_adapters" ? `MergedAdapters(**${pythonic(value)})` : pythonic(value);
+    return `    ${name}=${shown},\n`;
+  });
+  const call = `client.${streams ? "generate_stream" : "generate"}(\n    ${JSON.stringify(request.inputs)},\n${lines.join("")})`;
+  const note = left.length ? `# lorax-client has no ${left.join(", ")}\n` : "";
+  const head = `from lorax import Client\n${merged ? "from lorax.types import MergedAdapters\n" : ""}\n${note}client = Client(${JSON.stringify(server)})\n`;
+  if (!streams) return `${head}answer = ${call}\nprint(answer.generated_text)\n`;
+  return `${head}for event in ${call}:\n    if not event.token.special:\n        print(event.token.text, end="")\n`;
+}
+
+// The client does so by itself.
+function asksForDetails(request) {
+  return request.parameters.details === true;
+}
+
+function asRule(request) {
+  const answer = request.answers?.[0];
+  const lines = ["rules:", `  - name: ${JSON.stringify(`as request ${request.number}`)}`];
+  const adapter = request.parameters.adapter_id || (request.parameters.merged_adapters?.ids ?? []).join(",") || "base";
+  lines.push(`    when: {adapter: ${JSON.stringify(adapter)}, prompt: ${JSON.stringify(request.inputs)}}`);
+  if (answer && answer.text) {
+    const finish = answer.finish_reason === "eos_token" ? "" : `, finish: ${answer.finish_reason}`;
+    lines.push(`    reply: {text: ${JSON.stringify(answer.text)}${finish}}`);
+  }
+  if (request.fault) lines.push(`    fault: ${JSON.stringify(request.fault)}`);
+  if (lines.length === 3) lines.push('    reply: {text: "Ahoy!"}');
+  return `${lines.join("\n")}\n`;
+}
