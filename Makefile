@@ -188,11 +188,21 @@ bench: $(VENV)/test.stamp ## what a request and a streamed event cost, beside ng
 matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice each, and write docs/evidence/matrix.md; long
 	@$(BIN)/python -m tests.contracts.matrix $(ARGS)
 
+.venv-docs/docs.stamp: requirements/docs.txt | python
+	@echo "making .venv-docs from requirements/docs.txt (once) ..."
+	@$(call environment,.venv-docs)
+	@$(call install,.venv-docs) --require-hashes -r requirements/docs.txt
+	@touch $@
+
+# The pages' sources lie beside them, for who reads Markdown: llms.txt lists those.
 .PHONY: docs
-docs: $(VENV)/test.stamp ## write anew what code and data say: the support table, the pages of laws
+docs: $(VENV)/test.stamp .venv-docs/docs.stamp ## write anew what code and data say, then build the pages in site/
 	@$(BIN)/python -m tests.repo.support_table docs/parameters.md
 	@$(BIN)/lorax-contracts laws --markdown > docs/laws.md
 	@$(BIN)/python -m tests.contracts.detection
+	@$(BIN)/python -m tests.repo.llms > docs/llms.txt
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@cd docs && find . -name '*.md' | while read -r page; do cp "$$page" "../site/$$page"; done
 
 .PHONY: release
 release: $(VENV)/run.stamp ## wheel, sdist and notes of this version in dist/, judged; tags nothing
@@ -204,4 +214,4 @@ locks: ## write requirements/**/*.txt anew from pyproject.toml and *.in (needs u
 
 .PHONY: clean
 clean: ## remove the environments and caches
-	@rm -rf .venv .venv-* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build htmlcov mutants .coverage*
+	@rm -rf .venv .venv-* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist build site htmlcov mutants .coverage*
