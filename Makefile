@@ -198,7 +198,7 @@ matrix: $(VENV)/demo.stamp $(VENV)/test.stamp ## check genuine servers, twice ea
 .PHONY: docs
 docs: $(VENV)/test.stamp .venv-docs/docs.stamp ## write anew what code and data say, then build the pages in site/
 	@$(BIN)/python -m tests.repo.support_table docs/parameters.md
-	@$(BIN)/lorax-contracts laws --markdown > docs/laws.md
+	@$(BIN)/lorax-contracts laws --format markdown > docs/laws.md
 	@$(BIN)/python -m tests.contracts.detection
 	@$(BIN)/python -m tests.repo.llms > docs/llms.txt
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet

@@ -19,11 +19,15 @@ from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lorax_contracts.errors import ContractsError, printable
+from lorax_contracts.outputs import Output, outputs_of, write_all
+
+if TYPE_CHECKING:
+    from lorax_contracts.baseline import Known
 
 __all__ = ["app", "main"]
 
@@ -38,6 +42,19 @@ app = typer.Typer(
 # A day of tokens, as events.
 _MOST = 256 * 1024 * 1024
 _KIND = typer.Option("--kind", help="openai or lorax; told from the input when absent")
+
+
+def _form(*forms: str) -> Any:
+    return typer.Option(
+        "--format",
+        metavar="FORMAT[:FILE]",
+        help=f"{', '.join(forms)}; into a file when one is named; may be given again",
+    )
+
+
+_LAWS = ("text", "json", "markdown")
+_LINT = ("text", "json", "github")
+_CHECK = ("text", "json", "junit", "github", "html", "markdown", "badge")
 
 
 def _kind(value: str | None) -> str | None:
@@ -69,10 +86,10 @@ def _root(
 def laws(
     *,
     wire: Annotated[str | None, typer.Option(help="openai or lorax; both when absent")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="as the page docs/laws.md")] = False,
+    form: Annotated[list[str] | None, _form(*_LAWS)] = None,
 ) -> None:
     """List the laws."""
+    outputs = outputs_of(form or (), _LAWS)
     from lorax_contracts.laws import all_laws  # noqa: PLC0415 - --help must not load the data
     from lorax_contracts.listing import (  # noqa: PLC0415 - see above
         law_document,
@@ -81,12 +98,14 @@ def laws(
     )
 
     chosen = [law for law in all_laws().values() if law.wire == (_kind(wire) or law.wire)]
-    if as_json:
-        typer.echo(json.dumps([law_document(law) for law in chosen], indent=2, ensure_ascii=False))
-    elif markdown:
-        typer.echo(law_markdown(chosen), nl=False)
-    else:
-        law_table(chosen)
+
+    def write(form: str) -> str:
+        if form == "json":
+            listed = [law_document(law) for law in chosen]
+            return json.dumps(listed, indent=2, ensure_ascii=False) + "\n"
+        return law_markdown(chosen) if form == "markdown" else law_table(chosen)
+
+    write_all(outputs, write)
 
 
 @app.command()
@@ -109,10 +128,15 @@ def lint(
     strict: Annotated[
         bool, typer.Option("--strict", help="judge our own, stricter promises too")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    form: Annotated[list[str] | None, _form(*_LINT)] = None,
 ) -> None:
     """Judge a recorded stream, JSON reply or exchange; no server is needed."""
-    from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
+    outputs = outputs_of(form or (), _LINT)
+    from lorax_contracts.listing import (  # noqa: PLC0415 - see laws
+        finding_document,
+        finding_lines,
+        worst_first,
+    )
     from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
     from lorax_contracts.recording import unread_request  # noqa: PLC0415 - see laws
 
@@ -126,19 +150,26 @@ def lint(
         raise ContractsError(f"{request}: not JSON: {error}") from error
     if len(data) > _MOST:
         raise ContractsError(f"{file}: larger than {_MOST:,} bytes, and no reply; cut it first")
-    found = judge_recording(data, kind=_kind(kind), request=asked, strict=strict)
+    found = worst_first(judge_recording(data, kind=_kind(kind), request=asked, strict=strict))
     unread = unread_request(data, asked, kind=_kind(kind))
     if unread:
         typer.echo(
             f"the request is not a right one ({unread}); what it asked for was not judged", err=True
         )
-    if as_json:
-        typer.echo(json.dumps([finding_document(one) for one in found], indent=2))
-    else:
-        for one in found:
-            typer.echo("\n".join(finding_lines(one)))
-        if not found:
-            typer.echo("no law is broken", err=True)
+
+    def write(form: str) -> str:
+        if form == "json":
+            return json.dumps([finding_document(one) for one in found], indent=2) + "\n"
+        lines = [line for one in found for line in finding_lines(one)]
+        if form == "github":
+            from lorax_contracts.formats.annotations import annotations  # noqa: PLC0415 - see laws
+
+            lines = annotations(found, file="" if file == "-" else file)
+        return "".join(f"{line}\n" for line in lines)
+
+    write_all(outputs, write)
+    if not found:
+        typer.echo("no law is broken", err=True)
     raise typer.Exit(1 if found else 0)
 
 
@@ -155,12 +186,20 @@ def check(
     only: Annotated[
         str | None, typer.Option(metavar="ID", help="judge this law alone, by what can show it")
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID,...", help="do not judge these laws; may be given again"),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="judge our own, stricter promises too")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="the verdict as JSON")] = False,
-    junit: Annotated[
-        bool, typer.Option("--junit", help="as JUnit XML; the text goes to standard error")
+    form: Annotated[list[str] | None, _form(*_CHECK)] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="findings that are known: new ones alone fail"),
+    ] = None,
+    update_baseline: Annotated[
+        bool, typer.Option("--update-baseline", help="write what is broken now into that file")
     ] = False,
     seed: Annotated[int, typer.Option(help="of the exploration")] = 0,
     examples: Annotated[int, typer.Option(min=0, help="requests of the exploration")] = 40,
@@ -179,22 +218,22 @@ def check(
     insecure: Annotated[bool, typer.Option("--insecure", help="do not check certificates")] = False,
 ) -> None:
     """Run the laws against a live server; read-only, bounded, polite."""
+    from lorax_contracts.baseline import outcome_of, write_baseline  # noqa: PLC0415 - see laws
     from lorax_contracts.check import Options  # noqa: PLC0415 - see laws
     from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
     from lorax_contracts.client import Bounds  # noqa: PLC0415 - see laws
-    from lorax_contracts.verdict import (  # noqa: PLC0415 - see laws
-        verdict_document,
-        verdict_junit,
-        verdict_table,
-        verdict_text,
-    )
+    from lorax_contracts.formats import Format, written  # noqa: PLC0415 - see laws
+    from lorax_contracts.formats.text import print_summary  # noqa: PLC0415 - see laws
 
-    if as_json and junit:
-        raise ContractsError("--json and --junit: standard output holds one document; choose")
+    outputs = outputs_of(form or (), _CHECK)
+    if update_baseline and baseline is None:
+        raise ContractsError("--update-baseline: name the file with --baseline FILE")
+    known = None if baseline is None else _known(baseline, may_be_missing=update_baseline)
     options = Options(
         kind=_kind(kind),
         model=model,
         only=only,
+        without=tuple(part for one in without or () for part in one.split(",") if part.strip()),
         strict=strict,
         key=api_key,
         headers=tuple(_header(one) for one in header or ()),
@@ -211,19 +250,30 @@ def check(
     )
     with _no_traces(), _progress() as tell:
         verdict = run(url, options, tell)
-    if as_json:
-        typer.echo(json.dumps(verdict_document(verdict), indent=2))
-    elif junit:
-        typer.echo(verdict_junit(verdict), nl=False)
-    if not as_json:
-        # One run in CI gives both: the report as a file, the findings in the log.
-        if verdict.findings:
-            typer.echo(verdict_text(verdict), err=junit)
-        verdict_table(verdict)
-    if verdict.findings:
+    outcome = outcome_of(verdict, known)
+    write_all(outputs, lambda form: written(Format(form), outcome))
+    print_summary(outcome)
+    if baseline is not None and update_baseline:
+        write_all([Output("text", baseline)], lambda _form: write_baseline(outcome))
+    elif outcome.new:
         raise typer.Exit(1)
     left = verdict.unfinished or (verdict.why_not(verdict.laws[0]) if only else "")
     raise typer.Exit(2 if left else 0)
+
+
+def _known(file: Path, *, may_be_missing: bool) -> "tuple[Known, ...]":
+    """What a baseline knows."""
+    from lorax_contracts.baseline import read_baseline  # noqa: PLC0415 - see laws
+
+    if may_be_missing and not file.exists():
+        return ()
+    try:
+        return read_baseline(file.read_bytes())
+    except OSError as error:
+        hint = "; --update-baseline writes it" if isinstance(error, FileNotFoundError) else ""
+        raise ContractsError(f"{file}: {error.strerror}{hint}") from error
+    except ContractsError as error:
+        raise ContractsError(f"{file}: {error}") from error
 
 
 def _header(given: str) -> tuple[str, str]:

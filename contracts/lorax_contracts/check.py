@@ -22,6 +22,7 @@ class Options:
         kind: `openai` or `lorax`; told from the server when None.
         model: the model, or LoRAX's adapter; the first listed one when None.
         only: judge this law alone, and ask only what can show it.
+        without: ids of laws that are not judged; what follows from them is not told either.
         strict: judge our own, stricter promises too.
         key: sent as a bearer token.
         headers: names and values sent with every request.
@@ -32,6 +33,7 @@ class Options:
     kind: str | None = None
     model: str | None = None
     only: str | None = None
+    without: tuple[str, ...] = ()
     strict: bool = False
     key: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
@@ -101,8 +103,8 @@ class _Way:
 
 def _run(session: Session, client: Server, options: Options, tell: _Tell) -> None:
     """The steps of the plan, then drawn requests."""
-    steps = steps_for(session.wire, session.only)
-    exploring = session.only is None or session.only in EXPLORED[session.wire]
+    steps = steps_for(session.wire, session.wants)
+    exploring = any(map(session.wants, EXPLORED[session.wire]))
     examples = options.examples if exploring else 0
     way = _Way(client, sum(step.requests for step in steps) + examples, tell)
     session.progress = way.report
@@ -136,7 +138,7 @@ def check(url: str, options: Options | None = None, tell: _Tell | None = None) -
 
     Raises:
         CannotRun: nothing there can be judged.
-        UnknownName: `only` is no law.
+        UnknownName: `only` or one of `without` is no law.
     """
     options = options or Options()
     with Client(
@@ -168,7 +170,15 @@ def check_server(client: Server, options: Options, tell: _Tell | None = None) ->
     """The same for anything that answers like a client: another transport, an application in process."""
     only = law(options.only) if options.only else None
     told = tell or (lambda _what, _part: None)
-    session = Session(client, wire="openai", strict=options.strict, only=only.id if only else None)
+    session = Session(
+        client,
+        wire="openai",
+        strict=options.strict,
+        only=only.id if only else None,
+        without=[law(one).id for one in options.without],
+    )
+    if only is not None and not session.wants(only.id):
+        raise CannotRun(f"{only.id} is asked for alone, and left out: nothing is left to judge")
     session.keyed, session.context = options.key is not None, options.context
     unfinished = ""
     try:

@@ -6,7 +6,7 @@ import shlex
 
 from lorax_contracts.exchange import Exchange
 
-__all__ = ["WRONG_KEY", "curl"]
+__all__ = ["WRONG_KEY", "curl", "is_secret"]
 
 _PROBED = frozenset({"content-type", "authorization"})
 _SECRET = re.compile("auth|cookie|key|secret|token")
@@ -14,6 +14,11 @@ WRONG_KEY = "wrong-key-q7x"
 """What is sent as a key that cannot be right; no secret."""
 # From here on a body of one repeated byte is written as a recipe.
 _LONG = 200
+
+
+def is_secret(header: str) -> bool:
+    """Whether a header of that lower-case name looks like one that holds a secret."""
+    return _SECRET.search(header) is not None
 
 
 def curl(exchange: Exchange, base: str = "http://HOST") -> str:
@@ -41,7 +46,7 @@ def curl(exchange: Exchange, base: str = "http://HOST") -> str:
     if body is not None:
         words += ["-H", shlex.quote(f"content-type: {media}")]
     for name, value in exchange.request_headers.items():
-        if name not in _PROBED and _SECRET.search(name):
+        if name not in _PROBED and is_secret(name):
             words += ["-H", f'"{name}: ${name.upper().replace("-", "_")}"']
         elif name not in _PROBED:
             words += ["-H", shlex.quote(f"{name}: {value}")]

@@ -21,11 +21,23 @@ __all__ = ["Evidence", "Law", "Promise", "Severity", "all_laws", "law"]
 
 
 class Severity(Enum):
-    """How much a broken law costs the client."""
+    """How much a broken law costs the client, the worst first: this is the order of every report."""
 
-    WRONG = "wrong"  # told something untrue, or something is lost
-    BREAKS = "breaks"  # usual clients fail
-    SHAPE = "shape"  # the published shape is not kept; many clients survive
+    WRONG = "wrong"
+    BREAKS = "breaks"
+    SHAPE = "shape"
+
+    @property
+    def means(self) -> str:
+        """What it says, for whoever reads it beside a finding."""
+        return _MEANS[self]
+
+
+_MEANS = {
+    Severity.WRONG: "the client is told something untrue, or loses something",
+    Severity.BREAKS: "usual clients fail",
+    Severity.SHAPE: "the published shape is not kept, and many clients survive",
+}
 
 
 class Promise(Enum):

@@ -6,7 +6,7 @@ from typing import Any
 from lorax_contracts.curl import curl
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Exchange, Finding
-from lorax_contracts.laws import Evidence, Law, Promise, law
+from lorax_contracts.laws import Evidence, Law, Promise, Severity, law
 
 __all__ = [
     "finding_document",
@@ -15,6 +15,7 @@ __all__ = [
     "law_markdown",
     "law_table",
     "law_text",
+    "worst_first",
 ]
 
 _EVIDENCE = {
@@ -33,7 +34,7 @@ def law_text(one: Law) -> str:
     """Everything about a law, in six lines."""
     return "\n".join(
         [
-            f"{one.id}  ({one.severity.value})",
+            f"{one.id}  ({one.severity.value}: {one.severity.means})",
             f"  promised  {one.text}",
             f"  because   {one.why}",
             f"  source    {one.source}",
@@ -63,15 +64,13 @@ def law_markdown(laws: Iterable[Law]) -> str:
         "",
         (
             "What each wire promises, as `lorax-contracts` judges it."
-            " Written by `lorax-contracts laws --markdown`; the data is"
+            " Written by `lorax-contracts laws --format markdown`; the data is"
             " `contracts/lorax_contracts/data/laws/`."
         ),
         "",
         (
-            "*wrong*: the client is told something untrue or loses something."
-            " *breaks*: usual clients fail."
-            " *shape*: the published shape is not kept, and many clients survive."
-            " Laws marked *ours* are stricter than what is published and are judged with `--strict`."
+            " ".join(f"*{one.value}*: {one.means}." for one in Severity)
+            + " Laws marked *ours* are stricter than what is published and are judged with `--strict`."
         ),
     ]
     wire = ""
@@ -87,9 +86,9 @@ def law_markdown(laws: Iterable[Law]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def law_table(laws: Iterable[Law]) -> None:
-    """Prints a table to standard output."""
-    from rich.console import Console  # noqa: PLC0415 - rich is slow to load, and --json needs none
+def law_table(laws: Iterable[Law]) -> str:
+    """A table as wide as the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - rich is slow to load, and JSON needs none
     from rich.table import Table  # noqa: PLC0415 - see above
 
     table = Table(box=None, pad_edge=False)
@@ -98,7 +97,10 @@ def law_table(laws: Iterable[Law]) -> None:
     table.add_column("promised")
     for one in laws:
         table.add_row(one.id, one.severity.value, one.text, style=None)
-    Console(markup=False, highlight=False).print(table)
+    console = Console(markup=False, highlight=False)
+    with console.capture() as written:
+        console.print(table)
+    return written.get()
 
 
 def finding_document(finding: Finding, base: str = "") -> dict[str, Any]:
@@ -116,6 +118,12 @@ def finding_document(finding: Finding, base: str = "") -> dict[str, Any]:
     if _has_request(finding.exchange):
         document["curl"] = curl(finding.exchange, base or "http://HOST")  # type: ignore[arg-type]  # not None, just asked
     return document
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings in the order of every report: by severity, then by law, then as they were found."""
+    ranks = {severity: rank for rank, severity in enumerate(Severity)}
+    return sorted(findings, key=lambda one: (ranks[law(one.law).severity], one.law))
 
 
 def _has_request(exchange: Exchange | None) -> bool:

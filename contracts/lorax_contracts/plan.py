@@ -226,6 +226,6 @@ PLANS: dict[str, tuple[Step, ...]] = {
 """The steps of a run by wire, in order."""
 
 
-def steps_for(wire: str, only: str | None = None) -> tuple[Step, ...]:
-    """The steps that can judge the law `only`, or all of them."""
-    return tuple(step for step in PLANS[wire] if only is None or only in step.judges)
+def steps_for(wire: str, wants: Callable[[str], bool]) -> tuple[Step, ...]:
+    """The steps that can judge one of the laws that are wanted."""
+    return tuple(step for step in PLANS[wire] if any(map(wants, step.judges)))

@@ -1,7 +1,7 @@
 """One run against one server: asks, judges what comes, and keeps the smallest proof of each law."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -69,6 +69,7 @@ class Session:
         model: str = "",
         strict: bool = False,
         only: str | None = None,
+        without: Collection[str] = (),
     ) -> None:
         """Nothing is asked yet.
 
@@ -78,6 +79,7 @@ class Session:
             model: what OpenAI's `model` or LoRAX's `adapter_id` is set to.
             strict: judge our own, stricter promises too.
             only: tell findings of this law alone.
+            without: ids of laws whose findings are not told; they explain others all the same.
         """
         self._asker = asker
         self.keyed = False
@@ -86,6 +88,7 @@ class Session:
         self.model = model
         self.strict = strict
         self.only = only
+        self.without = frozenset(without)
         self.progress: Callable[[], None] = lambda: None
         self.begun = False
         self._skipped: list[tuple[str, str, Sequence[Rule | str]]] = []
@@ -139,6 +142,8 @@ class Session:
 
     def wants(self, law_id: str) -> bool:
         """Whether findings of that law are told."""
+        if law_id in self.without:
+            return False
         if self.only is not None:
             return law_id == self.only
         return self.strict or law(law_id).promise is not Promise.OURS

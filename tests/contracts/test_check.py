@@ -20,16 +20,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lorax_contracts.baseline import outcome_of
 from lorax_contracts.check import Options, Verdict, check, check_server
 from lorax_contracts.client import Bounds
 from lorax_contracts.errors import CannotRun, UnknownName
 from lorax_contracts.exchange import Exchange
+from lorax_contracts.formats import Format, written
 from lorax_contracts.judge.openai import request_misfits
 from lorax_contracts.laws import Evidence, law
 from lorax_contracts.listing import finding_lines
 from lorax_contracts.plan import PLANS
 from lorax_contracts.recording import lint
-from lorax_contracts.verdict import verdict_document, verdict_junit, verdict_text
 from tests.contracts import samples
 from tests.contracts.detection import PAGE, SEEDS, judged, row
 from tests.contracts.http_server import over_http
@@ -67,8 +68,9 @@ def test_nothing_is_found_on_a_correct_server(seed: int) -> None:
 @pytest.mark.parametrize("variation", VARIATIONS, ids=[one.name for one in VARIATIONS])
 def test_a_right_server_that_looks_unusual_breaks_no_law(variation: Variation) -> None:
     """Each keeps what is published, and is really different from the reference."""
-    server = InProcess(unusual([variation]))
-    verdict = check_server(server, Options(model="acme/poet", examples=0))
+    server = InProcess(unusual([variation]), KEY)
+    options = Options(model="acme/poet", examples=0, key=KEY, context=CONTEXT)
+    verdict = check_server(server, options)
     assert broken(verdict) == set()
     assert verdict.skipped == ()
     assert [said(one) for one in server.asked] != usual()
@@ -77,8 +79,8 @@ def test_a_right_server_that_looks_unusual_breaks_no_law(variation: Variation) -
 @cache
 def usual() -> list[tuple[int, object, bytes]]:
     """What the reference says to the same."""
-    server = InProcess(openai)
-    check_server(server, Options(model="acme/poet", examples=0))
+    server = InProcess(openai, KEY)
+    check_server(server, Options(model="acme/poet", examples=0, key=KEY, context=CONTEXT))
     return [said(one) for one in server.asked]
 
 
@@ -261,9 +263,11 @@ def test_whatever_a_server_says_the_checker_answers(key: str, value: Any) -> Non
     except CannotRun as error:
         told = str(error)
     else:
-        told = "".join(verdict_text(verdict).splitlines())
-        ET.fromstring(verdict_junit(verdict))  # noqa: S314 - our own
-        json.dumps(verdict_document(verdict))
+        said = {form: written(form, outcome_of(verdict)) for form in Format}
+        told = "".join("".join(said.values()).splitlines())
+        for form in (Format.JUNIT, Format.BADGE):
+            ET.fromstring(said[form])  # noqa: S314 - our own
+        json.loads(said[Format.JSON])
     assert told.isprintable()
 
 
@@ -337,18 +341,55 @@ def test_the_command_exits_as_it_says(tmp_path: Path) -> None:
     model = json.dumps({"object": "list", "data": [{"id": "m"}], "choices": []}).encode()
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json"
     with serving(says(head, model)) as url:
-        as_json = run(url, "--json", "--requests", "9")
-        junit = run(url, "--junit", "--requests", "9", "--only", "OAI-CHAT-003")
+        as_json = run(url, "--format", "json", "--requests", "9")
+        file = f"junit:{tmp_path / 'contracts.xml'}"
+        junit = run(url, "--format", file, "--requests", "9", "--only", "OAI-CHAT-003")
     assert as_json.returncode == junit.returncode == 1
     laws = {one["law"] for one in json.loads(as_json.stdout)["broken"]}
     assert {"OAI-CHAT-001", "OAI-CHAT-003", "OAI-MODELS-001"} & laws
-    assert junit.stdout.startswith("<testsuite")
-    assert 'failures="1"' in junit.stdout
-    assert "OAI-CHAT-003  (breaks)" in junit.stderr
-    assert "repeat    curl" in junit.stderr
-    both = run(url, "--json", "--junit")
+    assert 'failures="1"' in (tmp_path / "contracts.xml").read_text("utf-8")
+    assert "OAI-CHAT-003  (breaks)" in junit.stdout
+    assert "repeat    curl" in junit.stdout
+    both = run(url, "--format", "json", "--format", "junit")
     assert (both.returncode, both.stdout) == (2, "")
-    assert "choose" in both.stderr
+    assert "standard output holds one document" in both.stderr
+
+
+@pytest.mark.slow
+def test_what_is_known_fails_no_build(tmp_path: Path) -> None:
+    """Written once, then 0 until something new breaks; what is left out does not count as fixed."""
+    file = tmp_path / "known.json"
+
+    def run(*words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "lorax_contracts", "check", url, "--examples", "0"]
+        done = subprocess.run(
+            [*command, *words], capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.returncode, done.stderr.splitlines()[-1].partition(" at ")[0]
+
+    with over_http(Deviation("two", "", "", say=_twice)) as url:
+        beside = ("--baseline", str(file))
+        code, told = run(*beside)
+        assert (code, "--update-baseline writes it" in told) == (2, True)
+        assert run("--update-baseline")[0] == 2
+        assert run() == (1, "2 broken laws")
+        assert run("--without", "oai-chat-002,OAI-CHAT-004") == (0, "no broken laws")
+        assert run(*beside, "--update-baseline", "--without", "OAI-CHAT-002") == (
+            0,
+            "1 new, 0 known, 0 fixed",
+        )
+        assert run(*beside) == (1, "1 new, 1 known, 0 fixed")
+        assert run(*beside, "--update-baseline")[0] == 0
+        assert run(*beside) == (0, "0 new, 2 known, 0 fixed")
+        assert run(*beside, "--only", "OAI-CHAT-002")[1] == "0 new, 1 known, 0 fixed, 1 not judged"
+        assert run(*beside, "--without", "OAI-CHAT-0022")[0] == 2
+    with over_http(openai) as url:
+        assert run(*beside) == (0, "0 new, 0 known, 2 fixed")
+
+
+def _twice(_: Asked, said: Said) -> None:
+    if said.status == 200 and said.chunks is None and "choices" in (said.document or {}):
+        said.document |= {"object": "text", "created": 0} if "message" in str(said.document) else {}
 
 
 @pytest.mark.slow

@@ -43,10 +43,20 @@ def test_lint_reads_standard_input_and_exits_1_on_a_broken_law() -> None:
     """The finding names the law; a right stream exits 0."""
     body = samples.golden("chat_stream").body
     right = run("lint", "-", stdin=body)
-    broken = run("lint", "-", "--json", stdin=body.replace(b"data: [DONE]\n\n", b""))
+    broken = run("lint", "-", "--format", "json", stdin=body.replace(b"data: [DONE]\n\n", b""))
     assert (right.returncode, right.stdout) == (0, b"")
     assert broken.returncode == 1
     assert [one["law"] for one in json.loads(broken.stdout)] == ["OAI-STREAM-003"]
+
+
+@pytest.mark.slow
+def test_lint_annotates_the_recording(tmp_path: Path) -> None:
+    """As a workflow command that names the file."""
+    recorded = tmp_path / "reply.sse"
+    recorded.write_bytes(samples.golden("chat_stream").body.replace(b"data: [DONE]\n\n", b""))
+    done = run("lint", str(recorded), "--format", "github")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"::error file={recorded},title=OAI-STREAM-003 ".encode())
 
 
 @pytest.mark.slow
@@ -80,6 +90,7 @@ def test_lint_says_when_a_request_is_none(tmp_path: Path) -> None:
         (("lint", "/no/such/file"), b"", b"/no/such/file: No such file"),
         (("lint", "-"), b"", b"the recording is empty"),
         (("lint", "-", "--kind", "tgi"), b"{}", b"openai or lorax"),
+        (("laws", "--format", "markdwn"), b"", b"the nearest is markdown"),
     ],
 )
 def test_what_cannot_be_judged_exits_2_with_one_line(
@@ -96,5 +107,5 @@ def test_what_cannot_be_judged_exits_2_with_one_line(
 def test_laws_lists_them_for_people_and_programs() -> None:
     """A table, or JSON, of one wire or both."""
     assert b"OAI-STREAM-001" in run("laws").stdout
-    listed = json.loads(run("laws", "--wire", "lorax", "--json").stdout)
+    listed = json.loads(run("laws", "--wire", "lorax", "--format", "json").stdout)
     assert {one["promise"] for one in listed} == {"lorax"}

@@ -79,12 +79,13 @@ _MOCK: Layers = (
 _CONTRACTS: Layers = (
     ("roots", ("errors", "exchange", "rules", "sse")),
     ("data", ("fitting", "laws", "loader", "schemas", "transcripts")),
-    ("text", ("curl", "listing")),
+    ("text", ("curl", "listing", "messages")),
     ("judge", ("judge", "recording", "relations")),
     ("probes", ("probes", "session")),
     ("plan", ("explore", "opening", "plan", "strategies")),
     ("run", ("address", "check", "client", "machine")),
-    ("command", ("__main__", "pytest_plugin", "verdict")),
+    ("report", ("baseline", "formats")),
+    ("command", ("__main__", "outputs", "pytest_plugin")),
 )
 
 LAYERS: Mapping[str, Layers] = {

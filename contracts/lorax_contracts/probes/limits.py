@@ -53,8 +53,12 @@ def probe_limits(session: Session) -> None:
     _image(session, counts)
     if session.keyed:
         _key(session)
+    else:
+        session.skip("keys", "no key was given with --api-key", "OAI-ERR-012")
     if session.context is not None:
         _context(session, session.context)
+    else:
+        session.skip("long prompts", "no length was given with --context", "OAI-ERR-013")
 
 
 def _image(session: Session, counts: Collection[int | None]) -> None:

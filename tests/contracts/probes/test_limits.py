@@ -11,13 +11,16 @@ from lorax_contracts.session import Session
 from tests.contracts.detection import judged
 from tests.contracts.inprocess import InProcess
 from tests.contracts.planted import Deviation
-from tests.contracts.probes.family import broken, each_of, quiet
-from tests.contracts.reference import Asked, Said, openai
+from tests.contracts.probes.family import broken, each_of, session
+from tests.contracts.reference import CONTEXT, Asked, Said, openai
 
 
 def test_it_finds_nothing_on_a_correct_server() -> None:
-    """No false alarm."""
-    assert quiet(limits.probe_limits)
+    """No false alarm; what nobody gave it is said to be left out."""
+    run = session()
+    limits.probe_limits(run)
+    assert run.findings == []
+    assert [one.group for one in run.skipped] == ["keys", "long prompts"]
 
 
 @each_of("OAI-ERR-010", "OAI-ERR-011")
@@ -38,7 +41,7 @@ def test_a_server_that_wants_no_key_is_not_judged_for_it() -> None:
     server = InProcess(lambda asked: openai(_keyless(asked)), "made-up")
     server.base += "/v1"
     run = Session(server, wire="openai", model="acme/poet")
-    run.keyed = True
+    run.keyed, run.context = True, CONTEXT
     limits.probe_limits(run)
     assert run.findings == []
     assert [one.group for one in run.skipped] == ["keys"]
