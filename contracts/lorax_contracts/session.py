@@ -5,9 +5,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-from lorax_contracts.exchange import End, Exchange, Finding
+from lorax_contracts.curl import WRONG_KEY
+from lorax_contracts.exchange import End, Exchange, Finding, Route
 from lorax_contracts.judge import judged, silenced, told
-from lorax_contracts.judge.openai import ENVELOPE
+from lorax_contracts.judge.openai import ENVELOPE, request_misfits
 from lorax_contracts.judge.report import kind_of, shown
 from lorax_contracts.laws import Promise, law
 from lorax_contracts.rules import Rule, rule, rules_of, shown_by
@@ -17,6 +18,7 @@ __all__ = ["SEED", "Asker", "Session", "Skipped"]
 _T = TypeVar("_T")
 # A reply that is sampled repeats with its seed alone.
 _VARIES = ("/completions",)
+_NO_KEYS = frozenset({"", f"Bearer {WRONG_KEY}"})
 SEED = 7
 """The seed of every request that a probe makes."""
 
@@ -158,8 +160,7 @@ class Session:
     def found(self, finding: Finding) -> None:
         """Keeps a finding, unless the same has been shown by a plainer request."""
         key = finding.law, kind_of(finding.message)
-        old = self._found.get(key)
-        if old is None or _rank(finding) < _rank(old):
+        if key not in self._found or _rank(finding) < _rank(self._found[key]):
             self._found[key] = finding
 
     def add(self, findings: Iterable[Finding]) -> None:
@@ -273,12 +274,23 @@ class Session:
         return self.ask("POST", "/chat/completions", request)
 
 
-def _rank(finding: Finding) -> tuple[bool, int]:
-    """How plain a proof is: ordinary requests that repeat before others, short ones before long."""
+def _rank(finding: Finding) -> tuple[bool, bool, bool, int]:
+    """How plain a proof is, the plainest first.
+
+    An ordinary request: well formed, of a published route, with a right key; one whose answer
+    repeats; one that was answered; a short one.
+    """
     exchange = finding.exchange
     if exchange is None:
-        return False, 0
-    if exchange.request_text is not None:
-        return True, len(exchange.request_text)
+        return False, False, False, 0
+    text = exchange.request_text
+    odd = (
+        text is not None
+        or exchange.route is Route.OTHER
+        or exchange.request_headers.get("authorization") in _NO_KEYS
+        or bool(request_misfits(exchange))
+    )
     varies = exchange.path.partition("?")[0].endswith(_VARIES) and "seed" not in exchange.asked
-    return varies, len(json.dumps(exchange.request))
+    refused = not 200 <= exchange.status < 300
+    size = len(text) if text is not None else len(json.dumps(exchange.request))
+    return odd, varies, refused, size

@@ -202,6 +202,36 @@ def _worse(said: Said) -> None:
         said.document.update(id="null", object="text_completion")
 
 
+def _named_by_the_second(asked: Asked, turn: int) -> Said:
+    """A reply whose ids are made of a time that goes on by a second after request number `turn`.
+
+    No answer is given twice, so that nothing else can be compared.
+    """
+    said, now = openai(asked), 5 + (asked.number > turn)
+    for document in said.chunks or [said.document]:
+        for choice in document.get("choices", []) if said.status == 200 else ():
+            document["id"] = f"chatcmpl-{now}"
+            part = choice.get("message") or choice.get("delta") or {}
+            if part.get("content"):
+                part["content"] += str(asked.number)
+            for call in part.get("tool_calls") or ():
+                if "id" in call:
+                    call["id"] = f"call-{now}-{call.get('index', 0)}"
+    return said
+
+
+@pytest.mark.parametrize("law_id", ["OAI-CHAT-011", "OAI-TOOL-004"])
+def test_the_same_is_found_wherever_the_second_turns(law_id: str) -> None:
+    """Ids made of the time are shared but where it goes on; a run must not depend on when it began."""
+
+    def found(turn: int) -> Verdict:
+        server = InProcess(lambda asked: _named_by_the_second(asked, turn))
+        return check_server(server, Options(model="acme/poet", only=law_id, examples=0))
+
+    for turn in range(found(0).requests):
+        assert broken(found(turn)) == {law_id}, turn
+
+
 def test_two_runs_of_one_seed_ask_the_same() -> None:
     """A finding can be repeated: the requests depend on the seed alone."""
 
@@ -247,6 +277,7 @@ def _put(document: Any, key: str, value: Any) -> Any:
 @example("embedding", "é").via("no base64, and no ASCII")
 @example("embedding", [10**400]).via("no float holds it")
 @example("prompt_tokens", 10**400).via("no float holds it")
+@example("object", "\ud83d").via("a lone surrogate in what is told")
 @example("id", "\ud83d").via("a model whose name no path can hold")
 @given(st.sampled_from(KEYS), st.sampled_from(ODD))
 def test_whatever_a_server_says_the_checker_answers(key: str, value: Any) -> None:
@@ -372,19 +403,14 @@ def test_what_is_known_fails_no_build(tmp_path: Path) -> None:
         code, told = run(*beside)
         assert (code, "--update-baseline writes it" in told) == (2, True)
         assert run("--update-baseline")[0] == 2
-        assert run() == (1, "2 broken laws")
-        assert run("--without", "oai-chat-002,OAI-CHAT-004") == (0, "no broken laws")
-        assert run(*beside, "--update-baseline", "--without", "OAI-CHAT-002") == (
+        assert run(*beside, "--update-baseline", "--without", "oai-chat-002,") == (
             0,
             "1 new, 0 known, 0 fixed",
         )
         assert run(*beside) == (1, "1 new, 1 known, 0 fixed")
-        assert run(*beside, "--update-baseline")[0] == 0
-        assert run(*beside) == (0, "0 new, 2 known, 0 fixed")
-        assert run(*beside, "--only", "OAI-CHAT-002")[1] == "0 new, 1 known, 0 fixed, 1 not judged"
-        assert run(*beside, "--without", "OAI-CHAT-0022")[0] == 2
+        assert run("--without", "OAI-CHAT-0022")[0] == 2
     with over_http(openai) as url:
-        assert run(*beside) == (0, "0 new, 0 known, 2 fixed")
+        assert run(*beside) == (0, "0 new, 0 known, 1 fixed")
 
 
 def _twice(_: Asked, said: Said) -> None:

@@ -43,6 +43,31 @@ def test_a_request_that_repeats_wins_over_a_shorter_one() -> None:
         assert [one.exchange for one in run.findings] == [seeded]
 
 
+def test_an_ordinary_request_wins_over_whatever_is_shorter() -> None:
+    """Well formed, to a published route, with a right key, and answered: what a reader would send."""
+    plain = samples.asking(samples.golden("chat_plain"), seed=7)
+    others = {
+        "not well formed": replace(plain, request={"model": "m", "messages": [], "seed": 7}),
+        "to no route": replace(plain, method="GET", path="/v1/no-such-path", request=None),
+        "without a key": replace(
+            plain,
+            request={"model": "m", "messages": [{"role": "user", "content": ""}], "seed": 7},
+            request_headers={"authorization": ""},
+        ),
+        "refused": replace(
+            plain,
+            status=404,
+            request={"model": "m", "messages": [{"role": "user", "content": ""}], "seed": 7},
+        ),
+    }
+    for name, other in others.items():
+        for pair in ((plain, other), (other, plain)):
+            run = session()
+            for one in pair:
+                run.found(Finding("OAI-HTTP-001", "no JSON", exchange=one))
+            assert [one.exchange for one in run.findings] == [plain], name
+
+
 def test_what_is_to_be_refused_is_judged_as_a_refusal_alone() -> None:
     """The answer to a question that nobody may ask has no right form."""
     run = Session(

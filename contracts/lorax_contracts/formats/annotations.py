@@ -8,6 +8,7 @@ each kind are shown for a step; the worst come first, and the log has them all.
 from collections.abc import Iterable
 
 from lorax_contracts.baseline import Outcome
+from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Finding
 from lorax_contracts.laws import law
 from lorax_contracts.listing import finding_lines
@@ -20,7 +21,7 @@ def as_github(outcome: Outcome) -> str:
     host, early = outcome.verdict.host, outcome.verdict.unfinished
     lines = [
         *annotations(outcome.new, host),
-        *([_command("warning", "the check ended early", early)] if early else ()),
+        *([_command("warning", "the check ended early", printable(early))] if early else ()),
         *annotations(outcome.known, host, level="notice"),
     ]
     return "".join(f"{line}\n" for line in lines)
@@ -41,7 +42,9 @@ def annotations(
         _command(
             level,
             f"{one.law} ({law(one.law).severity.value})",
-            "\n".join([one.message, *(line.strip() for line in finding_lines(one, base)[1:])]),
+            "\n".join(
+                [printable(one.message), *(line.strip() for line in finding_lines(one, base)[1:])]
+            ),
             file,
         )
         for one in findings

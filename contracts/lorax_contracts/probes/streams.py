@@ -24,9 +24,11 @@ def probe_streams(session: Session) -> None:
     counted = steady_stream(session)
     if plain is not None and counted is not None:
         session.compare(relations.same_streamed, plain, counted)
-        session.compare(relations.two_ids, streamed, counted)
     for budget in (1, half_of(plain)):
         cut = session.chat(PROMPT, **GREEDY, max_tokens=budget, stream=True)
+        # After the two plain answers: ids made of the time differ where its second turned, and it
+        # does not turn in both places.
+        session.compare(relations.two_ids, streamed, cut)
         if counted is not None:
             session.compare(relations.cut_by_budget, cut, counted)
     session.chat(PROMPT, stream=True, seed=None)
