@@ -88,6 +88,13 @@ def serve(
     no_auth: Annotated[
         bool | None, typer.Option("--no-auth", help="Listen off loopback without a key.")
     ] = None,
+    inspector: Annotated[
+        bool | None,
+        typer.Option("--inspector", help="Serve a page that shows requests: /_inspector/."),
+    ] = None,
+    inspector_texts: Annotated[
+        bool | None, typer.Option("--inspector-texts", help="Let it show what is said, too.")
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None, typer.Option(help="[info]")
     ] = None,
@@ -108,6 +115,8 @@ def serve(
         "allow_unlisted": allow_unlisted,
         "api_key": api_key,
         "no_auth": no_auth,
+        "inspector": inspector,
+        "inspector_texts": inspector_texts,
         "log_level": log_level,
         "log_format": log_format,
     }
@@ -238,6 +247,7 @@ def _serve_demo(settings: Settings) -> None:
             update={
                 "upstream": [UpstreamSettings(url=mock.url, text_only=True)],
                 "model": [ModelSettings(name=name, adapter=name) for name in mock.adapters],
+                **_watched(settings),
             }
         )
 
@@ -246,10 +256,20 @@ def _serve_demo(settings: Settings) -> None:
             why = f" (port {settings.port} is taken)" if other else ""
             _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1{why} - its text is invented.")
             _say("models: " + ", ".join((mock.model_id, *mock.adapters)))
+            if offered.inspector:
+                _say(f"watch it work, and chat: {url}/")
             _say("")
             _say(example(f"{url}/v1", mock.adapters[0]))
 
         _run(offered, announce)
+
+
+def _watched(settings: Settings) -> dict[str, bool]:
+    """The demo's page is on unless somebody said otherwise; what it shows is invented."""
+    if settings.workers > 1:
+        return {}
+    wanted = {"inspector": True, "inspector_texts": True}
+    return {name: on for name, on in wanted.items() if name not in settings.model_fields_set}
 
 
 def _announce(url: str) -> None:

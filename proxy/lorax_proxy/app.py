@@ -24,6 +24,7 @@ from lorax_proxy.directory import Directory
 from lorax_proxy.documentation import document
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.gateway import Gateway
+from lorax_proxy.inspector.page import Inspector
 from lorax_proxy.observe import Observer
 from lorax_proxy.readiness import Upstream
 from lorax_proxy.surface import Surface
@@ -103,6 +104,7 @@ def create_app(
     api.add_exception_handler(HTTPException, _not_routed)
     api.add_exception_handler(RequestRefused, _refused)
     api.add_exception_handler(Exception, _failed)
+    inspector = _inspector(settings)
     surface: AsgiApp = Surface(
         {
             "/chat/completions": gateway.chat,
@@ -114,8 +116,10 @@ def create_app(
         admission=Admission(
             api_key=None if settings.api_key is None else settings.api_key.get_secret_value(),
             hosts=settings.known_hosts,
+            keyless=() if inspector is None else inspector.keyless,
         ),
         extra_headers=(("x-lorax-mock", "1"),) if settings.demo else (),
+        inspector=inspector,
     )
     if settings.cors_origins:
         surface = CORSMiddleware(
@@ -133,6 +137,17 @@ def create_app(
             ],
         )
     return surface
+
+
+def _inspector(settings: Settings) -> Inspector | None:
+    """The page that shows requests, if it is asked for."""
+    if not settings.inspector:
+        return None
+    return Inspector(
+        texts=settings.inspector_texts,
+        needs_key=settings.api_key is not None,
+        at_root=settings.demo,
+    )
 
 
 def _local_time() -> Callable[[], datetime]:

@@ -48,7 +48,7 @@ class Cancellation:
         """Send one request; if its client leaves meanwhile, it is let go as its rule says."""
         warm = prepared.upstream.is_warm(prepared.adapters)
         coming = Answer.open(
-            prepared.upstream.transport,
+            prepared.transport,
             request,
             reader,
             silence=self._settings.idle_timeout,
@@ -106,7 +106,7 @@ class Cancellation:
         self, prepared: PreparedRequest, request: GenerateRequest
     ) -> Coroutine[Any, Any, Whole]:
         return generate(
-            prepared.upstream.transport,
+            prepared.transport,
             request,
             prepared.plan.reading,
             silence=self._settings.first_event_timeout,

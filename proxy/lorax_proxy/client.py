@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import Record
+from lorax_proxy.tap import Tap
 from lorax_proxy.wire.compression import Decoder, TooLarge, codings
 from lorax_proxy.wire.openai_replies import encode_error, error_event
 
@@ -51,6 +52,9 @@ class Connected(Protocol):
 
     on_disconnect: Callable[[], None] | None
     """Called when the client leaves before its answer is complete."""
+
+    on_shutdown: Callable[[], None] | None
+    """Called when the server begins to shut down, for answers that end no other way."""
 
     async def send(self, message: Message) -> None:
         """ASGI's way to the same connection."""
@@ -97,6 +101,7 @@ class Client:
         record: What will be logged and counted.
         started: Whether the status line is sent: from then on errors travel in band.
         ended: Whether the answer is complete: nothing may follow it.
+        tap: What shows both wires to whoever looks; None when nobody does.
     """
 
     __slots__ = (
@@ -111,10 +116,17 @@ class Client:
         "request_id",
         "scope",
         "started",
+        "tap",
     )
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, record: Record, extra: bytes = b""
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        record: Record,
+        extra: bytes = b"",
+        tap: Tap | None = None,
     ) -> None:
         """Take a request.
 
@@ -124,12 +136,14 @@ class Client:
             send: ASGI's; the server's own, unless something stands between that adds headers.
             record: What will be logged.
             extra: Header lines of every answer.
+            tap: What shows it to whoever looks.
         """
         self.scope = scope
         self.record = record
         self.request_id = record.request_id
         self.started = False
         self.ended = False
+        self.tap = tap
         self._connected: Connected = scope["extensions"][CONNECTED]
         self._headers = scope["headers"]
         self._receive = receive
@@ -281,6 +295,10 @@ class Client:
         self._connected.on_disconnect = call
         if call is not None and self._connected.disconnected:
             call()
+
+    def when_ending(self, call: Callable[[], None] | None) -> None:
+        """Have `call` called when the server shuts down; None to forget that."""
+        self._connected.on_shutdown = call
 
 
 def _header(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:

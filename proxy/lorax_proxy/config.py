@@ -126,6 +126,11 @@ class Settings(ClientLimits, BaseSettings):
     """The most LoRAX requests that are kept for that reason at once."""
     shutdown_timeout: Seconds = 20
     """Seconds that running answers have after SIGTERM."""
+    inspector: bool = False
+    """Serve a page at `/_inspector/` that shows requests on both wires while it is open: to this
+    machine's own browser, or with `api_key` to whoever has it."""
+    inspector_texts: bool = False
+    """Let that page show what is asked and answered, not only sizes and times."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged: requests at `info`, what failed at `warning`, probes and scrapes at `debug`."""
     log_format: Literal["auto", "text", "json"] = "auto"
@@ -156,7 +161,7 @@ class Settings(ClientLimits, BaseSettings):
 
     @validates_model(mode="after")
     def _consistent(self) -> Self:
-        if faults := [*self._unnamed(), *self._unguarded()]:
+        if faults := [*self._unnamed(), *self._unguarded(), *self._unwatched()]:
             raise ValueError("\n".join(faults))
         return self
 
@@ -189,6 +194,11 @@ class Settings(ClientLimits, BaseSettings):
                 f"host: listening on {self.host} needs --api-key KEY, or --no-auth "
                 "when everyone who reaches it may use it"
             )
+
+    def _unwatched(self) -> Iterator[str]:
+        """What would leave requests out that the inspector's page is open for."""
+        if self.inspector and self.workers > 1:
+            yield "inspector: a page sees one process's requests alone; it needs workers = 1"
 
     @property
     def known_hosts(self) -> frozenset[str] | None:

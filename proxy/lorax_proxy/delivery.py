@@ -310,6 +310,9 @@ def _record(
     record = client.record
     record.finish_reason = prepared.style.finish_reason(ends[0])
     record.completion_tokens = sum(end.completion_tokens for end in ends)
+    if client.tap is not None:
+        told = count_prompts(prepared.plan, ends)
+        client.tap.recording.prompt_tokens = sum(filter(None, told)) if all(told) else None
     if usage is not None:
         record.prompt_tokens = usage.prompt_tokens
         record.completion_tokens = usage.completion_tokens

@@ -83,6 +83,7 @@ class Exchange:
         unread: Bytes of the body that nobody has taken yet.
         closes: Whether the answer came before the request was complete, and ends the connection.
         on_disconnect: Called when the client leaves before its answer is complete.
+        on_shutdown: Called when the server begins to shut down.
     """
 
     __slots__ = (
@@ -102,6 +103,7 @@ class Exchange:
         "keep_alive",
         "more_body",
         "on_disconnect",
+        "on_shutdown",
         "response_complete",
         "response_started",
         "scope",
@@ -126,6 +128,7 @@ class Exchange:
         self.body_bytes = 0
         self.closes = False
         self.on_disconnect: Callable[[], None] | None = None
+        self.on_shutdown: Callable[[], None] | None = None
         self.unread = 0
         self._wire = wire
         self._expects = expects

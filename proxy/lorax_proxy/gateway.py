@@ -37,6 +37,7 @@ from lorax_proxy.directory import Directory, Found
 from lorax_proxy.errors import Lost, RequestRefused, UpstreamError
 from lorax_proxy.prepared_request import PreparedRequest, tell_failure
 from lorax_proxy.readiness import Upstream
+from lorax_proxy.upstream.transport import Transport
 from lorax_proxy.wire.lorax import Unreadable, decode_embedding
 from lorax_proxy.wire.openai_replies import Identity, encode_json
 from lorax_proxy.wire.openai_requests import (
@@ -169,6 +170,8 @@ class Gateway:
             return plan_chat(read.request, read.found.route, read.found.facts, template, now)
 
         read, planned = await self._prepare(body, Endpoint.CHAT, ChatRequest, found, plan)
+        if client.tap is not None:
+            client.tap.recording.specials = template.special_text.spellings
         # the keywords alone: what stands before them are the client's own names
         client.record.dropped = tuple(sorted({path.rpartition(".")[2] for path in planned.dropped}))
         answer_id = f"chatcmpl-{self._new_id()}"
@@ -210,10 +213,11 @@ class Gateway:
         client.record.upstream = found.upstream.name
         limit = asyncio.Semaphore(_EMBED_AT_ONCE)
         epoch = None if anew else found.epoch
+        transport = _way(client, found)
 
         async def embed(text: str, call: bytes) -> tuple[Sequence[float], int]:
             async with limit:
-                vector = await self._embed(found.upstream, call, epoch)
+                vector = await self._embed(found.upstream, call, epoch, transport)
                 return vector, await found.upstream.count_tokens(text)
 
         try:
@@ -246,9 +250,12 @@ class Gateway:
             await aside(size, encoded), headers=_named("x-ignored-parameters", ignored)
         )
 
-    async def _embed(self, upstream: Upstream, call: bytes, epoch: int | None) -> Sequence[float]:
+    async def _embed(
+        self, upstream: Upstream, call: bytes, epoch: int | None, transport: Transport
+    ) -> Sequence[float]:
+        silence = self._settings.first_event_timeout
         body = await upstream.fetch(
-            "POST", "/embed", call, silence=self._settings.first_event_timeout, epoch=epoch
+            "POST", "/embed", call, silence=silence, epoch=epoch, transport=transport
         )
         try:
             return decode_embedding(body)
@@ -335,6 +342,7 @@ class Gateway:
         prepared = PreparedRequest(
             plan=plan,
             upstream=found.upstream,
+            transport=_way(client, found, plan),
             epoch=None if anew else found.epoch,
             adapters=adapter_ids(found.route.target),
             bos=found.facts.bos,
@@ -353,6 +361,18 @@ class Gateway:
 def _model(request: SamplingRequest | EmbeddingRequest, found: Found) -> str:
     """The answer's `model`: the client's name for it, or the base model's own where it gave none."""
     return request.model or found.facts.model_id
+
+
+def _way(client: Client, found: Found, plan: Plan | None = None) -> Transport:
+    """The way to an upstream; one that shows what passes, when somebody looks."""
+    if client.tap is None:
+        return found.upstream.transport
+    return client.tap.on(
+        found.upstream.transport,
+        adapters=adapter_ids(found.route.target),
+        bos=found.facts.bos or "",
+        plan=plan,
+    )
 
 
 def _typed(model: type[_Request], document: Mapping[str, Any], found: Found) -> _Request:

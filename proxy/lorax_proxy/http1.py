@@ -267,6 +267,8 @@ class Connection(Incoming):
         """Begin nothing more, and close when nothing is under way."""
         if self._running is not None:
             self.exchange.keep_alive = False
+            if self._running.on_shutdown is not None:
+                self._running.on_shutdown()
         elif self._asked and not self._in_head and not self._deaf:
             self.transport.close()
         else:

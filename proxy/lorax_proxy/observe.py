@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from lorax_proxy.log_output import LogOutput
 from lorax_proxy.log_text import as_text
 
-__all__ = ["Observer", "Record"]
+__all__ = ["INSPECTOR", "QUIET", "Observer", "Record"]
 
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 
@@ -42,8 +42,12 @@ def _encoded(facts: Mapping[str, Any], **_: object) -> str:
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Seconds: from a refusal to the longest answers."""
 
-_PROBES = frozenset({"/health", "/ready", "/metrics"})
-"""Routes that machines ask all day long; when one of them finds something, that has a line of its own."""
+INSPECTOR = "/_inspector"
+"""The route that all of the inspector's requests are counted under."""
+
+QUIET = frozenset({"/health", "/ready", "/metrics", INSPECTOR})
+"""Routes that machines and open pages ask all day long; when one of them finds something, that has a line
+of its own."""
 
 
 @dataclass(slots=True)
@@ -230,7 +234,7 @@ class Observer:
             self._completion_tokens.inc(record.completion_tokens)
         if record.reason is not None:
             level = logging.WARNING
-        elif record.route in _PROBES:
+        elif record.route in QUIET:
             level = logging.DEBUG
         else:
             level = logging.INFO

@@ -9,6 +9,7 @@ from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.style import Style
 from lorax_proxy.errors import Failure, Lost
 from lorax_proxy.readiness import Upstream
+from lorax_proxy.upstream.transport import Transport
 from lorax_proxy.wire.openai_replies import Identity
 
 __all__ = ["Headers", "PreparedRequest", "tell_failure"]
@@ -20,6 +21,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
     """One request, understood: everything that is needed to carry it out and to answer.
 
     Attributes:
+        transport: The way to the upstream: its own, or one that shows what passes.
         epoch: The upstream's epoch that the plan was made for; None if any server may get it.
         adapters: The LoRAX adapter ids that it loads.
         bos: What `/generate` puts before a prompt, for prompts that are echoed with logprobs.
@@ -28,6 +30,7 @@ class PreparedRequest(msgspec.Struct, frozen=True):
 
     plan: Plan
     upstream: Upstream
+    transport: Transport
     epoch: int | None
     adapters: tuple[str, ...]
     bos: str | None

@@ -192,13 +192,23 @@ class Upstream:
         *,
         silence: float = _ANSWER_WAIT,
         epoch: int | None = None,
+        transport: Transport | None = None,
     ) -> bytes:
         """One short request and its whole answer.
+
+        Args:
+            method: The HTTP method.
+            path: The path, from the server's root.
+            body: A JSON document.
+            silence: Seconds without a byte after which it is given up.
+            epoch: The epoch that it was made for (`upstream.transport`).
+            transport: Another way to it than its own.
 
         Raises:
             UpstreamError: When there is none, or its status is not 200.
         """
-        exchange = await self.transport.send(method, path, body, silence=silence, epoch=epoch)
+        way = transport or self.transport
+        exchange = await way.send(method, path, body, silence=silence, epoch=epoch)
         try:
             answer = await read_all(exchange)
         finally:

@@ -28,7 +28,10 @@ from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
 from lorax_proxy.core.heads import HeadRefused
 from lorax_proxy.errors import RequestRefused
-from lorax_proxy.observe import Observer, Record
+from lorax_proxy.inspector.connection import watched
+from lorax_proxy.inspector.page import Inspector
+from lorax_proxy.observe import INSPECTOR, QUIET, Observer, Record
+from lorax_proxy.tap import Recorder
 
 __all__ = ["Handler", "Surface", "refused_unread"]
 
@@ -49,6 +52,7 @@ class Surface:
         *,
         admission: Admission,
         extra_headers: Headers = (),
+        inspector: Inspector | None = None,
     ) -> None:
         """Put the routes together.
 
@@ -58,12 +62,15 @@ class Surface:
             observer: Where each request's record goes.
             admission: Who may ask.
             extra_headers: Headers of every answer.
+            inspector: The page that shows requests, if there is one.
         """
         self._endpoints = endpoints
         self._fallback = fallback
         self._observer = observer
         self._admission = admission
         self._extra = header_lines(extra_headers)
+        self._inspector = inspector
+        self._recorder = Recorder(texts=False) if inspector is None else inspector.recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event of ASGI."""
@@ -75,7 +82,11 @@ class Surface:
         record = Record(
             request_id=_request_id(scope), method=scope["method"], path=path, begun=time.time()
         )
-        client = Client(scope, receive, send, record, self._extra)
+        tap = None
+        if self._recorder.watched and not self._is_quiet(bare):
+            tap = self._recorder.begin(record, scope["headers"])
+            scope, receive, send = watched(scope, receive, send, tap)
+        client = Client(scope, receive, send, record, self._extra, tap)
         observer = self._observer
         observer.under_way += 1
         try:
@@ -84,6 +95,8 @@ class Surface:
             observer.under_way -= 1
             record.seconds = client.elapsed()
             observer.done(record)
+            if tap is not None:
+                tap.finish()
 
     async def _answer(self, client: Client, scope: Scope, bare: str) -> None:
         record = client.record
@@ -91,7 +104,7 @@ class Surface:
             self._admission.check(bare, scope["http_version"], scope["headers"])
             endpoint = self._endpoints.get(bare)
             if endpoint is None:
-                await self._pass_through(client, scope, bare)
+                await self._answer_other(client, scope, bare)
             else:
                 record.route = bare
                 await self._serve(client, endpoint)
@@ -111,6 +124,17 @@ class Surface:
             record.error = "internal_error"
             if not client.ended:
                 await client.fail(failures.internal(record.request_id))
+
+    def _is_quiet(self, bare: str) -> bool:
+        """Whether a request is not shown: those of probes and scrapers, and the page's own."""
+        return bare in QUIET or (self._inspector is not None and self._inspector.owns(bare))
+
+    async def _answer_other(self, client: Client, scope: Scope, bare: str) -> None:
+        if self._inspector is not None and self._inspector.owns(bare):
+            client.record.route = INSPECTOR
+            await self._inspector.answer(client, bare)
+        else:
+            await self._pass_through(client, scope, bare)
 
     async def _serve(self, client: Client, endpoint: Handler) -> None:
         method = client.scope["method"]

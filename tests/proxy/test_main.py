@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lorax_proxy.__main__ import main
@@ -34,6 +35,7 @@ WRONG: list[tuple[tuple[str, ...], dict[str, str], str]] = [
     (("serve", "--upstream=http://x", "--port=99999"), {}, "flag: port:"),
     (("serve", "--upstrem=http://x"), {}, "--upstream"),
     (("serve", "--upstream=http://x", "--host=0.0.0.0"), {}, "needs --api-key KEY, or --no-auth"),
+    (("serve", "--upstream=http://x", "--inspector", "--workers=2"), {}, "it needs workers = 1"),
     (("serve", "--demo", "--host=0.0.0.0"), {}, "needs --api-key KEY, or --no-auth"),
     (("serve", "--upstream=http://x", "--allow-unlisted=all"), {}, "allow-unlisted"),
     (("serve", "--upstream=http://x", "--chat-template=chatlm"), {}, "chatml"),
@@ -169,6 +171,19 @@ def test_the_demo_takes_another_port_only_for_one_that_nobody_named() -> None:
         with started("--demo", port=None) as demo:
             assert demo.port > 8000
             assert demo.end(signal.SIGINT) == 0
+
+
+def test_an_open_page_of_the_demo_does_not_hold_its_end() -> None:
+    """Its stream ends with the server, which would wait for an answer's end in vain."""
+    with started("--demo") as demo:
+        address = f"http://127.0.0.1:{demo.port}"
+        with httpx.Client(base_url=address, trust_env=False) as http:
+            assert http.get("/", follow_redirects=True).text.startswith("<!doctype html>")
+            with http.stream("GET", "/_inspector/events") as events:
+                lines = events.iter_lines()
+                assert '"texts":true' in [next(lines), next(lines)][1]
+                assert demo.end(signal.SIGTERM) == 0
+                assert list(lines)[-1] == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -25,6 +25,7 @@ _CLOCK: Home = (
     "mock/lorax_mock/server/clock.py",
     "contracts/lorax_contracts/check.py",
     "contracts/lorax_contracts/client.py",
+    "proxy/lorax_proxy/tap.py",
 )
 _ENVIRONMENT: Home = ("proxy/lorax_proxy/config.py",)
 _FILES: Home = (

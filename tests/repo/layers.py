@@ -25,6 +25,7 @@ _PROXY: Layers = (
         (
             "upstream",
             "observe",
+            "tap",
             "config",
             "config_limits",
             "config_sections",
@@ -50,6 +51,7 @@ _PROXY: Layers = (
             "keep_alive",
             "http1",
             "incoming",
+            "inspector",
             "cancellation",
             "readiness",
             "serving",

@@ -18,6 +18,7 @@ TESTED_ELSEWHERE: Mapping[str, str] = {
     "proxy/lorax_proxy/prepared_request.py": "a value; test_delivery and test_cancellation ask with it",
     "proxy/lorax_proxy/client.py": "test_surface tries it through the surface, test_http1 by connection",
     "proxy/lorax_proxy/config_limits.py": "fields; test_http1 and test_door try each at its edge",
+    "proxy/lorax_proxy/inspector/connection.py": "test_page compares what it shows with what sockets saw",
     "proxy/lorax_proxy/core/style.py": "a protocol; test_chat_style and test_text_completion test both who keep it",
     "proxy/lorax_proxy/errors.py": "exceptions that carry values to core.failures and the surface",
     "proxy/lorax_proxy/exchange.py": "test_http1 tries it through its connection",

@@ -8,11 +8,12 @@ then of the same origin as this server; but its requests still carry its name in
 import functools
 import hmac
 import ipaddress
+import re
 from collections.abc import Collection, Iterable
 
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["OPEN_PATHS", "Admission", "is_loopback"]
+__all__ = ["OPEN_PATHS", "Admission", "check_local", "check_same_origin", "is_loopback"]
 
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """What needs neither key nor name: probes have none, and nothing is told there."""
@@ -31,16 +32,24 @@ _MAX_NAME = 255
 class Admission:
     """Who may ask this server."""
 
-    def __init__(self, *, api_key: str | None, hosts: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        api_key: str | None,
+        hosts: Collection[str] | None = None,
+        keyless: Collection[str] = (),
+    ) -> None:
         """Take the rules.
 
         Args:
             api_key: The key that clients must send, if any.
             hosts: The names that clients may call the server by, in lower case, beside loopback's
                 own; None takes every name.
+            keyless: Further paths that need no key.
         """
         self._api_key = None if api_key is None else api_key.encode()
         self._hosts = None if hosts is None else frozenset(hosts)
+        self._keyless = _KEYLESS_PATHS | frozenset(keyless)
 
     def check(self, path: str, version: str, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse a request that is not to be answered.
@@ -76,7 +85,7 @@ class Admission:
         if self._hosts is not None and host is not None:
             self._check_host(host.decode("latin-1"))
         if self._api_key is not None and not (
-            path in _KEYLESS_PATHS or path.startswith(_KEYLESS_FOLDER)
+            path in self._keyless or path.startswith(_KEYLESS_FOLDER)
         ):
             self._check_key(authorization or b"")
 
@@ -109,6 +118,59 @@ class Admission:
                 code="invalid_api_key",
                 headers=(("www-authenticate", "Bearer"),),
             )
+
+
+_PASSED_ON = re.compile(
+    rb"forwarded|via|x-forwarded-.*|x-real-ip|x-client-ip|x-original-.*|x-envoy-.*|true-client-ip|cf-.*|"
+    rb"fly-.*|fastly-.*|x-cluster-client-ip|x-amzn-.*|x-cloud-trace-context"
+)
+"""What those in between add to a request: it may be anybody's, wherever it comes from last."""
+
+
+def check_local(peer: str, version: str, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse a request that is not certainly of this machine's own user.
+
+    Args:
+        peer: The address that the connection is from.
+        version: HTTP's version: proxies still speak 1.0 where no browser does.
+        fields: The request's headers, names in lower case.
+
+    Raises:
+        RequestRefused: 403, with what it takes.
+    """
+    host = next((value.decode("latin-1") for name, value in fields if name == b"host"), "")
+    name = _without_port(host).lower()
+    passed_on = version == "1.0" or any(_PASSED_ON.fullmatch(name) for name, _ in fields)
+    if not is_loopback(peer) or passed_on or len(name) > _MAX_NAME or not is_loopback(name):
+        raise RequestRefused(
+            "This is shown to this machine's own browser alone, at http://127.0.0.1 or localhost and "
+            "with nobody in between. For others its operator sets an 'api_key'.",
+            status=403,
+            type="permission_error",
+            code="not_local",
+        )
+
+
+def check_same_origin(fields: Iterable[tuple[bytes, bytes]]) -> None:
+    """Refuse what a page of another origin asks for.
+
+    Raises:
+        RequestRefused: 403 when the browser says that it is another's, or the origin is not `Host`.
+    """
+    given = {name: value for name, value in fields if name in _OF_PAGES}
+    site = given.get(b"sec-fetch-site", b"none")
+    origin = given.get(b"origin")
+    own = origin is None or origin.partition(b"://")[2] == given.get(b"host")
+    if not own or site not in (b"none", b"same-origin"):
+        raise RequestRefused(
+            "A page of another origin must not look at this.",
+            status=403,
+            type="permission_error",
+            code="origin_not_allowed",
+        )
+
+
+_OF_PAGES = frozenset({b"host", b"origin", b"sec-fetch-site"})
 
 
 @functools.lru_cache(maxsize=64)

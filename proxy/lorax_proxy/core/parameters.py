@@ -28,6 +28,7 @@ __all__ = [
     "Parameter",
     "Sorted",
     "Treatment",
+    "row_of",
     "sort_parameters",
 ]
 
@@ -210,6 +211,11 @@ NEVER_FROM_A_CLIENT: Mapping[str, str] = {
 _BY_ENDPOINT: Mapping[Endpoint, Mapping[str, Parameter]] = {
     endpoint: {row.name: row for row in TABLE if endpoint in row.endpoints} for endpoint in Endpoint
 }
+
+
+def row_of(name: str, endpoint: Endpoint) -> Parameter | None:
+    """A parameter's row on an endpoint, if it has one."""
+    return _BY_ENDPOINT[endpoint].get(name)
 
 
 def sort_parameters(

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from lorax_proxy.core.admission import Admission, is_loopback
+from lorax_proxy.core.admission import (
+    Admission,
+    check_local,
+    check_same_origin,
+    is_loopback,
+)
 from lorax_proxy.errors import RequestRefused
 
 OPEN = Admission(api_key=None)
@@ -97,3 +102,72 @@ def test_the_page_that_asks_for_a_key_needs_none() -> None:
         assert check(keyed, ("host", "x"), path=path) == (403, "host_not_allowed")
     for path in ("/docs2", "/docs.json", "/openapi.json/", "/Docs"):
         assert check(keyed, host, path=path) == (401, "invalid_api_key")
+
+
+def local(peer: str, *fields: tuple[str, str], version: str = "1.1") -> bool:
+    """Whether a request is certainly of this machine's own user."""
+    try:
+        check_local(peer, version, [(n.encode(), v.encode("latin-1")) for n, v in fields])
+    except RequestRefused as refused:
+        return (refused.status, refused.code) != (403, "not_local")
+    return True
+
+
+PASSED_ON = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-client-ip",
+    "x-original-url",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "cf-ray",
+    "x-amzn-trace-id",
+]
+
+
+def test_only_this_machines_own_user_is_local() -> None:
+    """By the connection, the name, and nobody in between."""
+    for host in LOOPBACK:
+        named = f"[{host}]" if host == "::1" else host
+        assert local("127.0.0.1", ("host", f"{named}:8000"), ("accept", "*/*"))
+        assert local("::1", ("host", named))
+    assert not local("192.168.0.2", ("host", "localhost"))
+    assert not local("", ("host", "localhost"))
+    assert not local("127.0.0.1")
+    assert not local("127.0.0.1", ("host", "localhost"), version="1.0")
+    for host in (*STRANGERS, "host.docker.internal", "localhost" * 60):
+        assert not local("127.0.0.1", ("host", host))
+    for name in PASSED_ON:
+        assert not local("127.0.0.1", ("host", "localhost"), (name, "127.0.0.1"))
+
+
+def same(*fields: tuple[str, str]) -> bool:
+    """Whether a request may be of the server's own page."""
+    try:
+        check_same_origin([(n.encode(), v.encode("latin-1")) for n, v in fields])
+    except RequestRefused as refused:
+        return (refused.status, refused.code) != (403, "origin_not_allowed")
+    return True
+
+
+def test_a_page_of_another_origin_is_told_by_its_headers() -> None:
+    """Browsers send them, and no page can take them away."""
+    host = ("host", "localhost:8000")
+    assert same(host)
+    assert same(host, ("origin", "http://localhost:8000"), ("sec-fetch-site", "same-origin"))
+    assert same(host, ("sec-fetch-site", "none"))
+    for origin in ("null", "", "http://localhost", "http://localhost:80001", "http://evil.example"):
+        assert not same(host, ("origin", origin))
+    for site in ("cross-site", "same-site", "what-else"):
+        assert not same(host, ("sec-fetch-site", site))
+
+
+def test_a_keyless_path_still_needs_a_known_name() -> None:
+    """It is for who has no key yet."""
+    admission = Admission(api_key="k", hosts=[], keyless=["/_inspector/"])
+    assert check(admission, ("host", "localhost"), path="/_inspector/") is None
+    assert check(admission, ("host", "evil.example"), path="/_inspector/") is not None
+    assert check(admission, ("host", "localhost"), path="/_inspector/events") is not None

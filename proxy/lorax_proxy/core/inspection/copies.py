@@ -1,0 +1,264 @@
+"""A recorded request in other forms: commands that repeat it, a rule for the mock, a transcript.
+
+No key is in any of them: they read it from the environment's `OPENAI_API_KEY`. The last two say what
+LoRAX answered, in the forms that `lorax-mock` and `lorax-contracts` read (docs/mock.md, Scripts;
+`lorax_contracts.transcripts`); the packages share no code, so a test has each read what is written here.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lorax_proxy.core.inspection.events import Events
+from lorax_proxy.core.inspection.recording import Call, Recording, Way
+from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
+
+__all__ = ["copies"]
+
+_METHODS: Mapping[str, tuple[Endpoint, str]] = {
+    "/chat/completions": (Endpoint.CHAT, "chat.completions"),
+    "/completions": (Endpoint.COMPLETIONS, "completions"),
+    "/embeddings": (Endpoint.EMBEDDINGS, "embeddings"),
+}
+"""How the SDK calls an endpoint."""
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "date"})
+
+
+def copies(recording: Recording, asked: bytes, base_url: str) -> dict[str, str]:
+    """Each form that the request has, by its name.
+
+    Args:
+        recording: What passed.
+        asked: OpenAI's request, without compression.
+        base_url: Where this server is, without `/v1`.
+    """
+    forms = {"curl": _curl(recording, asked, base_url)}
+    document = _object(asked)
+    known = _METHODS.get(recording.path.removeprefix("/v1"))
+    if known is not None and document is not None:
+        endpoint, method = known
+        forms["python"] = _python(document, endpoint, method, base_url)
+        forms["javascript"] = _javascript(document, method, base_url)
+    rules = [_rule(recording, index) for index in range(len(recording.calls))]
+    if any(rules):
+        forms["mock_rule"] = "rules:\n" + "".join(filter(None, rules))
+    if document is not None and recording.status:
+        forms["transcript"] = _transcript(recording, document)
+    return forms
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _needs_key(recording: Recording) -> bool:
+    return any(name == "authorization" for name, _ in recording.headers)
+
+
+def _curl(recording: Recording, asked: bytes, base_url: str) -> str:
+    document = _object(asked) or {}
+    words = ["curl", "-sSN" if document.get("stream") is True else "-sS"]
+    if recording.method not in ("GET", "POST"):
+        words += ["-X", recording.method]
+    words.append(shlex.quote(base_url + recording.path))
+    if _needs_key(recording):
+        words += ["-H", '"authorization: Bearer $OPENAI_API_KEY"']
+    if recording.method == "POST":
+        text = asked.decode("utf-8", "replace")
+        words += ["-H", "'content-type: application/json'", "--data-binary", shlex.quote(text)]
+    return " ".join(words)
+
+
+def _split(
+    document: Mapping[str, Any], endpoint: Endpoint
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters that the SDK knows, and those that it takes as `extra_body` alone."""
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in document.items():
+        row = row_of(name, endpoint)
+        ours = row is None or row.treatment is Treatment.EXTENSION or not name.isidentifier()
+        (extra if ours else known)[name] = value
+    return known, extra
+
+
+def _python(document: Mapping[str, Any], endpoint: Endpoint, method: str, base_url: str) -> str:
+    known, extra = _split(document, endpoint)
+    arguments = [f"    {name}={_literal(value, 4)},\n" for name, value in known.items()]
+    if extra:
+        arguments.append(f"    extra_body={_literal(extra, 4)},\n")
+    text = "choice.delta.content" if method == "chat.completions" else "choice.text"
+    if document.get("stream") is True:
+        show = (
+            "for chunk in answer:\n    for choice in chunk.choices:\n"
+            f'        print({text} or "", end="", flush=True)\n'
+        )
+    else:
+        show = "print(answer.model_dump_json(indent=2))\n"
+    return (
+        "import os\n\nfrom openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))\n'
+        f"answer = client.{method}.create(\n{''.join(arguments)})\n{show}"
+    )
+
+
+def _literal(value: Any, indent: int) -> str:
+    """A JSON value as Python writes it, over several lines where it is long."""
+    plain = repr(value)
+    if len(plain) <= 80 or not isinstance(value, list | dict):
+        return plain
+    pad = " " * (indent + 4)
+    items = (
+        [f"{pad}{key!r}: {_literal(item, indent + 4)},\n" for key, item in value.items()]
+        if isinstance(value, dict)
+        else [f"{pad}{_literal(item, indent + 4)},\n" for item in value]
+    )
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{''.join(items)}{' ' * indent}{closing}"
+
+
+def _javascript(document: Mapping[str, Any], method: str, base_url: str) -> str:
+    text = "choice.delta?.content" if method == "chat.completions" else "choice.text"
+    if document.get("stream") is True:
+        show = (
+            "for await (const chunk of answer) {\n  for (const choice of chunk.choices) {\n"
+            f'    process.stdout.write({text} ?? "");\n  }}\n}}\n'
+        )
+    else:
+        show = "console.log(JSON.stringify(answer, null, 2));\n"
+    body = json.dumps(document, indent=2, ensure_ascii=False)
+    # two line ends that JSON may hold raw and older JavaScript may not
+    body = body.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (
+        'import OpenAI from "openai";\n\n'
+        f"const client = new OpenAI({{\n  baseURL: {json.dumps(base_url + '/v1')},\n"
+        '  apiKey: process.env.OPENAI_API_KEY ?? "unused",\n});\n'
+        f"const answer = await client.{method}.create({body});\n{show}"
+    )
+
+
+def _yaml(value: object) -> str:
+    """A scalar, or a list of them, as YAML reads JSON: every character that it does not print escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(
+        each
+        if each.isprintable()
+        else f"\\u{ord(each):04x}"
+        if ord(each) < 0x10000
+        else f"\\U{ord(each):08x}"
+        for each in text
+    )
+
+
+def _rule(recording: Recording, index: int) -> str | None:
+    """A rule that has the mock answer as LoRAX did; None where no answer is to be repeated."""
+    call = recording.calls[index]
+    asked = _object(recording.body(Way.SENT, index)) or {}
+    if not call.path.startswith("/generate") or "inputs" not in asked:
+        return None
+    parameters = asked.get("parameters") or {}
+    merged = (parameters.get("merged_adapters") or {}).get("ids") or []
+    adapter = ",".join(merged) or parameters.get("adapter_id") or "base"
+    when: dict[str, Any] = {"adapter": adapter, "path": call.path, "prompt": asked["inputs"]}
+    if len(recording.calls) > 1 and "seed" in parameters:
+        # the choices of one request differ by their seeds alone
+        when["parameters"] = {"seed": parameters["seed"]}
+    lines = [
+        f"  - name: {_yaml('recorded' if len(recording.calls) == 1 else f'recorded {index + 1}')}",
+        f"    when: {{{', '.join(f'{key}: {_yaml(value)}' for key, value in when.items())}}}",
+        *(f"    {line}" for line in _action(recording, call, index)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _action(recording: Recording, call: Call, index: int) -> Sequence[str]:
+    reply = recording.body(Way.CAME, index)
+    if call.status == 429:
+        return ["fault: overload"]
+    if call.status != 200:
+        return [f"fault: {_yaml(f'status:{call.status or 503}')}"]
+    tokens, reason, error = _tokens(call, reply)
+    if error:
+        return [f"fault: {_yaml(f'error@{len(tokens)}')}"]
+    if call.lost is not None:
+        return [f"fault: {_yaml(f'cut@{len(reply)}')}"]
+    ends = reason is None or reason == "eos_token"
+    finish = "" if ends else f", finish: {reason}"
+    return [f"reply: {{tokens: {_yaml(tokens)}{finish}}}"]
+
+
+def _tokens(call: Call, reply: bytes) -> tuple[list[str], str | None, bool]:
+    """The texts of an answer's tokens without the end token, why it ended, and whether it failed."""
+    found: list[Mapping[str, Any]] = []
+    reason, failed = None, False
+    if call.path == "/generate_stream":
+        for event in Events().feed(reply):
+            document = _object(event.encode()) or {}
+            failed = failed or "error" in document
+            if isinstance(document.get("token"), dict):
+                found.append(document["token"])
+            details = document.get("details")
+            reason = details.get("finish_reason") if isinstance(details, dict) else reason
+    else:
+        details = (_object(reply) or {}).get("details") or {}
+        found.extend(details.get("tokens") or ())
+        reason = details.get("finish_reason")
+    if reason == "eos_token" and found:
+        found = found[:-1]
+    return [str(token.get("text", "")) for token in found], reason, failed
+
+
+def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
+    parts = [
+        "# Recorded by the inspector.",
+        *_request("openai", recording.method, recording.path, document),
+    ]
+    for index, call in enumerate(recording.calls):
+        parts += _request(
+            "lorax", call.method, call.path, _object(recording.body(Way.SENT, index)) or {}
+        )
+        parts += _reply(
+            "lorax",
+            call.status,
+            call.headers,
+            recording.body(Way.CAME, index),
+            cut=call.lost is not None or _was_closed(recording, index),
+        )
+    parts += _reply(
+        "openai", recording.status, recording.answer_headers, recording.body(Way.ANSWERED)
+    )
+    return "\n".join(parts) + "\n"
+
+
+def _was_closed(recording: Recording, call: int) -> bool:
+    return any(each.way is Way.CLOSED and each.call == call for each in recording.moments)
+
+
+def _request(side: str, method: str, path: str, document: Mapping[str, Any]) -> Iterator[str]:
+    yield f"=== {side} request"
+    yield f"{method} {path}"
+    yield ""
+    yield json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _reply(
+    side: str,
+    status: int,
+    headers: Sequence[tuple[str, str]],
+    body: bytes,
+    *,
+    cut: bool = False,
+) -> Iterator[str]:
+    yield f"=== {side} reply{', cut' if cut else ''}"
+    yield str(status)
+    yield from (f"{name}: {value}" for name, value in headers if name not in _FRAMING)
+    yield ""
+    yield body.decode("utf-8", "replace")

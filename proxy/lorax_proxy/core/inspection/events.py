@@ -1,0 +1,124 @@
+"""Events of both wires, read for people: one line for each, and the text that it brings.
+
+Tolerant where `wire` is strict: this reads what has passed already, right or wrong.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
+
+__all__ = ["Events", "chunk_texts", "gist", "token_text"]
+
+
+class Events:
+    """A stream's bytes in, its events' data out; a comment is an event that begins with a colon."""
+
+    def __init__(self) -> None:
+        self._decoder = SseDecoder()
+
+    def feed(self, data: bytes) -> Sequence[str]:
+        """The events that the next bytes complete."""
+        try:
+            events = [event.decode("utf-8", "replace") for event in self._decoder.feed(data)]
+        except EventTooLarge:
+            events = ["(too large for an event)"]
+        # a comment never waits for the bytes behind it
+        comments = [line.decode("utf-8", "replace") for line in _comments(data)]
+        return [*comments, *events]
+
+
+def _comments(data: bytes) -> Sequence[bytes]:
+    return [line for line in data.splitlines() if line.startswith(b":")]
+
+
+def token_text(event: str, ends: Collection[str] = ()) -> str:
+    """The visible text of a LoRAX event; none of a special token, or of what is no event.
+
+    Args:
+        event: The event's data.
+        ends: Spellings that are no text, whatever the event says of them.
+    """
+    token = _read(event).get("token")
+    if not isinstance(token, dict) or token.get("special"):
+        return ""
+    text = token.get("text")
+    return text if isinstance(text, str) and text not in ends else ""
+
+
+def chunk_texts(event: str) -> Mapping[int, str]:
+    """The texts that an OpenAI chunk adds, by their choice."""
+    texts: dict[int, str] = {}
+    for choice in _choices(_read(event)):
+        text = choice.get("text") or (choice.get("delta") or {}).get("content")
+        if isinstance(text, str):
+            texts[choice.get("index", 0)] = text
+    return texts
+
+
+def gist(event: str, *, openai: bool) -> str:
+    """What an event says, in a line."""
+    if event.startswith(":"):
+        return "comment: keeps the connection alive"
+    document = _read(event)
+    if "error" in document:
+        return f"error: {_shown(document['error'])}"
+    return (_chunk if openai else _token)(event, document)
+
+
+def _token(event: str, document: Mapping[str, Any]) -> str:
+    token = document.get("token")
+    if not isinstance(token, dict):
+        return event[:80]
+    parts = [_shown(token.get("text"))]
+    if token.get("special"):
+        parts.append("special")
+    details = document.get("details")
+    if isinstance(details, dict):
+        parts.append(str(details.get("finish_reason")))
+        parts.append(f"{details.get('prompt_tokens')} > {details.get('generated_tokens')} tokens")
+    return ", ".join(parts)
+
+
+def _chunk(event: str, document: Mapping[str, Any]) -> str:
+    if event == "[DONE]":
+        return "[DONE]"
+    parts: list[str] = []
+    for choice in _choices(document):
+        delta = choice.get("delta") or {}
+        if choice.get("index"):
+            parts.append(f"choice {choice['index']}")
+        if delta.get("role"):
+            parts.append(str(delta["role"]))
+        text = delta.get("content") or choice.get("text")
+        if text:
+            parts.append(_shown(text))
+        for call in delta.get("tool_calls") or ():
+            function = call.get("function") or {}
+            parts.append(f"call {function.get('name') or ''} {_shown(function.get('arguments'))}")
+        if choice.get("finish_reason"):
+            parts.append(f"finish_reason {choice['finish_reason']}")
+    usage = document.get("usage")
+    if isinstance(usage, dict):
+        counts = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        parts.append(f"usage {counts[0]} > {counts[1]} tokens")
+    return ", ".join(parts) or event[:80]
+
+
+def _choices(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    choices = document.get("choices")
+    return [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+
+
+def _shown(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _read(event: str) -> Mapping[str, Any]:
+    try:
+        document = msgspec.json.decode(event)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,132 @@
+"""What one request's two wires carried, as a value: bytes in the order in which they passed, with times.
+
+`tap` fills it in, while a page is open; `core.inspection.report` says what it means.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import msgspec
+
+from lorax_proxy.core.plan import Plan
+
+__all__ = ["HIDDEN", "Call", "Moment", "Recording", "Way", "hide_secrets", "hide_token"]
+
+_SECRET = re.compile(r"auth|cookie|key|secret|(?<!-per-)(?<!-output-)(?<!-first-)token(?!s)")
+"""In a header's name; LoRAX counts and times tokens in others."""
+
+HIDDEN = "(hidden)"
+
+
+class Way(Enum):
+    """Which way bytes went."""
+
+    ASKED = "asked"
+    """From the client: OpenAI's request."""
+    SENT = "sent"
+    """To LoRAX: its request."""
+    CAME = "came"
+    """From LoRAX: its answer."""
+    ENDED = "ended"
+    """LoRAX's answer came to its end."""
+    CLOSED = "closed"
+    """The proxy closed LoRAX's answer before it came to its end: LoRAX stops then."""
+    BROKE = "broke"
+    """LoRAX's answer broke off, or never came."""
+    ANSWERED = "answered"
+    """To the client: OpenAI's answer."""
+    DONE = "done"
+    """The answer to the client is complete."""
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """Bytes that passed together.
+
+    Attributes:
+        at: Seconds since the request arrived.
+        call: Which LoRAX request of this one, counted from 0.
+        size: How many bytes.
+        data: The bytes; none when texts are not to be kept, or when there were too many.
+    """
+
+    at: float
+    way: Way
+    call: int = 0
+    size: int = 0
+    data: bytes = b""
+
+
+@dataclass(slots=True)
+class Call:
+    """One LoRAX request.
+
+    Attributes:
+        status: Of its answer; 0 until the head is here.
+        headers: The answer's.
+        lost: Why no answer came, or no more of it.
+    """
+
+    method: str
+    path: str
+    status: int = 0
+    headers: Sequence[tuple[str, str]] = ()
+    lost: str | None = None
+
+
+@dataclass(slots=True)
+class Recording:
+    """One request's two wires.
+
+    Attributes:
+        headers: OpenAI's request's, without secrets.
+        status: Of the answer to the client; 0 until its head is sent.
+        answer_headers: The answer's, without those of its framing.
+        calls: LoRAX's requests, in the order in which they were sent.
+        moments: What passed, in order; bodies without the framing of HTTP.
+        texts: Whether bytes are kept.
+        cut: Whether there were more bytes, or moments, than are kept.
+        adapters: The LoRAX adapter ids that the model's name stands for.
+        specials: The spellings of the prompt's special tokens.
+        bos: What `/generate` puts before the prompt.
+        plan: What the request became, if texts are kept.
+        prompt_tokens: Of all prompts, if LoRAX told them.
+    """
+
+    method: str
+    path: str
+    headers: Sequence[tuple[str, str]]
+    texts: bool
+    status: int = 0
+    answer_headers: Sequence[tuple[str, str]] = ()
+    calls: list[Call] = field(default_factory=list[Call])
+    moments: list[Moment] = field(default_factory=list[Moment])
+    cut: bool = False
+    adapters: Sequence[str] = ()
+    specials: Sequence[str] = ()
+    bos: str = ""
+    plan: Plan | None = None
+    prompt_tokens: int | None = None
+
+    def body(self, way: Way, call: int = 0) -> bytes:
+        """All the bytes of one way."""
+        return b"".join(
+            moment.data for moment in self.moments if moment.way is way and moment.call == call
+        )
+
+
+def hide_secrets(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Headers without what may be a key or a token."""
+    return tuple((name, HIDDEN if _SECRET.search(name) else value) for name, value in headers)
+
+
+def hide_token(body: bytes) -> bytes:
+    """A LoRAX request without an adapter's download token: nobody is to see it who may see texts."""
+    if b'"api_token"' not in body:
+        return body
+    document = msgspec.json.decode(body)
+    parameters = document.get("parameters", {})
+    if "api_token" in parameters:
+        parameters["api_token"] = HIDDEN
+    return msgspec.json.encode(document)

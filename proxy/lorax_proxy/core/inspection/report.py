@@ -1,0 +1,303 @@
+"""What a recorded request shows: both wires moment by moment, and what became of what was asked.
+
+Worked out when somebody opens the request, from bytes that were kept as they passed: nothing here
+runs while a request is answered. So it reads both wires once more, and tolerantly: what is no event,
+or no JSON, is shown as it is.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from lorax_proxy.core.inspection.copies import copies
+from lorax_proxy.core.inspection.events import Events, chunk_texts, gist, token_text
+from lorax_proxy.core.inspection.recording import Moment, Recording, Way
+from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
+from lorax_proxy.wire.compression import Decoder, codings
+
+__all__ = ["inspect"]
+
+_SHOWN = 64 * 1024
+"""Characters of one text that a page is given; who wants more copies it from the wire."""
+
+_MOST_BODY = 16 * 1024 * 1024
+"""Bytes that a compressed request may become: more than any setting that is not out of its mind."""
+
+_ENDPOINTS: Mapping[str, Endpoint] = {
+    "/chat/completions": Endpoint.CHAT,
+    "/completions": Endpoint.COMPLETIONS,
+    "/embeddings": Endpoint.EMBEDDINGS,
+}
+
+_BECOMES: Mapping[str, Sequence[str]] = {
+    "model": ("adapter_id", "adapter_source", "merged_adapters"),
+    "max_tokens": ("max_new_tokens",),
+    "max_completion_tokens": ("max_new_tokens",),
+    "temperature": ("temperature", "do_sample"),
+    "top_p": ("top_p", "do_sample"),
+    "tools": ("response_format",),
+    "tool_choice": ("response_format",),
+    "functions": ("response_format",),
+    "top_logprobs": ("return_k_alternatives",),
+    "logprobs": ("return_k_alternatives", "decoder_input_details"),
+    "ignore_eos": ("ignore_eos_token",),
+}
+"""Which of LoRAX's parameters shows what became of one of OpenAI's; by default that of its name."""
+
+_DECISIONS: Mapping[Treatment, str] = {
+    Treatment.TRANSLATED: "translated",
+    Treatment.ACCEPTED: "accepted",
+    Treatment.REFUSED: "refused",
+    Treatment.EXTENSION: "extension",
+}
+
+
+def inspect(recording: Recording, base_url: str) -> dict[str, Any]:
+    """Everything that a page shows of one request, as a JSON document.
+
+    Args:
+        recording: What passed.
+        base_url: Where this server is, without `/v1`, for commands that repeat the request.
+    """
+    asked = _asked(recording)
+    moments = list(_moments(recording))
+    document: dict[str, Any] = {
+        "texts": recording.texts,
+        "cut": recording.cut,
+        "request": {
+            "method": recording.method,
+            "path": recording.path,
+            "headers": recording.headers,
+            "body": _text(asked),
+            "bytes": _size(recording, Way.ASKED),
+        },
+        "answer": {
+            "status": recording.status,
+            "headers": recording.answer_headers,
+            "body": _text(recording.body(Way.ANSWERED)),
+            "bytes": _size(recording, Way.ANSWERED),
+        },
+        "calls": [
+            {
+                "method": call.method,
+                "path": call.path,
+                "status": call.status,
+                "headers": call.headers,
+                "lost": call.lost,
+                "body": _text(recording.body(Way.SENT, index)),
+                "reply": _text(recording.body(Way.CAME, index)),
+            }
+            for index, call in enumerate(recording.calls)
+        ],
+        "moments": moments,
+        "parameters": [],
+        "prompts": [],
+        "choices": [],
+        "copies": {},
+    }
+    if recording.texts:
+        document["parameters"] = list(_parameters(recording, asked))
+        document["prompts"] = _prompts(recording)
+        document["choices"] = list(_choices(recording))
+        document["copies"] = {} if recording.cut else copies(recording, asked, base_url)
+    return document
+
+
+def _asked(recording: Recording) -> bytes:
+    """OpenAI's request without its compression; as it came if that cannot be undone."""
+    body = recording.body(Way.ASKED)
+    names = [value for name, value in recording.headers if name == "content-encoding"]
+    if not names or not body:
+        return body
+    try:
+        decoder = Decoder(codings(names), _MOST_BODY)
+        plain = decoder.feed(body)
+        decoder.finish()
+    except Exception:  # noqa: BLE001 - whatever it is, the proxy has refused it, too
+        return body
+    return plain
+
+
+def _size(recording: Recording, way: Way) -> int:
+    return sum(moment.size for moment in recording.moments if moment.way is way)
+
+
+def _text(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}\n... and {len(text) - _SHOWN} more"
+
+
+def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
+    """What passed, in order: bytes, what they say, and how much text is held back after them."""
+    streamed = {way: _is_stream(headers) for way, headers in _heads(recording)}
+    readers: dict[tuple[Way, int], Events] = {}
+    said, given = 0, 0
+    for moment in recording.moments:
+        key = moment.way, moment.call
+        shown = _moment(moment)
+        if moment.data and streamed.get(key):
+            events = readers.setdefault(key, Events()).feed(moment.data)
+            shown["events"] = [
+                {"data": event, "gist": gist(event, openai=moment.way is Way.ANSWERED)}
+                for event in events
+            ]
+            if moment.way is Way.CAME:
+                said += sum(len(token_text(event, recording.specials)) for event in events)
+            else:
+                given += sum(len(text) for event in events for text in chunk_texts(event).values())
+            if recording.plan is not None and recording.plan.reading.grammar is None:
+                shown["held"] = max(0, said - given)
+        yield shown
+
+
+def _heads(recording: Recording) -> Iterator[tuple[tuple[Way, int], Sequence[tuple[str, str]]]]:
+    yield (Way.ANSWERED, 0), recording.answer_headers
+    for index, call in enumerate(recording.calls):
+        yield (Way.CAME, index), call.headers
+
+
+def _is_stream(headers: Sequence[tuple[str, str]]) -> bool:
+    kind = next((value for name, value in headers if name == "content-type"), "")
+    return kind.startswith("text/event-stream")
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    return {
+        "at": round(moment.at * 1000, 3),
+        "way": moment.way.value,
+        "call": moment.call,
+        "bytes": moment.size,
+        "text": _text(moment.data),
+        "events": [],
+        "held": None,
+    }
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    """A body as an object; empty when it is none."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _parameters(recording: Recording, asked: bytes) -> Iterator[dict[str, Any]]:
+    """What was done to each parameter of the request, in the request's order."""
+    endpoint = _ENDPOINTS.get(recording.path.removeprefix("/v1"))
+    if endpoint is None:
+        return
+    sent = _document(recording.body(Way.SENT)) if recording.calls else {}
+    ignored = dict(recording.answer_headers).get("x-ignored-parameters", "").split(", ")
+    for name, value in _document(asked).items():
+        row = row_of(name, endpoint)
+        if row is None:
+            decision, note = "unknown", "no endpoint here has it; refused by name"
+        elif name in ignored:
+            decision, note = "ignored", row.note
+        elif row.treatment is Treatment.REFUSED and (value is None or row.asks_nothing(value)):
+            decision, note = "left out", f"asks for nothing, {row.note}"
+        else:
+            decision, note = _DECISIONS[row.treatment], row.note
+        yield {
+            "name": name,
+            "value": _json(value),
+            "decision": decision,
+            "note": note,
+            "became": _became(name, recording, sent),
+        }
+
+
+def _became(name: str, recording: Recording, sent: Mapping[str, Any]) -> str:
+    """What LoRAX was asked in its place, as `name = value`; empty if nothing shows it."""
+    if not sent:
+        return ""
+    if name in ("messages", "prompt", "input"):
+        return "inputs"
+    if name == "n":
+        return f"{len(recording.calls)} requests"
+    if name == "stream":
+        return recording.calls[0].path
+    parameters = sent.get("parameters") or {}
+    fields = _BECOMES.get(name, (name,))
+    return ", ".join(f"{each} = {_json(parameters[each])}" for each in fields if each in parameters)
+
+
+def _json(value: Any) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _prompts(recording: Recording) -> list[list[dict[str, Any]]]:
+    """Each prompt that LoRAX was sent, cut at its special tokens."""
+    spellings = sorted(filter(None, recording.specials), key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
+    prompts: list[list[dict[str, Any]]] = []
+    texts: list[str] = []
+    for index in range(len(recording.calls)):
+        inputs = _document(recording.body(Way.SENT, index)).get("inputs")
+        if not isinstance(inputs, str) or inputs in texts:
+            continue
+        texts.append(inputs)
+        parts = [{"text": recording.bos, "kind": "added"}] if recording.bos else []
+        end = 0
+        for found in pattern.finditer(inputs[:_SHOWN]):
+            if found.start() > end:
+                parts.append({"text": inputs[end : found.start()], "kind": "text"})
+            parts.append({"text": found.group(), "kind": "special"})
+            end = found.end()
+        if end < len(inputs):
+            parts.append({"text": inputs[end:_SHOWN], "kind": "text"})
+        prompts.append(parts)
+    return prompts
+
+
+def _choices(recording: Recording) -> Iterator[dict[str, Any]]:
+    """What LoRAX said and what the client got, choice by choice, and why they differ if they do."""
+    plan = recording.plan
+    if plan is None or plan.reading.grammar is not None or plan.echo or plan.tries != plan.choices:
+        return  # calls, echoes and likeliest choices are no cut of the same text
+    given = _given(recording)
+    for index, call in enumerate(recording.calls):
+        if not call.path.startswith("/generate"):
+            continue
+        said = "".join(_said(recording, index))
+        got = given.get(index, "")
+        kept = said[len(got) :] if said.startswith(got) else ""
+        stop = next((each for each in plan.reading.stops if kept.startswith(each)), None)
+        yield {
+            "index": index,
+            "given": got[:_SHOWN],
+            "kept": kept[:_SHOWN],
+            "stop": stop,
+            "same": said.startswith(got),
+        }
+
+
+def _said(recording: Recording, call: int) -> Iterator[str]:
+    """The visible texts of LoRAX's tokens."""
+    body = recording.body(Way.CAME, call)
+    if _is_stream(recording.calls[call].headers):
+        for event in Events().feed(body):
+            yield token_text(event, recording.specials)
+        return
+    details = _document(body).get("details") or {}
+    for token in details.get("tokens") or ():
+        yield "" if token.get("special") else str(token.get("text", ""))
+
+
+def _given(recording: Recording) -> Mapping[int, str]:
+    """The texts of the answer's choices, by their index."""
+    body = recording.body(Way.ANSWERED)
+    texts: dict[int, str] = {}
+    if _is_stream(recording.answer_headers):
+        for event in Events().feed(body):
+            for index, text in chunk_texts(event).items():
+                texts[index] = texts.get(index, "") + text
+        return texts
+    for choice in _document(body).get("choices") or ():
+        text = choice.get("text") or (choice.get("message") or {}).get("content") or ""
+        texts[choice.get("index", 0)] = text
+    return texts

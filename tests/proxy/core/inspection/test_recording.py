@@ -1,0 +1,50 @@
+"""What is kept of a request: bodies by their way, and no secret."""
+
+import json
+
+from lorax_proxy.core.inspection.recording import (
+    HIDDEN,
+    Moment,
+    Recording,
+    Way,
+    hide_secrets,
+    hide_token,
+)
+
+
+def test_a_body_is_what_went_one_way() -> None:
+    """Of one LoRAX request, where there are several."""
+    recording = Recording("POST", "/", (), texts=True)
+    for way, call, data in ((Way.CAME, 0, b"a"), (Way.CAME, 1, b"x"), (Way.CAME, 0, b"b")):
+        recording.moments.append(Moment(0.0, way, call, len(data), data))
+    assert recording.body(Way.CAME) == b"ab"
+    assert recording.body(Way.CAME, 1) == b"x"
+    assert recording.body(Way.ANSWERED) == b""
+
+
+def test_headers_lose_what_may_be_a_secret() -> None:
+    """By their names; LoRAX's counts of tokens are none."""
+    given = [
+        ("authorization", "Bearer k"),
+        ("proxy-authorization", "k"),
+        ("cookie", "k"),
+        ("x-api-key", "k"),
+        ("x-auth-token", "k"),
+        ("x-total-tokens", "7"),
+        ("x-time-per-token", "8"),
+        ("x-time-to-first-token", "9"),
+        ("host", "localhost"),
+    ]
+    hidden = dict(hide_secrets(given))
+    assert [name for name, value in hidden.items() if value == HIDDEN] == [n for n, _ in given[:5]]
+    assert "k" not in hidden.values()
+    assert [value for value in hidden.values() if value != HIDDEN] == ["7", "8", "9", "localhost"]
+
+
+def test_an_adapters_token_is_hidden() -> None:
+    """And every other request stays as it is, byte for byte."""
+    sent = {"inputs": "hi", "parameters": {"api_token": "hf_x", "seed": 1}}
+    hidden = json.loads(hide_token(json.dumps(sent).encode()))
+    assert hidden == {"inputs": "hi", "parameters": {"api_token": HIDDEN, "seed": 1}}
+    plain = json.dumps({"inputs": 'say "api_token"', "parameters": {"seed": 1}}).encode()
+    assert hide_token(plain) == plain

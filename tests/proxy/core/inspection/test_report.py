@@ -1,0 +1,166 @@
+"""What a page is told of a request: moments, parameters, the prompt, and where the text was cut."""
+
+import gzip
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
+from lorax_proxy.core.inspection.report import inspect
+from tests.proxy.core.inspection.recorded import LORAX_STREAM, event, last, recorded, stream
+
+ASKED: dict[str, Any] = {
+    "model": "acme/x",
+    "messages": [{"role": "user", "content": "hi"}],
+    "stop": ["STOP"],
+    "max_tokens": 9,
+    "stream": True,
+    "user": "me",
+    "logit_bias": {},
+    "top_k": 3,
+}
+SENT: dict[str, Any] = {
+    "inputs": "<s>hi</s>\n<s>",
+    "parameters": {"adapter_id": "acme/x", "max_new_tokens": 9, "stop": ["STOP"], "top_k": 3},
+}
+CAME = [event("A"), event(" ST"), event("OP and"), event(" on"), last()]
+ANSWERED = [stream("A")[: stream("A").index(b"\n\n") + 2], b"", stream(" ")]
+
+
+def report(**more: Any) -> dict[str, Any]:
+    """A stream that a stop string cut."""
+    given: dict[str, Any] = {"asked": ASKED, "sent": SENT, "came": CAME, "answered": ANSWERED}
+    given |= {"stops": ("STOP",), "end": Way.CLOSED, **more}
+    return inspect(recorded(**given), "http://h")
+
+
+def test_each_parameter_says_what_became_of_it() -> None:
+    """By the proxy's own table, and LoRAX's request."""
+    rows = {row["name"]: (row["decision"], row["became"]) for row in report()["parameters"]}
+    assert rows == {
+        "model": ("translated", 'adapter_id = "acme/x"'),
+        "messages": ("translated", "inputs"),
+        "stop": ("translated", 'stop = ["STOP"]'),
+        "max_tokens": ("translated", "max_new_tokens = 9"),
+        "stream": ("translated", "/generate_stream"),
+        "user": ("accepted", ""),
+        "logit_bias": ("left out", ""),
+        "top_k": ("extension", "top_k = 3"),
+    }
+
+
+def test_parameters_that_were_not_honoured_say_so() -> None:
+    """What asks for nothing, what nobody knows, and what the server ignores by its settings."""
+    recording = recorded(
+        asked={"suffix": "", "seeds": 1, "logit_bias": {"1": 2}},
+        sent=SENT,
+        came=[],
+        answered=[],
+        answer_headers=[("x-ignored-parameters", "logit_bias")],
+    )
+    decisions = [row["decision"] for row in inspect(recording, "")["parameters"]]
+    assert decisions == ["unknown", "unknown", "ignored"]
+    completions = replace(recording, path="/v1/completions")
+    decisions = [row["decision"] for row in inspect(completions, "")["parameters"]]
+    assert decisions == ["left out", "unknown", "ignored"]
+    assert inspect(replace(recording, path="/v1/models"), "")["parameters"] == []
+
+
+def test_the_prompt_shows_its_special_tokens() -> None:
+    """The longest spelling first, and what LoRAX puts before them."""
+    (prompt,) = report(specials=("<s>", "</s>", "<s>hi"), bos="<bos>")["prompts"]
+    assert [(part["kind"], part["text"]) for part in prompt] == [
+        ("added", "<bos>"),
+        ("special", "<s>hi"),
+        ("special", "</s>"),
+        ("text", "\n"),
+        ("special", "<s>"),
+    ]
+
+
+def test_the_cut_is_shown_with_its_stop_string() -> None:
+    """And what LoRAX said behind it."""
+    (choice,) = report()["choices"]
+    assert choice["given"] == "A "
+    assert choice["kept"] == "STOP and on"
+    assert (choice["stop"], choice["same"]) == ("STOP", True)
+
+
+def test_without_a_cut_nothing_is_kept() -> None:
+    """And an answer that is no beginning of what was said is called so."""
+    (whole,) = report(came=[event("A"), last()], answered=[stream("A")])["choices"]
+    assert (whole["kept"], whole["stop"], whole["same"]) == ("", None, True)
+    (other,) = report(came=[event("A"), last()], answered=[stream("B")])["choices"]
+    assert (other["kept"], other["same"]) == ("", False)
+
+
+def test_what_is_held_back_is_counted_moment_by_moment() -> None:
+    """What LoRAX has said, less what the client has."""
+    held = [
+        (moment["way"], moment["held"])
+        for moment in report()["moments"]
+        if moment["held"] is not None
+    ]
+    assert held == [
+        ("came", 1),
+        ("answered", 0),
+        ("came", 3),
+        ("came", 9),
+        ("answered", 8),
+        ("came", 11),
+        ("came", 11),
+    ]
+
+
+def test_events_stand_with_the_bytes_that_completed_them() -> None:
+    """With their data and a line."""
+    shown = next(moment for moment in report()["moments"] if moment["way"] == "came")
+    assert [each["gist"] for each in shown["events"]] == ['"A"']
+    assert json.loads(shown["events"][0]["data"])["token"]["text"] == "A"
+    assert shown["at"] == 2.0
+
+
+def test_a_compressed_request_is_shown_plain() -> None:
+    """And one that cannot be is shown as it came."""
+    body = gzip.compress(json.dumps(ASKED).encode())
+    recording = Recording(
+        "POST", "/v1/chat/completions", [("content-encoding", "gzip")], texts=True
+    )
+    recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
+    shown = inspect(recording, "")
+    assert json.loads(shown["request"]["body"]) == ASKED
+    assert shown["request"]["bytes"] == len(body)
+    recording.moments = [Moment(0.0, Way.ASKED, 0, 4, b"rubb")]
+    assert inspect(recording, "")["request"]["body"] == "rubb"
+
+
+def test_a_long_text_is_shown_in_part() -> None:
+    """A page is not to be given megabytes."""
+    recording = Recording("POST", "/v1/completions", (), texts=True)
+    recording.moments = [Moment(0.0, Way.ASKED, 0, 100_000, b"x" * 100_000)]
+    body = inspect(recording, "")["request"]["body"]
+    assert body.endswith("... and 34464 more")
+    assert len(body) < 70_000
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"[1]", b"{", b"[" * 5000, b'{"choices":[{}]}'])
+def test_rubbish_is_shown_as_it_is(body: bytes) -> None:
+    """On either wire, as a stream or not."""
+    for headers in ((), LORAX_STREAM):
+        recording = Recording("POST", "/v1/chat/completions", (), texts=True)
+        recording.calls.append(Call("POST", "/generate", 200, headers))
+        recording.answer_headers = headers
+        recording.moments = [
+            Moment(0.0, way, 0, len(body), body)
+            for way in (Way.ASKED, Way.SENT, Way.CAME, Way.ANSWERED)
+        ]
+        shown = inspect(recording, "")
+        assert shown["answer"]["body"] == body.decode("utf-8", "replace")
+
+
+def test_what_is_cut_is_not_copied() -> None:
+    """Half a request repeats nothing."""
+    assert report()["copies"]
+    assert report(cut=True)["copies"] == {}

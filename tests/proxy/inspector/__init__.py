@@ -1,0 +1,1 @@
+"""The inspector's page and what it is told."""

@@ -1,0 +1,373 @@
+"""The inspector's routes on real sockets: who may look, what is recorded and when, and what is shown."""
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.proxy.inspector.pages import open_page
+from tests.proxy.running import (
+    Proxy,
+    chat,
+    ended,
+    failed,
+    generation,
+    lorax,
+    running,
+    tokens,
+)
+from tests.proxy.servers import (
+    LAST_CHUNK,
+    Hold,
+    ScriptedServer,
+    Send,
+    Step,
+    chunk,
+    event_stream,
+    json_answer,
+)
+
+CHAT = "/v1/chat/completions"
+PAGE = "/_inspector/"
+EVENTS = "/_inspector/events"
+
+
+async def test_without_being_asked_for_there_is_no_page() -> None:
+    """Off by default."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream) as proxy:
+        for path in (PAGE, EVENTS, "/_inspector", "/_inspector/requests/1"):
+            assert (await proxy.get(path)).status == 404
+
+
+async def test_the_page_is_one_document_that_takes_nothing_from_elsewhere() -> None:
+    """Its policy names its own script and style by their hashes, and forbids everything else."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
+        page = await proxy.get(PAGE)
+        bare = await proxy.get("/_inspector")
+        root = await proxy.get("/")
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    html = page.body.decode()
+    assert not re.search(r'(?:src|href)="(?!#|data:,")', html)
+    assert not re.search(r" style=| on\w+=\"", html)
+    assert (bare.status, bare.headers["location"]) == (307, "./_inspector/")
+    assert root.status == 404
+
+
+async def test_a_head_of_the_page_has_no_body() -> None:
+    """As of any GET."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
+        assert (await proxy.request("HEAD", PAGE)).status == 200
+
+
+async def test_the_demo_leads_to_it() -> None:
+    """So that whoever opens the printed address sees something."""
+    async with (
+        ScriptedServer(lorax()) as upstream,
+        running(upstream, inspector=True, demo=True) as proxy,
+    ):
+        root = await proxy.get("/")
+    assert (root.status, root.headers["location"]) == (307, "./_inspector/")
+
+
+STRANGERS: list[Mapping[str, str]] = [
+    {"host": "evil.example"},
+    {"host": "localhost.evil.example"},
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://localhost:1", "host": "localhost:2"},
+    {"sec_fetch_site": "cross-site"},
+    {"sec_fetch_site": "same-site"},
+    {"x_forwarded_for": "127.0.0.1"},
+    {"x_forwarded_host": "localhost"},
+    {"forwarded": "for=127.0.0.1"},
+    {"via": "1.1 cache"},
+    {"x_real_ip": "127.0.0.1"},
+    {"cf_connecting_ip": "127.0.0.1"},
+]
+
+
+@pytest.mark.parametrize("headers", STRANGERS, ids=lambda headers: str(dict(headers)))
+async def test_strangers_are_refused(headers: Mapping[str, str]) -> None:
+    """Pages of another name or origin, and what somebody in between passed on."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
+        for path in (PAGE, EVENTS, "/_inspector/requests/1"):
+            reply = await proxy.get(path, **headers)
+            assert reply.status == 403, path
+            assert "access-control-allow-origin" not in reply.headers
+        refused = await proxy.request("DELETE", "/_inspector/requests", **headers)
+        assert refused.status == 403
+
+
+async def test_http_1_0_is_refused() -> None:
+    """No browser speaks it, and a proxy in front may, which adds no header of its own."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
+        connection = await proxy.connect()
+        await connection.send(b"GET /_inspector/ HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        assert (await connection.reply()).status == 403
+
+
+async def test_origins_that_may_call_the_api_may_not_look() -> None:
+    """What is shown is what others ask."""
+    origin = "https://app.example"
+    async with (
+        ScriptedServer(lorax()) as upstream,
+        running(upstream, inspector=True, cors_origins=[origin]) as proxy,
+    ):
+        assert (await proxy.get("/v1/models", origin=origin)).status == 200
+        assert (await proxy.get(EVENTS, origin=origin)).status == 403
+
+
+async def test_with_a_key_the_page_is_open_and_its_calls_need_the_key() -> None:
+    """From anywhere then: a browser cannot send a key before it has a page to ask for it."""
+    async with (
+        ScriptedServer(lorax()) as upstream,
+        running(upstream, inspector=True, api_key="open-sesame") as proxy,
+    ):
+        forwarded = {"x_forwarded_for": "192.0.2.1", "host": "llm.example"}
+        assert (await proxy.get(PAGE, **forwarded)).status == 200
+        assert (await proxy.get(EVENTS, **forwarded)).status == 401
+        assert (await proxy.get("/_inspector/requests/1")).status == 401
+        assert (await proxy.get("/")).status == 401
+        key = {"authorization": "Bearer open-sesame"}
+        assert (await proxy.get("/_inspector/requests/1", **forwarded, **key)).status == 404
+        async with open_page(proxy.url, Authorization="Bearer open-sesame") as page:
+            assert page.hello["texts"] is False
+
+
+async def test_nothing_is_recorded_while_no_page_is_open() -> None:
+    """Before the first one, and after the last."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        async with open_page(proxy.url) as page:
+            assert page.rows == {}
+            await proxy.post(CHAT, chat("seen", stream=True))
+            assert (await page.over())["status"] == 200
+        await _until_nobody_looks(proxy)
+        await proxy.post(CHAT, chat("unseen", stream=True))
+        async with open_page(proxy.url) as page:
+            assert list(page.rows) == [1]
+
+
+async def _until_nobody_looks(proxy: Proxy) -> None:
+    """Wait until the proxy has noticed that the page is closed: its stream is logged and counted then."""
+    sample = 'lorax_proxy_requests_total{error="client_left",path="/_inspector",status="200"} 1.0'
+    async with asyncio.timeout(10):
+        while sample not in (await proxy.get("/metrics")).body.decode().splitlines():
+            pass
+
+
+async def test_both_wires_are_shown_as_they_were() -> None:
+    """The bytes that went over the sockets, OpenAI's and LoRAX's, in their order."""
+    script = lorax(stream=ended("Hel", "lo", ".", " More"))
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        body = json.dumps(chat("hi", stream=True, stop=["."])).encode()
+        reply = await proxy.post(CHAT, body)
+        shown = await page.over()
+    generated = next(each for each in upstream.requests if each.path == "/generate_stream")
+    assert shown["request"]["body"].encode() == body
+    assert shown["answer"]["body"].encode() == reply.body
+    (call,) = shown["calls"]
+    assert call["body"].encode() == generated.body
+    assert call["reply"].encode() == tokens("Hel", "lo", ".", " More") + _end(4)
+    ways = [moment["way"] for moment in shown["moments"]]
+    assert ways[:4] == ["asked", "sent", "came", "answered"]
+    assert ways.index("closed") > ways.index("came")
+    times = [moment["at"] for moment in shown["moments"]]
+    assert times == sorted(times)
+    sent = dict(shown["answer"]["headers"])
+    assert {name: reply.headers[name] for name in sent} == sent
+    assert shown["adapters"] == []
+    assert (shown["finish_reason"], shown["completion_tokens"]) == ("stop", 3)
+
+
+def _end(count: int) -> bytes:
+    (last,) = ended(*["x"] * count)
+    assert isinstance(last, Send)
+    return b"data:" + last.data.rpartition(b"data:")[2].partition(b"\r\n")[0]
+
+
+async def test_a_whole_answer_is_shown_too() -> None:
+    """With the counts that the answer tells."""
+    script = lorax(generate=[Send(json_answer(generation("Hel", "lo")))])
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        reply = await proxy.post(CHAT, chat())
+        shown = await page.over()
+    assert shown["answer"]["body"].encode() == reply.body
+    assert json.loads(shown["calls"][0]["reply"]) == generation("Hel", "lo")
+    assert (shown["prompt_tokens"], shown["completion_tokens"]) == (7, 3)
+    assert [moment["way"] for moment in shown["moments"]][-2:] == ["answered", "done"]
+
+
+async def test_without_leave_no_text_is_kept() -> None:
+    """Sizes and times alone."""
+    async with (
+        ScriptedServer(lorax(stream=ended("secret"))) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        reply = await proxy.post(CHAT, chat("also secret", stream=True))
+        shown = await page.over()
+        told = json.dumps([page.rows, shown])
+    assert "secret" not in told
+    assert shown["texts"] is False
+    assert shown["answer"]["bytes"] == len(reply.body)
+    assert (shown["prompt_tokens"], shown["completion_tokens"]) == (7, 2)
+    assert shown["copies"] == {}
+    assert shown["parameters"] == shown["prompts"] == shown["choices"] == []
+
+
+async def test_a_request_is_shown_while_it_is_under_way() -> None:
+    """With its first token's time as soon as that is known."""
+    hold = Hold()
+    steps: list[Step] = [
+        Send(event_stream() + chunk(tokens("a"))),
+        hold,
+        Send(chunk(tokens("b"))),
+    ]
+    script = lorax(stream=[*steps, Send(chunk(_end(2)) + LAST_CHUNK)])
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        connection = await proxy.open("POST", CHAT, chat(stream=True))
+        row = await page.until(lambda row: row["first_ms"] is not None)
+        assert not row["over"]
+        shown = await page.opened(1)
+        assert '"a"' in shown["calls"][0]["reply"]
+        hold.gate.set()
+        await connection.reply()
+        assert (await page.over())["finish_reason"] == "stop"
+
+
+async def test_refusals_and_failures_are_shown() -> None:
+    """Whoever refused: the proxy before LoRAX was asked, or LoRAX."""
+    script = lorax(stream=[Send(event_stream() + chunk(failed("overloaded", "full")) + LAST_CHUNK)])
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(logit_bias={"1": 2}))
+        refused = await page.over(1)
+        await proxy.post(CHAT, chat(stream=True))
+        full = await page.over(2)
+        await proxy.get("/v1/models")
+        listed = await page.over(3)
+    assert (refused["status"], refused["error"]) == (400, "unsupported_parameter")
+    assert refused["calls"] == []
+    decisions = {row["name"]: row["decision"] for row in refused["parameters"]}
+    assert decisions == {
+        "model": "translated",
+        "messages": "translated",
+        "logit_bias": "refused",
+    }
+    assert full["status"] == 429
+    assert "full" in full["calls"][0]["reply"]
+    assert (listed["method"], listed["path"]) == ("GET", "/v1/models")
+    assert json.loads(listed["answer"]["body"])["object"] == "list"
+
+
+async def test_no_key_is_shown() -> None:
+    """Neither the client's, nor an adapter's download token."""
+    secret = "s3cr3t-of-somebody"
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True, inspector_texts=True, api_key=secret) as proxy,
+        open_page(proxy.url, Authorization=f"Bearer {secret}") as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True), authorization=f"Bearer {secret}")
+        shown = await page.over()
+    assert secret not in json.dumps([page.rows, shown])
+    assert ["authorization", "(hidden)"] in shown["request"]["headers"]
+    assert "$OPENAI_API_KEY" in shown["copies"]["curl"]
+
+
+async def test_what_is_cleared_is_gone() -> None:
+    """For every open page, and numbers go on."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        await page.over()
+        assert (await page.http.delete("/_inspector/requests")).status_code == 200
+        gone = await page.http.get("/_inspector/requests/1")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
+        await proxy.post(CHAT, chat(stream=True))
+        assert (await page.over(2))["number"] == 2
+
+
+async def test_probes_and_the_pages_own_calls_are_not_listed() -> None:
+    """They would drive out what somebody looks for."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        for path in ("/health", "/ready", "/metrics", PAGE):
+            await proxy.get(path)
+        await proxy.post(CHAT, chat(stream=True))
+        assert (await page.over(1))["path"] == CHAT
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", f"{PAGE}nothing"), ("POST", PAGE), ("POST", EVENTS), ("GET", f"{PAGE}requests")],
+)
+async def test_what_is_not_there_is_404(method: str, path: str) -> None:
+    """In OpenAI's words, as everything here."""
+    async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
+        reply = await proxy.request(method, path, {} if method == "POST" else None)
+    assert (reply.status, reply.error["code"]) == (404, "unknown_url")
+
+
+async def test_answers_are_the_same_with_a_page_open() -> None:
+    """Byte for byte, with a CORS origin too, whose headers something in between adds."""
+    origin = "https://app.example"
+    script = lorax(stream=ended("a", "b"), generate=[Send(json_answer(generation("a")))])
+    asked: list[dict[str, Any]] = [
+        chat(stream=True),
+        chat(),
+        chat(stream=True, n=2, stream_options={"include_usage": True}),
+        chat(top_p=7),
+    ]
+    replies = []
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True, cors_origins=[origin]) as proxy,
+    ):
+        for each in asked:
+            replies.append(await proxy.post(CHAT, each, origin=origin))
+        async with open_page(proxy.url) as page:
+            for number, each in enumerate(asked):
+                seen = await proxy.post(CHAT, each, origin=origin)
+                before = replies[number]
+                assert _settled(seen.body) == _settled(before.body)
+                assert seen.status == before.status
+                assert seen.headers.keys() == before.headers.keys()
+                shown = await page.over(number + 1)
+                assert shown["answer"]["body"].encode() == seen.body
+
+
+def _settled(body: bytes) -> bytes:
+    return re.sub(rb"chatcmpl-[0-9]+", b"chatcmpl-N", body)

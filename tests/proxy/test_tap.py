@@ -1,0 +1,125 @@
+"""The recorder: what it keeps while a page is open, within its bounds, and whom it tells."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from lorax_proxy.core.inspection.recording import Way
+from lorax_proxy.observe import Record
+from lorax_proxy.tap import Recorder, Tap
+
+HEADERS = [(b"host", b"localhost"), (b"authorization", b"Bearer k")]
+
+
+def begin(recorder: Recorder) -> Tap:
+    """A request arrives."""
+    return recorder.begin(Record("id", "POST", "/v1/completions", begun=1.0), HEADERS)
+
+
+@pytest.fixture
+def small() -> Iterator[Recorder]:
+    """A recorder of three requests, 1,000 bytes each and 2,000 of all, with a page open."""
+    recorder = Recorder(texts=True, most=3, most_bytes_each=1000, most_bytes=2000)
+    with recorder.watching(lambda: None):
+        yield recorder
+
+
+def test_it_watches_while_a_page_is_open() -> None:
+    """The last one to be closed ends it."""
+    recorder = Recorder(texts=True)
+    seen = [recorder.watched]
+    with recorder.watching(lambda: None):
+        with recorder.watching(lambda: None):
+            seen.append(recorder.watched)
+        seen.append(recorder.watched)
+    seen.append(recorder.watched)
+    assert seen == [False, True, True, False]
+
+
+def test_a_request_under_way_is_recorded_no_further_when_the_page_is_closed() -> None:
+    """Nothing is, while no page is open."""
+    recorder = Recorder(texts=True)
+    with recorder.watching(lambda: None):
+        tap = begin(recorder)
+        tap.add(Way.ASKED, b"seen")
+    tap.add(Way.ASKED, b"unseen")
+    assert tap.recording.body(Way.ASKED) == b"seen"
+
+
+def test_so_many_requests_are_kept(small: Recorder) -> None:
+    """The newest; numbers go on."""
+    for _ in range(5):
+        begin(small)
+    assert [tap.number for tap in small] == [3, 4, 5]
+    assert small.find(2) is None
+    kept = small.find(3)
+    assert kept is not None
+    assert ("authorization", "(hidden)") in kept.recording.headers
+
+
+def test_a_request_takes_so_much_and_no_more(small: Recorder) -> None:
+    """What is too much is not kept, and the page is told that something is missing."""
+    tap = begin(small)
+    tap.add(Way.ASKED, b"x" * 500)
+    seen = [tap.recording.cut]
+    tap.add(Way.ASKED, b"y" * 500)
+    assert [*seen, tap.recording.cut] == [False, True]
+    assert tap.recording.body(Way.ASKED) == b"x" * 500
+    for _ in range(100):
+        tap.add(Way.ANSWERED, b"")
+    assert tap.size <= 1000
+
+
+def test_all_take_so_much_and_no_more(small: Recorder) -> None:
+    """The oldest goes for the newest; one alone stays."""
+    taps = [begin(small) for _ in range(3)]
+    for tap in taps:
+        tap.add(Way.ASKED, b"x" * 700)
+    assert [tap.number for tap in small] == [2, 3]
+    assert sum(tap.size for tap in small) <= 2000
+    # who is dropped goes on, and counts no more
+    taps[0].add(Way.ASKED, b"x")
+    taps[1].add(Way.ANSWERED, b"")
+    assert [tap.number for tap in small] == [2, 3]
+
+
+def test_what_is_forgotten_counts_no_more(small: Recorder) -> None:
+    """Its memory is there for the next ones."""
+    for _ in range(2):
+        begin(small).add(Way.ASKED, b"x" * 700)
+        small.clear()
+    assert list(small) == []
+    for _ in range(2):
+        begin(small).add(Way.ASKED, b"x" * 700)
+    assert len(list(small)) == 2
+
+
+def test_sizes_are_kept_without_texts() -> None:
+    """Where texts are not allowed."""
+    recorder = Recorder(texts=False)
+    with recorder.watching(lambda: None):
+        tap = begin(recorder)
+        tap.add(Way.ASKED, b"secret")
+        assert tap.called("POST", "/generate", b"prompt") == 0
+    assert [(m.way, m.size, m.data) for m in tap.recording.moments] == [
+        (Way.ASKED, 6, b""),
+        (Way.SENT, 6, b""),
+    ]
+
+
+def test_a_page_is_told_once_of_all_that_changed() -> None:
+    """However often, and not of what is forgotten."""
+    recorder = Recorder(texts=True)
+    woken: list[str] = []
+    with recorder.watching(lambda: woken.append("!")) as watch:
+        one, two = begin(recorder), begin(recorder)
+        one.add(Way.ASKED, b"x")
+        assert woken == ["!"]
+        assert [tap.number for tap in watch.take()] == [1, 2]
+        assert list(watch.take()) == []
+        two.finish()
+        assert (woken, two.over) == (["!", "!"], True)
+        assert list(watch.take()) == [two]
+        recorder.clear()
+        one.finish()
+        assert list(watch.take()) == []
