@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand
@@ -215,19 +215,22 @@ def serve(
     _run(app, host, port, line, with_parent=exit_with_parent)
 
 
+_OUTER: Final = frozenset({"host", "port", "openai", "announce", "exit_with_parent"})
+"""Options of `serve --openai` that are the proxy's, not those of the mock behind it."""
+
+
 def _serve_openai(context: typer.Context, host: str, port: int, *, unlisted: str) -> NoReturn:
     """Become the proxy's demo, which starts this command again, without `--openai`, behind it.
 
     The options that were given reach it as the variables that they also are.
     """
-    if context.params["exit_with_parent"] or context.params["announce"] != "human":
-        _fail("--openai takes neither --announce nor --exit-with-parent")
     environment = {**os.environ, "LORAX_MOCK_HOST": "127.0.0.1"}
     # left out, not "false": a flag takes any value for true in click 8.2.0
-    environment.pop("LORAX_MOCK_OPENAI", None)
+    for name in _OUTER - {"host"}:
+        environment.pop(f"LORAX_MOCK_{name}".upper(), None)
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE" or name in {"host", "port", "openai"}:
+        if source is None or source.name != "COMMANDLINE" or name in _OUTER:
             continue
         words = value if isinstance(value, list | tuple) else [value]
         environment[f"LORAX_MOCK_{name}".upper()] = " ".join(map(str, words))
@@ -236,6 +239,9 @@ def _serve_openai(context: typer.Context, host: str, port: int, *, unlisted: str
     command = [sys.executable, "-m", "lorax_openai", "proxy", "serve", "--demo", f"--port={port}"]
     # everyone who reaches a test server may use it
     command += [f"--host={host}", "--no-auth", f"--allow-unlisted={unlisted}"]
+    command += [f"--announce={context.params['announce']}"]
+    if context.params["exit_with_parent"]:
+        command.append("--exit-with-parent")
     os.execve(sys.executable, command, environment)  # noqa: S606 - our own command, and no shell
 
 

@@ -8,9 +8,11 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import functools
+import json
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -102,6 +104,12 @@ def serve(
         Literal["auto", "text", "json"] | None,
         typer.Option(help="[auto: text on a terminal, else json]"),
     ] = None,
+    announce: Annotated[
+        Literal["human", "json"], typer.Option(help="How to say that the port is open.")
+    ] = "human",
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="End when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve OpenAI's API until Ctrl-C."""
     flags = {
@@ -128,10 +136,12 @@ def serve(
             raise SettingsInvalid(
                 "no LoRAX to serve: give --upstream URL, or --demo for a mock that invents text"
             )
+        if exit_with_parent:
+            _end_with_stdin()
         if settings.demo:
-            _serve_demo(settings)
+            _serve_demo(settings, as_json=announce == "json")
         else:
-            _run(settings, _announce)
+            _run(settings, _announce_json if announce == "json" else _announce)
     except ProxyError as error:
         _fail(str(error))
 
@@ -238,7 +248,21 @@ def _check(
         raise typer.Exit(1)
 
 
-def _serve_demo(settings: Settings) -> None:
+def _end_with_stdin() -> None:
+    """End as by SIGTERM when standard input does, as a pipe does when the parent dies, however it dies.
+
+    A thread, because the event loop cannot watch every kind of standard input.
+    """
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _serve_demo(settings: Settings, *, as_json: bool) -> None:
     from lorax_proxy.config import ModelSettings, UpstreamSettings  # noqa: PLC0415
     from lorax_proxy.demo import example, running_mock  # noqa: PLC0415
 
@@ -252,12 +276,17 @@ def _serve_demo(settings: Settings) -> None:
         )
 
         def announce(url: str) -> None:
+            if as_json:
+                models = [mock.model_id, *mock.adapters]
+                _announce_json(url, models=models, mock_url=mock.url)
+                return
             other = settings.port and not url.endswith(f":{settings.port}")
             why = f" (port {settings.port} is taken)" if other else ""
             _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1{why} - its text is invented.")
             _say("models: " + ", ".join((mock.model_id, *mock.adapters)))
             if offered.inspector:
                 _say(f"watch it work, and chat: {url}/")
+            _say(f"watch the mock behind it: {mock.url}/_mock/")
             _say("")
             _say(example(f"{url}/v1", mock.adapters[0]))
 
@@ -270,6 +299,10 @@ def _watched(settings: Settings) -> dict[str, bool]:
         return {}
     wanted = {"inspector": True, "inspector_texts": True}
     return {name: on for name, on in wanted.items() if name not in settings.model_fields_set}
+
+
+def _announce_json(url: str, **more: object) -> None:
+    _say(json.dumps({"url": url, "base_url": f"{url}/v1", "pid": os.getpid(), **more}))
 
 
 def _announce(url: str) -> None:

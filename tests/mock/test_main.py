@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from lorax_mock.settings import Adapter, Settings
+from lorax_mock.testing.inprocess import LocalMock
 from tests.mock.conftest import Running
 
 
@@ -47,32 +50,51 @@ def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: sign
 
 @pytest.mark.slow
 def test_with_openai_it_is_one_server_of_openais_api(tmp_path: Path) -> None:
-    """Model list, script and seed are the mock's; answers are marked; each request has its line."""
-    (tmp_path / "rules.yaml").write_text("rules: [{name: hi, reply: {text: Ahoy}}]", "utf-8")
+    """Model list, script and seed are the mock's; answers are marked; each request has its line; it ends with its parent."""
+    rules = "rules: [{name: hi, when: {prompt_contains: hi}, reply: {text: Ahoy}}]"
+    (tmp_path / "rules.yaml").write_text(rules, "utf-8")
     options = ["--adapter=mycorp/x", f"--script={tmp_path / 'rules.yaml'}", "--request-log"]
+    options += ["--seed=7", "--announce=json", "--exit-with-parent"]
     with subprocess.Popen(
         [sys.executable, "-m", "lorax_mock", "serve", "--openai", "--port=0", *options],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        found = re.search(r"http://[0-9.:]+", process.stdout.readline())
-        assert found
-        with httpx.Client(base_url=f"{found[0]}/v1", timeout=30) as http:
-            listed = [model["id"] for model in http.get("/models").json()["data"]]
-            body = {"model": "mycorp/x", "messages": [{"role": "user", "content": "a"}]}
-            reply = http.post("/chat/completions", json=body)
-        process.send_signal(signal.SIGINT)
+        told = json.loads(process.stdout.readline())
+        with httpx.Client(timeout=30) as http:
+            listed = [one["id"] for one in http.get(f"{told['base_url']}/models").json()["data"]]
+            body = {"model": "mycorp/x", "messages": [{"role": "user", "content": "hi"}]}
+            reply = http.post(f"{told['base_url']}/chat/completions", json=body)
+            unscripted = {"model": "mycorp/x", "prompt": "A reef", "max_tokens": 40}
+            written = http.post(f"{told['base_url']}/completions", json=unscripted).json()
+            journal = http.get(f"{told['mock_url']}/_mock/journal").json()["entries"]
+        process.stdin.close()
         log = process.stderr.read()
         assert process.wait(30) == 0
-    assert "mycorp/x" in listed
-    assert "acme/poet" in listed
+    assert told["url"] + "/v1" == told["base_url"]
+    assert told["pid"] == process.pid
+    assert listed == told["models"]
+    assert {"mycorp/x", "acme/poet"} < set(listed)
     assert reply.headers["x-lorax-mock"] == "1"
     assert reply.json()["choices"][0]["message"]["content"] == "Ahoy"
+    assert [entry["rule"] for entry in journal] == ["hi", None]
     line = r"^\d\d:\d\d:\d\d 200 /generate_stream mycorp/x \d+ tok eos_token rule='hi'$"
     assert re.search(line, log, re.MULTILINE), log
+    texts = [_answer(seed, journal[1]) for seed in (0, 7)]
+    assert texts[0] != texts[1] == written["choices"][0]["text"]
+
+
+def _answer(seed: int, entry: dict[str, Any]) -> str:
+    """What a mock of that seed says to a request of another's journal."""
+    adapters = (Adapter("mycorp/x"),)
+    with LocalMock(Settings(seed=seed, adapters=adapters)) as mock, mock.client() as http:
+        asked = {"inputs": entry["inputs"], "parameters": entry["parameters"]}
+        return str(http.post("/generate", json=asked).json()["generated_text"])
 
 
 def test_it_ends_with_its_parents_pipe(start_mock: Callable[..., Running]) -> None:

@@ -5,7 +5,10 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import httpx
 import pytest
@@ -74,6 +77,22 @@ def test_a_process_with_a_wrong_option_says_no_more() -> None:
     done = run("serve", "--upstream=http://x", "--port=99999")
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_a_program_reads_where_it_listens_and_takes_it_along() -> None:
+    """One line of JSON tells the address; the end of standard input is its end, as by SIGTERM."""
+    options = ["--upstream=http://127.0.0.1:9", "--port=0", "--announce=json", "--exit-with-parent"]
+    command = [sys.executable, "-m", "lorax_proxy", "serve", *options]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        told = json.loads(process.stdout.readline())
+        with urlopen(f"{told['url']}/health", timeout=10) as reply:
+            assert reply.status == 200
+        process.communicate()
+        assert process.returncode == 0
+    url = told["url"]
+    assert told == {"url": url, "base_url": f"{url}/v1", "pid": process.pid}
 
 
 def test_without_arguments_it_helps() -> None:

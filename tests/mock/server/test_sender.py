@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any
 
+import pytest
 import uvicorn
 
 from lorax_mock.http.axum import Exchange
@@ -21,6 +22,8 @@ from lorax_mock.server.ticket import Ticket, Work
 from lorax_mock.settings import Costs, Settings
 from lorax_mock.shard.jobs import Done, Job
 from lorax_mock.wire.native import FinishReason, Generated, Token
+from lorax_mock.wire.replies import KEEP_ALIVE
+from tests.mock.virtual_time import VirtualLoop, in_virtual_time
 
 _DONE = Done(Job(1, 0.0, "", 1, 4, 4), 0.0, 1.0, 2.0)
 _WORK = Work("", 1, 4, 4)
@@ -62,13 +65,13 @@ class _Server:
 
 
 async def _started(
-    server: _Server, work: Work = _WORK
+    server: _Server, work: Work = _WORK, *, paced: bool = False
 ) -> tuple[Ticket, Sender, "asyncio.Task[Generated]"]:
     """A stream of four tokens that waits for its first."""
     exchange = Exchange({"method": "POST", "path": "/"}, server.receive, server.send)
     ticket = Ticket(work)
     sender = Sender(exchange, _FOUR, ticket, _encode)
-    task = asyncio.ensure_future(sender.run(Watch(exchange), paced=False))
+    task = asyncio.ensure_future(sender.run(Watch(exchange), paced=paced))
     await breathe()
     return ticket, sender, task
 
@@ -128,6 +131,38 @@ async def test_a_client_that_left_is_sent_no_more() -> None:
     await task
     ticket.advance(1)
     assert (sender.sent, server.writes, server.sent) == (1, [b"<a>"], [])
+
+
+@pytest.mark.parametrize("paced", [True, False])
+def test_a_paced_stream_breaks_its_silence_and_no_other_does(*, paced: bool) -> None:
+    """Axum's comment 15 seconds after the last event, a second late at most; none between events that come, or behind the last."""
+
+    async def main(loop: VirtualLoop) -> None:
+        server = _Server()
+        moments: list[float] = []
+        ticket, _, task = await _started(server, paced=paced)
+
+        def comments() -> int:
+            return server.sent.count(KEEP_ALIVE)
+
+        for _ in range(2):  # events at 10 and 20 seconds
+            await asyncio.sleep(10)
+            ticket.advance(1)
+        while loop.time() < 60:
+            before = comments()
+            await asyncio.sleep(0.5)
+            moments += [loop.time()] * (comments() - before)
+        ticket.advance(2)
+        ticket.end(_DONE)
+        await task
+        await asyncio.sleep(100)
+        assert comments() == len(moments) == (2 if paced else 0)
+        for moment, due in zip(moments, (35, 50), strict=False):
+            assert due <= moment <= due + 2
+        assert server.writes == [b"<a>", b"<b>", b"<c>"]
+        assert server.sent[-1] == b"d!abcd"
+
+    in_virtual_time(main)
 
 
 def _read(address: tuple[str, int], tokens: int, streams: int, into: list[bytes]) -> None:

@@ -55,16 +55,21 @@ function asksForDetails(request) {
   return request.parameters.details === true;
 }
 
+// JSON is YAML, but for characters that YAML takes for line breaks or refuses.
+function yamlString(text) {
+  return JSON.stringify(text).replace(/[\u007f-\u009f\u2028\u2029\ufeff]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
 function asRule(request) {
   const answer = request.answers?.[0];
-  const lines = ["rules:", `  - name: ${JSON.stringify(`as request ${request.number}`)}`];
+  const lines = ["rules:", `  - name: ${yamlString(`as request ${request.number}`)}`];
   const adapter = request.parameters.adapter_id || (request.parameters.merged_adapters?.ids ?? []).join(",") || "base";
-  lines.push(`    when: {adapter: ${JSON.stringify(adapter)}, prompt: ${JSON.stringify(request.inputs)}}`);
+  lines.push(`    when: {adapter: ${yamlString(adapter)}, prompt: ${yamlString(request.inputs)}}`);
   if (answer && answer.text) {
     const finish = answer.finish_reason === "eos_token" ? "" : `, finish: ${answer.finish_reason}`;
-    lines.push(`    reply: {text: ${JSON.stringify(answer.text)}${finish}}`);
+    lines.push(`    reply: {text: ${yamlString(answer.text)}${finish}}`);
   }
-  if (request.fault) lines.push(`    fault: ${JSON.stringify(request.fault)}`);
+  if (request.fault) lines.push(`    fault: ${yamlString(request.fault)}`);
   if (lines.length === 3) lines.push('    reply: {text: "Ahoy!"}');
   return `${lines.join("\n")}\n`;
 }
