@@ -12,22 +12,42 @@ if _EARLY:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import json
-import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorax_contracts.errors import ContractsError, printable
+from lorax_contracts.errors import CannotRun, ContractsError, printable
+from lorax_contracts.options import (
+    Baseline,
+    Context,
+    Examples,
+    Headers,
+    Insecure,
+    Key,
+    Kind,
+    Model,
+    Only,
+    Patience,
+    Requests,
+    Seconds,
+    Seed,
+    Strict,
+    Without,
+    format_option,
+    kind_of,
+    options_of,
+)
 from lorax_contracts.outputs import Output, outputs_of, write_all
 
 if TYPE_CHECKING:
     from lorax_contracts.baseline import Known
+    from lorax_contracts.exchange import Finding
 
 __all__ = ["app", "main"]
 
@@ -44,23 +64,10 @@ _MOST = 256 * 1024 * 1024
 _KIND = typer.Option("--kind", help="openai or lorax; told from the input when absent")
 
 
-def _form(*forms: str) -> Any:
-    return typer.Option(
-        "--format",
-        metavar="FORMAT[:FILE]",
-        help=f"{', '.join(forms)}; into a file when one is named; may be given again",
-    )
-
-
 _LAWS = ("text", "json", "markdown")
 _LINT = ("text", "json", "github")
+_MATRIX = ("text", "json", "markdown", "html")
 _CHECK = ("text", "json", "junit", "github", "html", "markdown", "badge")
-
-
-def _kind(value: str | None) -> str | None:
-    if value not in {None, "openai", "lorax"}:
-        raise ContractsError(f"--kind {value}: openai or lorax")
-    return value
 
 
 def _tell_version(asked: bool) -> None:  # noqa: FBT001 - typer hands the value over like this
@@ -86,7 +93,7 @@ def _root(
 def laws(
     *,
     wire: Annotated[str | None, typer.Option(help="openai or lorax; both when absent")] = None,
-    form: Annotated[list[str] | None, _form(*_LAWS)] = None,
+    form: Annotated[list[str] | None, format_option(*_LAWS)] = None,
 ) -> None:
     """List the laws."""
     outputs = outputs_of(form or (), _LAWS)
@@ -97,7 +104,7 @@ def laws(
         law_table,
     )
 
-    chosen = [law for law in all_laws().values() if law.wire == (_kind(wire) or law.wire)]
+    chosen = [law for law in all_laws().values() if law.wire == (kind_of(wire) or law.wire)]
 
     def write(form: str) -> str:
         if form == "json":
@@ -119,7 +126,9 @@ def explain(law_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
 
 @app.command()
 def lint(
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="a recorded reply or stream")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...|-", help="recorded replies or streams")
+    ],
     *,
     kind: Annotated[str | None, _KIND] = None,
     request: Annotated[
@@ -128,15 +137,45 @@ def lint(
     strict: Annotated[
         bool, typer.Option("--strict", help="judge our own, stricter promises too")
     ] = False,
-    form: Annotated[list[str] | None, _form(*_LINT)] = None,
+    form: Annotated[list[str] | None, format_option(*_LINT)] = None,
 ) -> None:
-    """Judge a recorded stream, JSON reply or exchange; no server is needed."""
+    """Judge recorded streams, JSON replies or exchanges; no server is needed."""
+    from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
+
     outputs = outputs_of(form or (), _LINT)
-    from lorax_contracts.listing import (  # noqa: PLC0415 - see laws
-        finding_document,
-        finding_lines,
-        worst_first,
-    )
+    found = {one: _linted(one, kind_of(kind), request, strict=strict) for one in files}
+
+    def write(form: str) -> str:
+        if form == "json":
+            listed = [
+                finding_document(one) | ({"file": file} if len(files) > 1 else {})
+                for file, findings in found.items()
+                for one in findings
+            ]
+            return json.dumps(listed, indent=2) + "\n"
+        lines: list[str] = []
+        for file, findings in found.items():
+            if form == "github":
+                from lorax_contracts.formats.annotations import (  # noqa: PLC0415 - see laws
+                    annotations,
+                )
+
+                lines += annotations(findings, file="" if file == "-" else file)
+                continue
+            lines += [f"{printable(file)}:"] if findings and len(files) > 1 else []
+            lines += [line for one in findings for line in finding_lines(one)]
+        return "".join(f"{line}\n" for line in lines)
+
+    write_all(outputs, write)
+    broken = any(found.values())
+    if not broken:
+        typer.echo("no law is broken", err=True)
+    raise typer.Exit(1 if broken else 0)
+
+
+def _linted(file: str, kind: str | None, request: Path | None, *, strict: bool) -> "list[Finding]":
+    """What one recording shows, the worst first."""
+    from lorax_contracts.listing import worst_first  # noqa: PLC0415 - see laws
     from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
     from lorax_contracts.recording import unread_request  # noqa: PLC0415 - see laws
 
@@ -150,78 +189,45 @@ def lint(
         raise ContractsError(f"{request}: not JSON: {error}") from error
     if len(data) > _MOST:
         raise ContractsError(f"{file}: larger than {_MOST:,} bytes, and no reply; cut it first")
-    found = worst_first(judge_recording(data, kind=_kind(kind), request=asked, strict=strict))
-    unread = unread_request(data, asked, kind=_kind(kind))
+    try:
+        found = judge_recording(data, kind=kind, request=asked, strict=strict)
+        unread = unread_request(data, asked, kind=kind)
+    except ContractsError as error:
+        raise ContractsError(str(error) if file == "-" else f"{file}: {error}") from error
     if unread:
         typer.echo(
             f"the request is not a right one ({unread}); what it asked for was not judged", err=True
         )
-
-    def write(form: str) -> str:
-        if form == "json":
-            return json.dumps([finding_document(one) for one in found], indent=2) + "\n"
-        lines = [line for one in found for line in finding_lines(one)]
-        if form == "github":
-            from lorax_contracts.formats.annotations import annotations  # noqa: PLC0415 - see laws
-
-            lines = annotations(found, file="" if file == "-" else file)
-        return "".join(f"{line}\n" for line in lines)
-
-    write_all(outputs, write)
-    if not found:
-        typer.echo("no law is broken", err=True)
-    raise typer.Exit(1 if found else 0)
+    return worst_first(found)
 
 
 @app.command()
 def check(
     url: Annotated[str, typer.Argument(metavar="URL", help="the server, with or without /v1")],
     *,
-    kind: Annotated[
-        str | None, typer.Option(help="openai or lorax; told from the server when absent")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="model, or LoRAX's adapter; the first listed when absent")
-    ] = None,
-    only: Annotated[
-        str | None, typer.Option(metavar="ID", help="judge this law alone, by what can show it")
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID,...", help="do not judge these laws; may be given again"),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="judge our own, stricter promises too")
-    ] = False,
-    form: Annotated[list[str] | None, _form(*_CHECK)] = None,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="findings that are known: new ones alone fail"),
-    ] = None,
+    kind: Kind = None,
+    model: Model = None,
+    only: Only = None,
+    without: Without = None,
+    strict: Strict = False,
+    form: Annotated[list[str] | None, format_option(*_CHECK)] = None,
+    baseline: Baseline = None,
     update_baseline: Annotated[
         bool, typer.Option("--update-baseline", help="write what is broken now into that file")
     ] = False,
-    seed: Annotated[int, typer.Option(help="of the exploration")] = 0,
-    examples: Annotated[int, typer.Option(min=0, help="requests of the exploration")] = 40,
-    requests: Annotated[int, typer.Option(min=1, help="at most, in all")] = 300,
-    seconds: Annotated[float, typer.Option(min=0.1, help="at most, in all")] = 120,
-    patience: Annotated[float, typer.Option(min=0.1, help="seconds without a byte")] = 20,
-    api_key: Annotated[
-        str | None, typer.Option(envvar="OPENAI_API_KEY", help="sent as a bearer token")
-    ] = None,
-    header: Annotated[
-        list[str] | None, typer.Option(metavar="NAME:VALUE", help="sent too; may be given again")
-    ] = None,
-    context: Annotated[
-        int | None, typer.Option(min=1, help="the model's tokens: tries a longer prompt once")
-    ] = None,
-    insecure: Annotated[bool, typer.Option("--insecure", help="do not check certificates")] = False,
+    seed: Seed = 0,
+    examples: Examples = 40,
+    requests: Requests = 300,
+    seconds: Seconds = 120,
+    patience: Patience = 20,
+    api_key: Key = None,
+    header: Headers = None,
+    context: Context = None,
+    insecure: Insecure = False,
 ) -> None:
     """Run the laws against a live server; read-only, bounded, polite."""
     from lorax_contracts.baseline import outcome_of, write_baseline  # noqa: PLC0415 - see laws
-    from lorax_contracts.check import Options  # noqa: PLC0415 - see laws
     from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
-    from lorax_contracts.client import Bounds  # noqa: PLC0415 - see laws
     from lorax_contracts.formats import Format, written  # noqa: PLC0415 - see laws
     from lorax_contracts.formats.text import print_summary  # noqa: PLC0415 - see laws
 
@@ -229,24 +235,21 @@ def check(
     if update_baseline and baseline is None:
         raise ContractsError("--update-baseline: name the file with --baseline FILE")
     known = None if baseline is None else _known(baseline, may_be_missing=update_baseline)
-    options = Options(
-        kind=_kind(kind),
+    options = options_of(
+        kind=kind,
         model=model,
         only=only,
-        without=tuple(part for one in without or () for part in one.split(",") if part.strip()),
+        without=without,
         strict=strict,
         key=api_key,
-        headers=tuple(_header(one) for one in header or ()),
+        header=header,
         context=context,
-        verify=not insecure,
+        insecure=insecure,
         seed=seed,
         examples=examples,
-        bounds=Bounds(
-            requests=requests,
-            seconds=seconds,
-            patience=min(patience, seconds),
-            reply_seconds=min(3 * patience, seconds),
-        ),
+        requests=requests,
+        seconds=seconds,
+        patience=patience,
     )
     with _no_traces(), _progress() as tell:
         verdict = run(url, options, tell)
@@ -276,14 +279,70 @@ def _known(file: Path, *, may_be_missing: bool) -> "tuple[Known, ...]":
         raise ContractsError(f"{file}: {error}") from error
 
 
-def _header(given: str) -> tuple[str, str]:
-    """Name and value of one --header."""
-    name, colon, value = given.partition(":")
-    if not (colon and re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name)):
-        raise ContractsError(f"--header {given!r}: a name, a colon and a value, as 'x-team: blue'")
-    if not (value.isascii() and value.isprintable()):
-        raise ContractsError(f"--header {name}: the value holds what no header can carry")
-    return name.lower(), value.strip()
+@app.command()
+def matrix(
+    servers: Annotated[
+        list[str], typer.Argument(metavar="[NAME=]URL...", help="the servers, with or without /v1")
+    ],
+    *,
+    kind: Kind = None,
+    model: Model = None,
+    only: Only = None,
+    without: Without = None,
+    strict: Strict = False,
+    form: Annotated[list[str] | None, format_option(*_MATRIX)] = None,
+    seed: Seed = 0,
+    examples: Examples = 40,
+    requests: Requests = 300,
+    seconds: Seconds = 120,
+    patience: Patience = 20,
+    api_key: Annotated[
+        str | None, typer.Option(help="sent as a bearer token to each of them")
+    ] = None,
+    insecure: Insecure = False,
+) -> None:
+    """Check several servers, and print a table of them against the laws."""
+    from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
+    from lorax_contracts.comparison import Judged, compared  # noqa: PLC0415 - see laws
+
+    outputs = outputs_of(form or (), _MATRIX)
+    options = options_of(
+        kind=kind,
+        model=model,
+        only=only,
+        without=without,
+        strict=strict,
+        key=api_key,
+        insecure=insecure,
+        seed=seed,
+        examples=examples,
+        requests=requests,
+        seconds=seconds,
+        patience=patience,
+    )
+    judged: list[Judged] = []
+    with _no_traces(), _progress() as tell:
+        for name, url in _named(servers):
+            try:
+                judged.append(Judged(name, run(url, options, tell)))
+            except CannotRun as error:
+                judged.append(Judged(name, why=str(error)))
+    write_all(outputs, lambda form: compared(form, judged))
+    whole = all(one.verdict and not one.verdict.unfinished for one in judged)
+    raise typer.Exit(0 if whole else 2)
+
+
+def _named(servers: list[str]) -> list[tuple[str, str]]:
+    """Name and address of each server."""
+    named: dict[str, str] = {}
+    for one in servers:
+        name, equals, url = one.partition("=")
+        # An address may hold one in its query.
+        name, url = (name, url) if equals and not {"/", ":", "?"} & set(name) else (one, one)
+        if not name or name in named:
+            raise ContractsError(f"{one}: give each server a name of its own, as NAME=URL")
+        named[name] = url
+    return list(named.items())
 
 
 @contextmanager

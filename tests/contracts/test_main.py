@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts import samples
+from tests.contracts.http_server import over_http
+from tests.contracts.reference import openai
 
 
 def run(*words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -57,6 +59,41 @@ def test_lint_annotates_the_recording(tmp_path: Path) -> None:
     done = run("lint", str(recorded), "--format", "github")
     assert done.returncode == 1
     assert done.stdout.startswith(f"::error file={recorded},title=OAI-STREAM-003 ".encode())
+
+
+@pytest.mark.slow
+def test_lint_judges_several_recordings(tmp_path: Path) -> None:
+    """As a hook hands them over: what is broken stands under the name of its file."""
+    right, broken = tmp_path / "right.sse", tmp_path / "broken.sse"
+    right.write_bytes(samples.golden("chat_stream").body)
+    broken.write_bytes(right.read_bytes().replace(b"data: [DONE]\n\n", b""))
+    done = run("lint", str(right), str(broken))
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines()[0] == f"{broken}:"
+    assert str(right).encode() not in done.stdout
+    listed = json.loads(run("lint", str(right), str(broken), "--format", "json").stdout)
+    assert [(one["law"], one["file"]) for one in listed] == [("OAI-STREAM-003", str(broken))]
+    empty = tmp_path / "empty"
+    empty.touch()
+    unread = run("lint", str(right), str(empty))
+    assert (unread.returncode, unread.stderr.count(b"\n")) == (2, 1)
+    assert f"{empty}: the recording is empty".encode() in unread.stderr
+
+
+@pytest.mark.slow
+def test_several_servers_are_compared() -> None:
+    """A column each, and 2 where one could not be judged."""
+    with over_http(openai) as url:
+        words = ("matrix", url, f"b={url}/v1", "--only", "OAI-EMB-001", "--format", "json")
+        both = run(*words)
+        gone = run(*words, "gone=http://127.0.0.1:9")
+    assert (both.returncode, gone.returncode) == (0, 2)
+    assert [(one["name"], one["laws"]) for one in json.loads(both.stdout)] == [
+        (url, {"OAI-EMB-001": "kept"}),
+        ("b", {"OAI-EMB-001": "kept"}),
+    ]
+    assert "no connection" in json.loads(gone.stdout)[2]["why_not"]
+    assert b"a name of its own" in run("matrix", "a=http://h", "a=http://i").stderr
 
 
 @pytest.mark.slow

@@ -86,8 +86,8 @@ _CONTRACTS: Layers = (
     ("probes", ("probes", "session")),
     ("plan", ("explore", "opening", "plan", "strategies")),
     ("run", ("address", "check", "client", "machine")),
-    ("report", ("baseline", "formats")),
-    ("command", ("__main__", "outputs", "pytest_plugin")),
+    ("report", ("baseline", "comparison", "formats")),
+    ("command", ("__main__", "options", "outputs", "pytest_plugin")),
 )
 
 LAYERS: Mapping[str, Layers] = {
