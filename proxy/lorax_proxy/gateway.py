@@ -26,7 +26,7 @@ from lorax_proxy.core.destination import read_destination
 from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
-from lorax_proxy.core.parsing import read_document, read_request
+from lorax_proxy.core.parsing import is_small, read_document, read_request
 from lorax_proxy.core.plan import Plan, adapter_ids
 from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
@@ -167,7 +167,14 @@ class Gateway:
 
         def plan(read: _Read[ChatRequest]) -> Plan:
             self._judge_count(read.request, 1, 1)
-            return plan_chat(read.request, read.found.route, read.found.facts, template, now)
+            return plan_chat(
+                read.request,
+                read.found.route,
+                read.found.facts,
+                template,
+                now,
+                counted=not is_small(body),
+            )
 
         read, planned = await self._prepare(body, Endpoint.CHAT, ChatRequest, found, plan)
         if client.tap is not None:

@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -164,7 +164,7 @@ def _judge(order: dict[str, Any]) -> dict[str, Any]:
             order["name"],
             SpecialTokens(**order["special_tokens"]),
             order["tool_use_source"],
-            replace(Limits(**order["limits"]), uncounted=0),
+            Limits(**order["limits"]),
         )
     except TemplateInvalid as error:
         return _told("invalid", error)

@@ -44,7 +44,13 @@ class PreparedTemplate:
 
 
 def plan_chat(
-    request: ChatRequest, route: Route, facts: Facts, prepared: PreparedTemplate, now: datetime
+    request: ChatRequest,
+    route: Route,
+    facts: Facts,
+    prepared: PreparedTemplate,
+    now: datetime,
+    *,
+    counted: bool = True,
 ) -> Plan:
     """Plan a chat completion.
 
@@ -54,6 +60,7 @@ def plan_chat(
         facts: What is known of the route's upstream.
         prepared: The model's chat template.
         now: What `strftime_now` tells the template.
+        counted: Whether the rendering is held to what the request's size allows; a small one need not.
 
     Raises:
         RequestRefused: 400 for what cannot be asked.
@@ -84,7 +91,7 @@ def plan_chat(
             param="ignore_eos_token" if request.ignore_eos_token else "ignore_eos",
             code="unsupported_parameter",
         )
-    prompt = _render(request, prepared, constraints.tools, now)
+    prompt = _render(request, prepared, constraints.tools, now, counted=counted)
     template = prepared.template
     bos = template.special_tokens.bos_token if facts.bos is None else facts.bos
     if bos:
@@ -123,6 +130,8 @@ def _render(
     prepared: PreparedTemplate,
     tools: Sequence[Mapping[str, Any]] | None,
     now: datetime,
+    *,
+    counted: bool,
 ) -> str:
     kwargs: dict[str, Any] = dict(request.chat_template_kwargs or {})
     if request.guideline is not None:
@@ -147,6 +156,7 @@ def _render(
             continue_final_message=bool(request.continue_final_message),
             kwargs=guard(kwargs, "chat_template_kwargs"),
             now=now,
+            counted=counted,
         )
     except TemplateRefused as error:
         raise RequestRefused(

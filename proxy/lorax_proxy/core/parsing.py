@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from lorax_proxy.core.refusals import refusal_of, seen
 from lorax_proxy.errors import RequestRefused
 
-__all__ = ["is_too_deep", "read_document", "read_request"]
+__all__ = ["is_small", "is_too_deep", "read_document", "read_request"]
 
 _Request = TypeVar("_Request", bound=BaseModel)
 
@@ -30,6 +30,23 @@ so that as many are more than a model's context."""
 _PARTS = (b"{", b"[", b":")
 _STRING_OR_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[{[:]', re.DOTALL)
 """A string that never ends reaches to the end, so that no byte is looked at twice."""
+
+
+_SMALL = 16 * 1024
+_FEW_CONTAINERS = 128
+
+
+def is_small(body: bytes) -> bool:
+    """Whether a document is so short, and of so few objects and arrays, that its square is small.
+
+    To do something with all its parts for each of them takes some milliseconds at most.
+    """
+    return len(body) <= _SMALL and _containers_in(body) <= _FEW_CONTAINERS
+
+
+def _containers_in(body: bytes) -> int:
+    """How many objects and arrays a document may have: those in strings are counted too."""
+    return body.count(b"{") + body.count(b"[")
 
 
 def is_too_deep(document: object) -> bool:
@@ -53,7 +70,7 @@ def _containers(values: Iterable[object]) -> list[dict[str, Any] | list[Any]]:
 
 def _has_too_many_parts(body: bytes) -> bool:
     """Counted in the bytes, before any of them is an object."""
-    if sum(map(body.count, _PARTS)) <= _MAX_PARTS:
+    if len(body) <= _MAX_PARTS or sum(map(body.count, _PARTS)) <= _MAX_PARTS:
         return False
     # most of them may be in strings
     parts = (found for found in _STRING_OR_PART.finditer(body) if found[0] in _PARTS)
@@ -86,7 +103,7 @@ def read_document(body: bytes) -> dict[str, Any]:
         raise RequestRefused(
             f"We could not parse the JSON body of your request: {error}."
         ) from None
-    if is_too_deep(document):
+    if _containers_in(body) >= _MAX_DEPTH and is_too_deep(document):
         raise RequestRefused(
             f"The JSON body is nested too deeply: it may have {_MAX_DEPTH} levels."
         )

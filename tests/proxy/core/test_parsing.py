@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lorax_proxy.core.parsing import is_too_deep, read_document
+from lorax_proxy.core.parsing import is_small, is_too_deep, read_document
 from lorax_proxy.errors import RequestRefused
 
 NOT_JSON = "We could not parse the JSON body of your request: "
@@ -104,3 +104,18 @@ def test_any_bytes_are_a_document_or_refused(body: bytes) -> None:
     with contextlib.suppress(RequestRefused):
         document = read_document(body)
         assert read_document(json.dumps(document).encode()) == document
+
+
+@pytest.mark.parametrize(
+    ("body", "small"),
+    [
+        (b"{}", True),
+        (b'"' + b"x" * 16_382 + b'"', True),
+        (b'"' + b"x" * 16_383 + b'"', False),
+        (b"[" + b"[]," * 126 + b"{}]", True),
+        (b"[" + b"[]," * 127 + b"{}]", False),
+    ],
+)
+def test_a_document_is_small_by_its_bytes_and_containers(body: bytes, small: bool) -> None:
+    """Sixteen kibibytes and 128 objects and arrays are."""
+    assert is_small(body) is small

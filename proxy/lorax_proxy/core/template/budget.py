@@ -4,7 +4,7 @@ A template is the operator's choice, and `template_trial` has tried it in a chil
 conversation, and two things that honest templates do with it are not linear: they search the list
 of messages once a message, and they collect the prompt in a variable that they copy once a message.
 Forty thousand messages so rendered take an hour, in a thread that nobody can stop. So a rendering
-of more than a small input counts what it does, and a `Meter` that runs dry ends it:
+of a large input counts what it does, and a `Meter` that runs dry ends it:
 
 steps
     Python-level work: a loop's turn, a call, a filter's member.
@@ -21,10 +21,9 @@ from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["BudgetExhausted", "Limits", "Meter", "active_meter", "is_small", "metering"]
+__all__ = ["BudgetExhausted", "Limits", "Meter", "active_meter", "metering"]
 
 
 class BudgetExhausted(Exception):
@@ -33,7 +32,7 @@ class BudgetExhausted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one rendering may do; `n` is the size of its input in characters and members.
+    """How much one rendering may do, by the size of its input in characters and members.
 
     Attributes:
         steps: Steps that an empty conversation may take. A million is about a second of CPU;
@@ -51,9 +50,6 @@ class Limits:
         output_per_input: Further characters of prompt for each unit of input. JSON escapes take
             six characters for one, and templates repeat system prompts and tools.
         source: The longest template source, in characters. The longest published ones have 40,000.
-        uncounted: Characters of an input for which nothing is counted, if it also has few members:
-            the square of such an input is some milliseconds, and counting takes a third of a
-            rendering's time.
     """
 
     steps: int = 1_000_000
@@ -64,52 +60,20 @@ class Limits:
     output: int = 1_000_000
     messages: int = 1_000
     output_per_input: int = 32
-    uncounted: int = 16_384
     source: int = 1_000_000
 
 
-_MEMBERS = 128
-"""Objects and lists of a small input: a search of them for each of them is some thousand steps."""
-
-
-def is_small(value: Any, limits: Limits) -> bool:
-    """Whether an input is so small that what is done with it need not be counted."""
-    left, members = limits.uncounted, _MEMBERS
-    waiting = [value]
-    while waiting and left >= 0 and members >= 0:
-        each = waiting.pop()
-        match each:
-            case None | bool() | int() | float():
-                pass
-            case str():
-                left -= len(each)
-            case dict() if len(each) <= left:
-                members -= 1
-                left -= len("".join(map(str, each)))
-                waiting += each.values()
-            case list() | tuple() if len(each) <= left:
-                members -= 1
-                waiting += each
-            case _:
-                # much, or what is copied into plain values first
-                return False
-    return left >= 0 and members >= 0
-
-
 class Meter:
-    """What is left for the rendering under way, and the moment it takes for now."""
+    """What is left for the rendering under way."""
 
-    __slots__ = ("characters", "now", "output", "steps")
+    __slots__ = ("characters", "output", "steps")
 
-    def __init__(
-        self, limits: Limits, *, size: int = 0, messages: int = 0, now: datetime | None = None
-    ) -> None:
+    def __init__(self, limits: Limits, *, size: int = 0, messages: int = 0) -> None:
         messages = min(messages, limits.messages)
         self.steps = limits.steps + limits.steps_per_input * size
         self.steps += limits.steps_per_pair * messages * messages
         self.characters = limits.characters + (limits.characters_per_input + messages) * size
         self.output = limits.output + limits.output_per_input * size
-        self.now = now if now is not None else datetime.fromtimestamp(0, UTC)
 
     def step(self, count: int = 1) -> None:
         """Take `count` steps.
@@ -138,15 +102,16 @@ class Meter:
         elif isinstance(value, _CONTAINERS):
             self.step(len(value))
 
-    def emit(self, count: int) -> None:
-        """Count `count` characters of prompt.
+    def emitted(self, piece: str) -> str:
+        """The next piece of the prompt, once it is counted.
 
         Raises:
-            BudgetExhausted: There are not as many left.
+            BudgetExhausted: There are not as many characters left.
         """
-        self.output -= count
+        self.output -= len(piece)
         if self.output < 0:
             raise BudgetExhausted("its prompt is longer than its input's size allows")
+        return piece
 
 
 _CONTAINERS: tuple[type[Collection[Any]], ...] = (

@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from jinja2 import Template, TemplateSyntaxError, meta, nodes
 
-from lorax_proxy.core.template.budget import BudgetExhausted, Limits, Meter, is_small, metering
+from lorax_proxy.core.template.budget import BudgetExhausted, Limits, Meter, metering
 from lorax_proxy.core.template.language import PlainEnvironment, RaisedByTemplate
 from lorax_proxy.core.template.metered import MeteredEnvironment, counting
 from lorax_proxy.errors import ProxyError
@@ -57,7 +57,7 @@ _REASONING = ("reasoning_content", "thinking", "reasoning")
 _OURS = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message"}
     | {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}
-    | {"additional_special_tokens", *PlainEnvironment().globals}
+    | {"additional_special_tokens", *PlainEnvironment().globals, "strftime_now"}
 )
 
 _LONGEST_REASON = 400
@@ -209,6 +209,7 @@ class ChatTemplate:
         continue_final_message: bool = False,
         kwargs: Mapping[str, Any] | None = None,
         now: datetime,
+        counted: bool = True,
     ) -> str:
         """The prompt for a conversation.
 
@@ -221,6 +222,7 @@ class ChatTemplate:
             continue_final_message: Leave the final message open, for the model to go on with.
             kwargs: The client's `chat_template_kwargs`, none of them `is_reserved`.
             now: The local time, for templates that print the date.
+            counted: Hold the rendering to `limits`; a small conversation need not be.
 
         Raises:
             TemplateRefused: The conversation does not fit the template.
@@ -237,15 +239,16 @@ class ChatTemplate:
         )
         conversation = [_message(message) for message in messages]
         extra = kwargs or {}
-        try:
-            given = (conversation, tools, documents, extra)
-            counted = continue_final_message or not is_small(given, self.limits)
-            size = 0
-            if counted:
-                size, (conversation, tools, documents, extra) = _sized(given)
-        except RecursionError:
-            raise TemplateRefused(self.name, None, "the messages are nested too deeply") from None
-        final = ""
+        meter, final = None, ""
+        if counted or continue_final_message:
+            try:
+                size, (conversation, tools, documents, extra) = _sized(
+                    (conversation, tools, documents, extra)
+                )
+            except RecursionError:
+                reason = "the messages are nested too deeply"
+                raise TemplateRefused(self.name, None, reason) from None
+            meter = Meter(self.limits, size=size, messages=len(conversation))
         if continue_final_message:
             final = self._mark_final(conversation, chosen)
         variables = {
@@ -255,9 +258,9 @@ class ChatTemplate:
             "tools": tools,
             "documents": documents,
             "add_generation_prompt": add_generation_prompt,
+            "strftime_now": now.strftime,
         }
-        meter = Meter(self.limits, size=size, messages=len(conversation), now=now)
-        template = chosen.metered if counted else chosen.plain
+        template = chosen.plain if meter is None else chosen.metered
         prompt = _run(template, name, variables, meter)
         return self._cut(prompt, final) if continue_final_message else prompt
 
@@ -360,13 +363,13 @@ def _template(environment: PlainEnvironment, code: CodeType) -> Template:
     return Template.from_code(environment, code, dict(environment.globals))
 
 
-def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter) -> str:
-    pieces: list[str] = []
+def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter | None) -> str:
+    pieces = template.root_render_func(template.new_context(variables))
     try:
+        if meter is None:
+            return "".join(pieces)
         with metering(meter):
-            for piece in template.root_render_func(template.new_context(variables)):
-                meter.emit(len(piece))
-                pieces.append(piece)
+            return "".join(map(meter.emitted, pieces))
     except RaisedByTemplate as error:
         raise TemplateRefused(name, _line(template, error), error.message or "") from None
     except BudgetExhausted as error:
@@ -381,7 +384,6 @@ def _run(template: Template, name: str, variables: dict[str, Any], meter: Meter)
         # Whatever Python raises under a template's hands is the template's failure.
         reason = f"{type(error).__name__}: {error}"
         raise TemplateFailed(name, _line(template, error), reason) from error
-    return "".join(pieces)
 
 
 def _prints_system(template: Template, tokens: SpecialTokens, limits: Limits) -> bool:

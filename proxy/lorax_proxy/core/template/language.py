@@ -2,7 +2,7 @@
 
 The dialect is what `transformers` gives a template (`utils/chat_template_utils.py`): an immutable
 sandbox, blocks trimmed on both sides, `break` and `continue`, the globals `raise_exception`,
-`strftime_now`, `namespace` and a `dict` that hides its type, a `tojson` that writes plain JSON,
+`namespace` and a `dict` that hides its type, a `tojson` that writes plain JSON,
 and `{% generation %}` around what the assistant wrote.
 
 Not there on purpose: `lipsum` and `random`. Equal inputs give equal prompts.
@@ -16,11 +16,9 @@ from jinja2 import nodes
 from jinja2.exceptions import SecurityError, TemplateError
 from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
-from jinja2.runtime import Macro
+from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
-
-from lorax_proxy.core.template.budget import active_meter
 
 __all__ = ["PlainEnvironment", "RaisedByTemplate"]
 
@@ -31,10 +29,6 @@ class RaisedByTemplate(TemplateError):
 
 def _raise_exception(message: Any) -> NoReturn:
     raise RaisedByTemplate(str(message))
-
-
-def _strftime_now(format: str) -> str:  # noqa: A002 - templates may name the argument
-    return active_meter().now.strftime(format)
 
 
 def _tojson(
@@ -121,7 +115,6 @@ class PlainEnvironment(ImmutableSandboxedEnvironment):
         )
         names = cast("dict[str, Any]", self.globals)
         names["raise_exception"] = _raise_exception
-        names["strftime_now"] = _strftime_now
         names["dict"] = _TemplateDict()
         names["namespace"] = _TemplateNamespace
         names["lipsum"] = _unavailable("lipsum")
@@ -134,13 +127,19 @@ class PlainEnvironment(ImmutableSandboxedEnvironment):
         Jinja tries the attribute first, whose absence is an exception, and the sandbox asks of each
         method of a text whether it is safe: 1 us for each.
         """
-        if type(obj) is dict and attribute in obj and attribute not in _METHODS:
-            return obj[attribute]
-        if type(obj) is str and attribute in _HARMLESS:
+        kind = type(obj)
+        if kind is dict and attribute not in _METHODS:
+            if attribute in obj:
+                return obj[attribute]
+            return self.undefined(obj=obj, name=attribute)
+        if (kind is str and attribute in _HARMLESS) or (
+            kind is LoopContext and attribute in _OF_LOOPS
+        ):
             return getattr(obj, attribute)
         return super().getattr(obj, attribute)
 
 
 _METHODS = frozenset(dir(dict))
+_OF_LOOPS = frozenset({"first", "index", "index0", "last", "length"})
 _HARMLESS = frozenset(name for name in dir(str) if name[0] != "_") - {"format", "format_map"}
 """Methods of texts that no template can reach anything else by; the two can, and are wrapped."""

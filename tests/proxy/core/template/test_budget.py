@@ -1,4 +1,4 @@
-"""The meter: what is left, what a value counts for, and which inputs are small."""
+"""The meter: what is left, what a value counts for, and when the answer is no."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ from lorax_proxy.core.template.budget import (
     Limits,
     Meter,
     active_meter,
-    is_small,
     metering,
 )
 
@@ -25,7 +24,7 @@ def meter(steps: int = 1_000_000, characters: int = 1_000_000, output: int = 1_0
         (lambda m, n: m.step(n), "more steps"),
         (lambda m, n: m.take("x" * n), "more text"),
         (lambda m, n: m.take([0] * n), "more steps"),
-        (lambda m, n: m.emit(n), "prompt is longer"),
+        (lambda m, n: m.emitted("x" * n), "prompt is longer"),
     ],
 )
 def test_each_allowance_ends_exactly(use: Any, words: str) -> None:
@@ -71,30 +70,6 @@ def test_a_value_counts_for_its_length(value: Any, steps: int, characters: int) 
     spent = meter(100, 100)
     spent.take(value)
     assert (100 - spent.steps, 100 - spent.characters) == (steps, characters)
-
-
-@pytest.mark.parametrize(
-    ("value", "small"),
-    [
-        ("x" * 100, True),
-        ("x" * 101, False),
-        ({"x" * 60: "x" * 40}, True),
-        ({"x" * 60: "x" * 41}, False),
-        ([[]] * 100, True),
-        ([[]] * 101, False),
-        ([None, True, 10**99, 1.5], True),
-        (object(), False),
-    ],
-)
-def test_an_input_is_small_by_its_characters_and_members(value: Any, small: bool) -> None:
-    """Keys count; a number is a number; what is no JSON value is not small."""
-    assert is_small(value, Limits(uncounted=100)) is small
-
-
-def test_an_input_of_many_lists_is_not_small() -> None:
-    """Whatever its characters: a template may search them for each of them."""
-    assert is_small([[]] * 127, Limits())
-    assert not is_small([[]] * 129, Limits())
 
 
 def test_the_active_meter_is_the_innermost() -> None:

@@ -248,7 +248,7 @@ def test_clients_text_is_never_template_source() -> None:
 
 def test_the_output_is_bounded_by_the_inputs_size() -> None:
     """The same template passes with a conversation that is worth it."""
-    limits = Limits(output=10, output_per_input=2, uncounted=0)
+    limits = Limits(output=10, output_per_input=2)
     template = ChatTemplate.compile("{{ messages[0].content * 3 }}", "x", TOKENS, limits=limits)
     assert template.render([{"role": "user", "content": "abcd"}], now=NOW) == "abcd" * 3
     with pytest.raises(TemplateExhausted, match="prompt is longer"):

@@ -4,17 +4,15 @@ from datetime import datetime
 
 import pytest
 
-from lorax_proxy.core.template.budget import Limits
 from lorax_proxy.core.template.chat_template import ChatTemplate, SpecialTokens, TemplateFailed
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
-COUNTED = Limits(uncounted=0)
 
 
-def rendered(source: str, limits: Limits | None = None) -> str:
+def rendered(source: str, *, counted: bool = False) -> str:
     """The prompt of a template for a greeting."""
-    template = ChatTemplate.compile(source, "hostile", SpecialTokens(), limits=limits)
-    return template.render([{"role": "user", "content": "hi"}], now=NOW)
+    template = ChatTemplate.compile(source, "hostile", SpecialTokens())
+    return template.render([{"role": "user", "content": "hi"}], now=NOW, counted=counted)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +79,4 @@ def test_chance_is_not_available(source: str) -> None:
 )
 def test_the_dialect_is_hugging_faces(source: str, prompt: str) -> None:
     """The parts in which it is not plain Jinja, and those that are rewritten to be counted."""
-    assert rendered(source) == rendered(source, COUNTED) == prompt
+    assert rendered(source) == rendered(source, counted=True) == prompt
