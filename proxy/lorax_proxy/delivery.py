@@ -10,7 +10,6 @@ Everything that decides is in `core`; how a request ends whose client leaves is 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from lorax_proxy.answers import Answer, gather
@@ -173,21 +172,18 @@ class Delivery:
             for index, request in enumerate(plan.requests)
         ]
         opened: list[Answer[ChoiceChunks]] = []
-        # each is let go, whatever happens while another one is
-        letting_go = contextlib.AsyncExitStack()
 
         async def open_one(index: int) -> None:
             # kept, so that it is let go even if another one fails meanwhile
             answer = await self._cancellation.open(prepared, plan.requests[index], readers[index])
             opened.append(answer)
-            letting_go.push_async_callback(self._cancellation.let_go, prepared, answer)
 
         async def begin(more: bytes = b"") -> None:
             timing = _timing(opened[0].exchange.headers)
             await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
             client.write(openings + more)
 
-        async with letting_go:
+        try:
             await gather([open_one(index) for index in range(count)])
             with KeepAlive(
                 client,
@@ -196,8 +192,20 @@ class Delivery:
                 interval=self._settings.keepalive_interval,
             ) as keep_alive:
                 await self._pass_on(client, prepared, opened, begin, keep_alive)
+        finally:
+            await self._let_go(prepared, opened)
         ends = [reader.end for reader in readers if reader.end is not None]
         await self._end_stream(client, prepared, writer, ends)
+
+    async def _let_go(
+        self, prepared: PreparedRequest, answers: Sequence[Answer[ChoiceChunks]]
+    ) -> None:
+        """Let each answer go, whatever happens while another one is."""
+        if answers:
+            try:
+                await self._cancellation.let_go(prepared, answers[-1])
+            finally:
+                await self._let_go(prepared, answers[:-1])
 
     async def _pass_on(
         self,

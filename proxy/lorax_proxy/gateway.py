@@ -110,15 +110,15 @@ class Gateway:
 
     async def chat(self, client: Client) -> None:
         """`POST /v1/chat/completions`."""
-        await self._serve(client, self._chat)
+        await self._serve(client, self._answer_chat)
 
     async def completions(self, client: Client) -> None:
         """`POST /v1/completions`."""
-        await self._serve(client, self._completions)
+        await self._serve(client, self._answer_completion)
 
     async def embeddings(self, client: Client) -> None:
         """`POST /v1/embeddings`."""
-        await self._serve(client, self._embeddings)
+        await self._serve(client, self._answer_embeddings)
 
     async def aclose(self) -> None:
         """End what is still under way."""
@@ -160,7 +160,16 @@ class Gateway:
 
         await until_gone(client, answered)
 
-    async def _chat(self, client: Client, body: bytes, *, anew: bool) -> None:
+    # What prepares an answer returns before it is delivered: a stream may be open for an hour, and
+    # the request that it began with is several times as large as the rest of it.
+
+    async def _answer_chat(self, client: Client, body: bytes, *, anew: bool) -> None:
+        await self._delivery.deliver(client, await self._chat(client, body, anew=anew))
+
+    async def _answer_completion(self, client: Client, body: bytes, *, anew: bool) -> None:
+        await self._delivery.deliver(client, await self._completion(client, body, anew=anew))
+
+    async def _chat(self, client: Client, body: bytes, *, anew: bool) -> PreparedRequest:
         found = await self._find(body, Kind.GENERATE)
         now = self._now()
         template = self._directory.template(found.route, found.facts)
@@ -189,9 +198,9 @@ class Gateway:
             legacy=read.request.functions is not None,
             logprobs=planned.reading.logprobs is not None,
         )
-        await self._deliver(client, read, planned, answer_id, now, style, anew=anew)
+        return _prepared(client, read, planned, answer_id, now, style, anew=anew)
 
-    async def _completions(self, client: Client, body: bytes, *, anew: bool) -> None:
+    async def _completion(self, client: Client, body: bytes, *, anew: bool) -> PreparedRequest:
         found = await self._find(body, Kind.GENERATE)
 
         def plan(read: _Read[CompletionRequest]) -> Plan:
@@ -205,9 +214,9 @@ class Gateway:
         )
         style = CompletionStyle(logprobs=planned.reading.logprobs is not None)
         answer_id = f"cmpl-{self._new_id()}"
-        await self._deliver(client, read, planned, answer_id, self._now(), style, anew=anew)
+        return _prepared(client, read, planned, answer_id, self._now(), style, anew=anew)
 
-    async def _embeddings(self, client: Client, body: bytes, *, anew: bool) -> None:
+    async def _answer_embeddings(self, client: Client, body: bytes, *, anew: bool) -> None:
         found = await self._find(body, Kind.EMBED)
 
         def prepare() -> tuple[EmbeddingRequest, Sequence[tuple[str, bytes]], tuple[str, ...]]:
@@ -331,38 +340,38 @@ class Gateway:
                 code="above_max_value",
             )
 
-    async def _deliver(
-        self,
-        client: Client,
-        read: _Read[_Request],
-        plan: Plan,
-        answer_id: str,
-        now: datetime,
-        style: Style,
-        *,
-        anew: bool,
-    ) -> None:
-        request, found = read.request, read.found
-        identity = Identity(
-            answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
-        )
-        prepared = PreparedRequest(
-            plan=plan,
-            upstream=found.upstream,
-            transport=_way(client, found, plan),
-            epoch=None if anew else found.epoch,
-            adapters=adapter_ids(found.route.target),
-            bos=found.facts.bos,
-            identity=identity,
-            style=style,
-            stream=bool(request.stream),
-            usage_asked=bool(request.stream_options and request.stream_options.include_usage),
-            headers=(
-                *_named("x-ignored-parameters", read.ignored),
-                *_named("x-unenforced-keywords", header_names(plan.dropped)),
-            ),
-        )
-        await self._delivery.deliver(client, prepared)
+
+def _prepared(
+    client: Client,
+    read: _Read[_Request],
+    plan: Plan,
+    answer_id: str,
+    now: datetime,
+    style: Style,
+    *,
+    anew: bool,
+) -> PreparedRequest:
+    """What is to be carried out, and nothing else of what was asked."""
+    request, found = read.request, read.found
+    identity = Identity(
+        answer_id, int(now.timestamp()), _model(request, found), found.facts.fingerprint
+    )
+    return PreparedRequest(
+        plan=plan,
+        upstream=found.upstream,
+        transport=_way(client, found, plan),
+        epoch=None if anew else found.epoch,
+        adapters=adapter_ids(found.route.target),
+        bos=found.facts.bos,
+        identity=identity,
+        style=style,
+        stream=bool(request.stream),
+        usage_asked=bool(request.stream_options and request.stream_options.include_usage),
+        headers=(
+            *_named("x-ignored-parameters", read.ignored),
+            *_named("x-unenforced-keywords", header_names(plan.dropped)),
+        ),
+    )
 
 
 def _model(request: SamplingRequest | EmbeddingRequest, found: Found) -> str:

@@ -12,7 +12,6 @@ HTTP/1 as strangers speak it: llhttp reads, and uvicorn listens.
 """
 
 import asyncio
-from collections import deque
 from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import unquote
@@ -51,6 +50,24 @@ class Connection(Incoming):
     Attributes:
         peer: The client's address, by which connections are counted.
     """
+
+    __slots__ = (
+        "_addresses",
+        "_app",
+        "_asgi",
+        "_door",
+        "_heard",
+        "_loop",
+        "_refusal",
+        "_running",
+        "_server",
+        "_since",
+        "_state",
+        "_unwritten",
+        "_writable",
+        "peer",
+        "write_paused",
+    )
 
     def __init__(
         self,
@@ -183,7 +200,7 @@ class Connection(Incoming):
             self._refuse(failures.shutting_down())
             return
         if self.pipeline:
-            self._begin(self.pipeline.popleft())
+            self._begin(self.pipeline.pop(0))
         elif self._refusal is not None:
             self._refuse(self._refusal)
             return
@@ -289,7 +306,7 @@ class Connection(Incoming):
                 self._refuse(error)
         elif not self._running.more_body or self.exchange is not self._running:
             # behind an answer that is under way
-            self.pipeline = deque(each for each in self.pipeline if not each.more_body)
+            self.pipeline = [each for each in self.pipeline if not each.more_body]
             self._refusal = error
         else:
             begun = self._running.response_started

@@ -185,7 +185,7 @@ def an_event_with_everything() -> int:
 
 @pytest.mark.parametrize(
     ("cost", "bound"),
-    [(a_plain_request, 750), (a_stream, 910), (an_event, 48), (an_event_with_everything, 74)],
+    [(a_plain_request, 615), (a_stream, 790), (an_event, 48), (an_event_with_everything, 74)],
 )
 def test_nothing_takes_more_calls_than_it_did(cost: Callable[[], int], bound: int) -> None:
     """Nor far fewer, or its bound holds nothing any more."""

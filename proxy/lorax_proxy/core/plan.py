@@ -5,6 +5,7 @@ carries them out. `n` choices are `n` LoRAX requests: LoRAX's own `best_of` forb
 streams, is limited to 2, and reports usage for one sequence only (router/src/infer.rs:1000).
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +138,11 @@ def end_tokens(request: SamplingRequest, eos_token: str = "") -> frozenset[str]:
     """What ends a model's turn, its template's end token included; nothing if that is ignored."""
     if request.ignore_eos_token or request.ignore_eos:
         return frozenset()
+    return _ends_with(eos_token)
+
+
+@functools.lru_cache(maxsize=64)
+def _ends_with(eos_token: str) -> frozenset[str]:
     return END_TOKENS | {eos_token} if eos_token else END_TOKENS
 
 

@@ -11,7 +11,6 @@ waits is woken once for everything that came in one read.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -44,6 +43,35 @@ class Connection(asyncio.Protocol):
         headers: Its headers, names in lower case.
     """
 
+    __slots__ = (
+        "_body",
+        "_busy",
+        "_complete",
+        "_delimited",
+        "_failure",
+        "_forget",
+        "_head_bytes",
+        "_headed",
+        "_heard",
+        "_keep",
+        "_loop",
+        "_parser",
+        "_paused",
+        "_sated",
+        "_silence",
+        "_sink",
+        "_sink_error",
+        "_timer",
+        "_transport",
+        "_turns",
+        "_unread",
+        "_waiter",
+        "aborted",
+        "answered",
+        "headers",
+        "status",
+    )
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -62,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._turns = turns
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._body: deque[bytes] = deque()
+        self._body: list[bytes] = []
         self._unread = 0
         self._head_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -184,16 +212,21 @@ class Connection(asyncio.Protocol):
 
     def _taken(self, size: int) -> bytes:
         """The first so many bytes of what is unread, or all if they are fewer."""
-        taken: list[bytes] = []
-        while size and self._body:
-            piece = self._body.popleft()
+        whole = 0
+        for piece in self._body:
             if len(piece) > size:
-                self._body.appendleft(piece[size:])
-                piece = piece[:size]
-            taken.append(piece)
+                break
+            whole += 1
             size -= len(piece)
-            self._unread -= len(piece)
-        return b"".join(taken)
+        taken = self._body[:whole]
+        del self._body[:whole]
+        if size and self._body:
+            piece = self._body[0]
+            taken.append(piece[:size])
+            self._body[0] = piece[size:]
+        data = b"".join(taken)
+        self._unread -= len(data)
+        return data
 
     def release(self) -> bool:
         """The exchange is over; tell whether the connection can be kept."""
