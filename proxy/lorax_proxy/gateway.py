@@ -27,7 +27,7 @@ from lorax_proxy.core.embeddings import embedding_bodies, embeddings_document
 from lorax_proxy.core.merging import merge_of
 from lorax_proxy.core.parameters import Endpoint, sort_parameters
 from lorax_proxy.core.parsing import is_small, read_document, read_request
-from lorax_proxy.core.plan import Plan, adapter_ids
+from lorax_proxy.core.plan import Plan, adapter_ids, check_choices
 from lorax_proxy.core.routing import Base, Kind
 from lorax_proxy.core.style import Style
 from lorax_proxy.core.template.chat_template import TemplateFailed
@@ -160,9 +160,8 @@ class Gateway:
 
         await until_gone(client, answered)
 
-    # What prepares an answer returns before it is delivered: a stream may be open for an hour, and
-    # the request that it began with is several times as large as the rest of it.
-
+    # what prepares an answer returns before it is delivered: a stream may be open for an hour, and
+    # the request that it began with is larger than the rest of it
     async def _answer_chat(self, client: Client, body: bytes, *, anew: bool) -> None:
         await self._delivery.deliver(client, await self._chat(client, body, anew=anew))
 
@@ -175,7 +174,7 @@ class Gateway:
         template = self._directory.template(found.route, found.facts)
 
         def plan(read: _Read[ChatRequest]) -> Plan:
-            self._judge_count(read.request, 1, 1)
+            check_choices(read.request, self._settings.max_choices)
             return plan_chat(
                 read.request,
                 read.found.route,
@@ -206,7 +205,8 @@ class Gateway:
         def plan(read: _Read[CompletionRequest]) -> Plan:
             request = read.request
             # before there are as many requests to send
-            self._judge_count(request, prompt_count(request), request.best_of or 1)
+            most = self._settings.max_choices
+            check_choices(request, most, prompt_count(request), request.best_of or 1)
             return plan_completion(request, read.found.route, read.found.facts)
 
         read, planned = await self._prepare(
@@ -326,19 +326,6 @@ class Gateway:
             merge = merge_of(request.merged_adapters, request.adapter_source)
             found = self._directory.merged(found, request.model, merge)
         return _Read(request, found, ignored)
-
-    def _judge_count(self, request: SamplingRequest, prompts: int, best_of: int) -> None:
-        """Refuse what would become more LoRAX requests than are allowed."""
-        choices = request.n or 1
-        wanted = prompts * max(choices, best_of)
-        if wanted > self._settings.max_choices:
-            many = "best_of" if best_of > choices else "n" if choices > 1 else "prompt"
-            raise RequestRefused(
-                f"Invalid '{many}': this request would become {wanted} LoRAX requests, and this "
-                f"server allows {self._settings.max_choices} ('max_choices').",
-                param=many,
-                code="above_max_value",
-            )
 
 
 def _prepared(

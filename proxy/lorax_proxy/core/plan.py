@@ -29,6 +29,7 @@ __all__ = [
     "Facts",
     "Plan",
     "adapter_ids",
+    "check_choices",
     "end_tokens",
     "make_plan",
     "stop_strings",
@@ -132,6 +133,30 @@ def stop_strings(request: SamplingRequest, route: Route) -> tuple[str, ...]:
             )
     defaults = route.model.stop if route.model else ()
     return tuple(dict.fromkeys((*stops, *defaults)))
+
+
+def check_choices(request: SamplingRequest, most: int, prompts: int = 1, best_of: int = 1) -> None:
+    """Refuse what would become more LoRAX requests than are allowed.
+
+    Args:
+        request: The validated request.
+        most: How many LoRAX requests there may be.
+        prompts: How many prompts it has.
+        best_of: How many answers each is chosen from.
+
+    Raises:
+        RequestRefused: 400 when there would be more.
+    """
+    choices = request.n or 1
+    wanted = prompts * max(choices, best_of)
+    if wanted > most:
+        many = "best_of" if best_of > choices else "n" if choices > 1 else "prompt"
+        raise RequestRefused(
+            f"Invalid '{many}': this request would become {wanted} LoRAX requests, and this "
+            f"server allows {most} ('max_choices').",
+            param=many,
+            code="above_max_value",
+        )
 
 
 def end_tokens(request: SamplingRequest, eos_token: str = "") -> frozenset[str]:
