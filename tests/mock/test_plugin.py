@@ -75,6 +75,10 @@ def test_that_fails_shows_the_journal(lorax_mock, openai_client):
 """
 
 
+_PAGE = (Path(__file__).parents[2] / "docs/mock.md").read_text("utf-8")
+_EXAMPLES = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
+_FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```python\n(.*?)```", _PAGE, re.DOTALL))
+
 _FOREVER = """
 import pathlib, threading
 
@@ -169,13 +173,13 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
     The examples of docs/mock.md run with them.
     """
     (tmp_path / "test_road.py").write_text(_TESTS)
-    docs = Path(__file__).parents[2] / "docs" / "mock.md"
-    examples = re.findall(r"```python\n(.*?)```", docs.read_text("utf-8"), re.DOTALL)
-    for number, example in enumerate(examples):
-        (tmp_path / f"test_docs_{number}.py").write_text(f"import asyncio\n{example}")
-    (tmp_path / "conftest.py").write_text(
-        "import pytest\n@pytest.fixture(scope='session')\ndef anyio_backend():\n    return 'asyncio'\n"
-    )
+    for number, example in enumerate(_EXAMPLES):
+        if not any(example.endswith(shown) for name, shown in _FILES.items() if "conftest" in name):
+            (tmp_path / f"test_docs_{number}.py").write_text(f"import asyncio\n{example}")
+    (tmp_path / "conftest.py").write_text(_FILES["conftest.py"])
+    # a folder's conftest.py counts for all below it, and one folder has but one
+    with (tmp_path / "conftest.py").open("a") as conftest:
+        conftest.write(_FILES["anyio/conftest.py"])
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\n")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *_by_name(), "-n2", "-q", str(tmp_path)],
@@ -188,9 +192,25 @@ def test_the_fixtures_work_under_xdist(tmp_path: Path) -> None:
     )
     said = ended.stdout
     assert "2 failed" in said, said + ended.stderr
-    here = 8 + 1 + 5  # of them one skips without lorax-client; and five of docs/mock.md
+    here = 8 + 1 + 8  # of them one skips without lorax-client; and eight of docs/mock.md
     assert f"{here - 1} passed" in said or f"{here} passed" in said, said
     assert "lorax-mock journal" in said
     assert "lorax-mock-app journal" in said
     assert '"inputs": "in process"' in said
     assert '"outcome": "eos_token"' in said
+
+
+@pytest.mark.slow
+def test_the_example_for_unittest_runs_without_pytest(tmp_path: Path) -> None:
+    """By unittest's own command: a test and an async one."""
+    (tmp_path / "test_it.py").write_text(_FILES["test_with_unittest.py"], "utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "unittest", "test_it"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "Ran 2 tests" in ended.stderr

@@ -1,0 +1,1 @@
+"""Our pytest plugin beside those that run async tests."""
