@@ -175,7 +175,7 @@ oldest: .venv-oldest/oldest.stamp ## a short suite on the oldest dependencies th
 	@touch $@
 
 .PHONY: wheel
-wheel: $(VENV)/test.stamp .venv-installers/installers.stamp ## build wheel and sdist, look into them, and install as the README says
+wheel: $(VENV)/test.stamp .venv-installers/installers.stamp ## build wheel and sdist, look into them, install as the README says, and try action and hook
 	@PATH="$(CURDIR)/.venv-installers/bin:$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile tests/release $(ARGS)
 
 # `make bench ARGS="--rounds 3 --streams 500"` for less, or more, of it.
