@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast
 import typer
 from typer.core import TyperCommand
 
+from lorax_mock.profiles import ProfileName, with_profile
 from lorax_mock.settings import Adapter, Costs, Limits, Settings, SettingsError, check
 
 if TYPE_CHECKING:
@@ -135,7 +136,13 @@ def serve(
     pace: Annotated[
         Literal["off", "real"], typer.Option(help="Whether answers take real time.")
     ] = "off",
+    profile: Annotated[
+        ProfileName | None, typer.Option(help="What things take on a real GPU, as published.")
+    ] = None,
     step_ms: Annotated[float, typer.Option(help="A token.")] = _DEFAULT.costs.step,
+    first_ms: Annotated[
+        float, typer.Option(help="A prefill, whatever the prompt.")
+    ] = _DEFAULT.costs.first,
     prefill_token_ms: Annotated[
         float, typer.Option(help="A prompt token.")
     ] = _DEFAULT.costs.prefill_token,
@@ -183,13 +190,18 @@ def serve(
             ),
             fast_tokenizer=not no_fast_tokenizer,
         ),
-        costs=Costs(
-            prefill_token=prefill_token_ms,
-            step=step_ms,
-            adapter_download=adapter_download_ms,
-            adapter_load=adapter_load_ms,
-            schema_compile=schema_compile_ms,
-            paced=pace == "real",
+        costs=_costs(
+            context,
+            profile,
+            Costs(
+                first=first_ms,
+                prefill_token=prefill_token_ms,
+                step=step_ms,
+                adapter_download=adapter_download_ms,
+                adapter_load=adapter_load_ms,
+                schema_compile=schema_compile_ms,
+                paced=pace == "real",
+            ),
         ),
         unknown_adapters=unknown_adapters,
         adapter_id=adapter_id or None,
@@ -213,6 +225,20 @@ def serve(
         return json.dumps(told)
 
     _run(app, host, port, line, with_parent=exit_with_parent)
+
+
+def _costs(context: typer.Context, profile: ProfileName | None, asked: Costs) -> Costs:
+    """The costs that were asked for, with a profile's where nothing was said."""
+    if profile is None:
+        return asked
+    costs = with_profile(asked, profile)
+    said = {
+        name: getattr(asked, name)
+        for name in ("first", "prefill_token", "step")
+        if (source := context.get_parameter_source(f"{name}_ms")) is None
+        or source.name != "DEFAULT"
+    }
+    return dataclasses.replace(costs, **said)
 
 
 _OUTER: Final = frozenset({"host", "port", "openai", "announce", "exit_with_parent"})
@@ -288,12 +314,19 @@ def _app(
 
 @_cli.command()
 def simulate(
+    context: typer.Context,
     workload: Annotated[Path, typer.Argument(help="YAML or JSON: timed arrivals.")],
     *,
     form: Annotated[
         Literal["text", "json", "svg"], typer.Option("--format", help="How to print the schedule.")
     ] = "text",
+    profile: Annotated[
+        ProfileName | None, typer.Option(help="What things take on a real GPU, as published.")
+    ] = None,
     step_ms: Annotated[float, typer.Option(help="A decode step.")] = _DEFAULT.costs.step,
+    first_ms: Annotated[
+        float, typer.Option(help="A prefill, whatever the prompt.")
+    ] = _DEFAULT.costs.first,
     prefill_token_ms: Annotated[
         float, typer.Option(help="A prompt token.")
     ] = _DEFAULT.costs.prefill_token,
@@ -317,11 +350,16 @@ def simulate(
 
     settings = Settings(
         limits=Limits(max_active_adapters=max_active_adapters),
-        costs=Costs(
-            prefill_token=prefill_token_ms,
-            step=step_ms,
-            adapter_download=adapter_download_ms,
-            adapter_load=adapter_load_ms,
+        costs=_costs(
+            context,
+            profile,
+            Costs(
+                first=first_ms,
+                prefill_token=prefill_token_ms,
+                step=step_ms,
+                adapter_download=adapter_download_ms,
+                adapter_load=adapter_load_ms,
+            ),
         ),
     )
     try:

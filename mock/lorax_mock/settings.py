@@ -182,7 +182,7 @@ def check(settings: Settings) -> Settings:
             raise SettingsError(f"LoRAX would not start with {one}: {fault}")
     costs = settings.costs
     for cost in (
-        *(costs.prefill_token, costs.step, costs.schema_compile),
+        *(costs.first, costs.prefill_token, costs.step, costs.schema_compile),
         *(costs.adapter_download, costs.adapter_load),
     ):
         if not 0 <= cost < 1e9:

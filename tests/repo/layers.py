@@ -65,7 +65,7 @@ _PROXY: Layers = (
 
 _MOCK: Layers = (
     ("roots", ("errors", "hashing", "lora", "nearest")),
-    ("settings", ("settings",)),
+    ("settings", ("settings", "profiles")),
     ("serde", ("serde",)),
     ("wire", ("wire",)),
     ("parts", ("http", "outlines", "prompt", "shard")),

@@ -90,11 +90,14 @@ function startFaults() {
   });
 }
 
-const COSTS = ["step_ms", "prefill_token_ms", "adapter_download_ms", "adapter_load_ms"];
+const COSTS = ["first_ms", "step_ms", "prefill_token_ms", "adapter_download_ms", "adapter_load_ms"];
+
+const PROFILED = new Set(["first_ms", "step_ms", "prefill_token_ms"]);
 
 function startPace() {
   const form = byId("pace");
   const fill = (now) => {
+    form.profile.replaceChildren(...["", ...now.profiles].map((name) => element("option", { value: name }, name || "(as below)")));
     form.pace.value = now.pace;
     for (const name of COSTS) form[name].value = now[name];
     tellPace(now);
@@ -102,7 +105,9 @@ function startPace() {
   form.onsubmit = (event) => {
     event.preventDefault();
     const changed = { pace: form.pace.value };
-    for (const name of COSTS) if (form[name].value !== "") changed[name] = Number(form[name].value);
+    const measured = form.profile.value;
+    if (measured) changed.profile = measured;
+    for (const name of COSTS) if (form[name].value !== "" && !(measured && PROFILED.has(name))) changed[name] = Number(form[name].value);
     attempt(form, async () => {
       fill(await ask("PUT", "/pace", JSON.stringify(changed), json));
       return "The shard is new";

@@ -15,6 +15,7 @@ import msgspec
 from lorax_mock.errors import LoraxRefusal
 from lorax_mock.http.axum import JSON, Exchange, Handler, Routes
 from lorax_mock.http.origin import foreign
+from lorax_mock.profiles import PROFILES, ProfileName, with_profile
 from lorax_mock.router.health import Unwell
 from lorax_mock.scripting.faults import FaultError, FaultKind, parse_fault
 from lorax_mock.scripting.journal import Entry
@@ -52,7 +53,7 @@ ROUTES: Final[Mapping[str, str]] = {
     "GET /_mock/faults": "every kind of fault, and those that the next requests get",
     "PUT /_mock/faults": '{"next": ["overload", "cut@120"]}: the next requests get these, one each',
     "GET /_mock/pace": "the pace and what things take, in milliseconds",
-    "PUT /_mock/pace": '{"pace": "real", "step_ms": 20}: other ones, on a new shard; 409 while requests are open',
+    "PUT /_mock/pace": '{"pace": "real", "step_ms": 20}, or a "profile": other ones, on a new shard; 409 while requests are open',
     "GET /_mock/health": "the router's flag, and the shard behind it",
     "PUT /_mock/health": '{"shard": "failing"}: every forward pass fails; `gone`, `well`',
     "POST /_mock/reset": "scripts, calls and journal, and without a session the shard: as new",
@@ -76,6 +77,8 @@ class _Pace(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `PUT /_mock/pace`: what is not named stays."""
 
     pace: Literal["off", "real"] | None = None
+    profile: ProfileName | None = None
+    first_ms: float | None = None
     step_ms: float | None = None
     prefill_token_ms: float | None = None
     adapter_download_ms: float | None = None
@@ -83,7 +86,14 @@ class _Pace(msgspec.Struct, forbid_unknown_fields=True):
     schema_compile_ms: float | None = None
 
 
-_COSTS: Final = ("step", "prefill_token", "adapter_download", "adapter_load", "schema_compile")
+_COSTS: Final = (
+    "first",
+    "step",
+    "prefill_token",
+    "adapter_download",
+    "adapter_load",
+    "schema_compile",
+)
 _Body = TypeVar("_Body")
 
 
@@ -196,12 +206,12 @@ class _Admin:
 
     async def pace(self, exchange: Exchange) -> None:
         costs = self._state.settings.costs
-        told = {"pace": "real" if costs.paced else "off"}
-        await exchange.reply(
-            200,
-            msgspec.json.encode(told | {f"{name}_ms": getattr(costs, name) for name in _COSTS}),
-            [JSON],
-        )
+        told = {
+            "pace": "real" if costs.paced else "off",
+            **{f"{name}_ms": getattr(costs, name) for name in _COSTS},
+            "profiles": list(PROFILES),
+        }
+        await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
     async def set_pace(self, exchange: Exchange) -> None:
         wanted = await _read(exchange, _Pace, "mock_pace", '{"pace": "real", "step_ms": 20}')
@@ -209,8 +219,11 @@ class _Admin:
         changed: dict[str, Any] = {name: ms for name, ms in given.items() if ms is not None}
         if wanted.pace is not None:
             changed["paced"] = wanted.pace == "real"
+        costs = self._state.settings.costs
+        if wanted.profile is not None:
+            costs = with_profile(costs, wanted.profile)
         try:
-            done = self._state.change_costs(replace(self._state.settings.costs, **changed))
+            done = self._state.change_costs(replace(costs, **changed))
         except SettingsError as error:
             raise LoraxRefusal(400, "mock_pace", f"{error}", "") from None
         if not done:
