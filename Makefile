@@ -18,7 +18,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 p
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 UV := $(shell command -v uv 2>/dev/null)
 ARGS ?=
-COMPAT := $(sort $(basename $(notdir $(wildcard requirements/compat/*.txt))))
+SUITES := $(sort $(basename $(notdir $(wildcard requirements/compat/*.txt))))
+# the pages' suite needs a browser of the system's: make browser
+COMPAT := $(filter-out browser,$(SUITES))
 
 # $(call environment,FOLDER) makes one unless it is there: another interpreter on top of it would
 # leave two. $(call install,FOLDER) is the start of an install command; what uv made has no pip.
@@ -135,8 +137,11 @@ deep: $(VENV)/test.stamp ## every property with 100,000 examples; long
 compat: $(COMPAT:%=compat-%) ## suites that need environments of their own; one alone: make compat-NAME
 
 # The warnings of other people's programs are their makers' business.
-.PHONY: $(COMPAT:%=compat-%)
-$(COMPAT:%=compat-%): compat-%: .venv-compat-%/compat.stamp $(VENV)/run.stamp
+.PHONY: browser
+browser: compat-browser ## the pages in Chromium; ARGS=--screenshots takes the pictures of the docs anew
+
+.PHONY: $(SUITES:%=compat-%)
+$(SUITES:%=compat-%): compat-%: .venv-compat-%/compat.stamp $(VENV)/run.stamp
 	@echo "compat: $*"
 	@LORAX_PROXY_COMMAND="$(CURDIR)/$(BIN)/lorax-proxy" LORAX_MOCK_COMMAND="$(CURDIR)/$(BIN)/lorax-mock" \
 		.venv-compat-$*/bin/python -m pytest -W ignore tests/compat/$* $(ARGS)

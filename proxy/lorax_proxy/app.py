@@ -104,7 +104,7 @@ def create_app(
     api.add_exception_handler(HTTPException, _not_routed)
     api.add_exception_handler(RequestRefused, _refused)
     api.add_exception_handler(Exception, _failed)
-    inspector = _inspector(settings)
+    inspector = _inspector(settings, directory)
     surface: AsgiApp = Surface(
         {
             "/chat/completions": gateway.chat,
@@ -139,11 +139,12 @@ def create_app(
     return surface
 
 
-def _inspector(settings: Settings) -> Inspector | None:
+def _inspector(settings: Settings, directory: Directory) -> Inspector | None:
     """The page that shows requests, if it is asked for."""
     if not settings.inspector:
         return None
     return Inspector(
+        models=directory.listed,
         texts=settings.inspector_texts,
         needs_key=settings.api_key is not None,
         at_root=settings.demo,

@@ -33,7 +33,7 @@ def spelled(root: Path) -> Iterator[str]:
     pattern = re.compile(rf"(?<![\w.]){re.escape(project_version(root))}(?![\w.])")
     for path in tracked(root):
         name = path.relative_to(root).as_posix()
-        if name in _HOMES or name.startswith(_WITH_VERSIONS):
+        if name in _HOMES or name.startswith(_WITH_VERSIONS) or path.suffix == ".png":
             continue
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             if pattern.search(line):

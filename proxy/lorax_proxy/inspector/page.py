@@ -11,14 +11,14 @@ import asyncio
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
 from lorax_proxy.client import Client, until_gone
 from lorax_proxy.core.admission import check_local, check_same_origin
-from lorax_proxy.core.inspection.report import inspect
+from lorax_proxy.core.inspection.report import inspect, named_model
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import INSPECTOR as PATH
 from lorax_proxy.tap import Recorder, Tap
@@ -53,15 +53,24 @@ class Inspector:
         recorder: What requests are recorded by while it is open.
     """
 
-    def __init__(self, *, texts: bool, needs_key: bool, at_root: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        models: Callable[[], Sequence[str]],
+        texts: bool,
+        needs_key: bool,
+        at_root: bool = False,
+    ) -> None:
         """Prepare the page.
 
         Args:
+            models: The names that its chat may ask.
             texts: Whether to record what is said.
             needs_key: Whether calls have shown a key, so that it does not matter where they are from.
             at_root: Whether `/` leads to it.
         """
         self.recorder = Recorder(texts=texts)
+        self._models = models
         self._needs_key = needs_key
         self._at_root = at_root
         self._html = files("lorax_proxy.inspector").joinpath("page.html").read_bytes()
@@ -92,6 +101,8 @@ class Inspector:
             await self._page(client)
         elif rest == "/events" and method == "GET":
             await until_gone(client, lambda: self._events(client))
+        elif rest == "/models" and method == "GET":
+            await client.reply(encode_json({"models": self._models()}), headers=_HEADERS)
         elif rest == "/requests" and method == "DELETE":
             self.recorder.clear()
             await client.reply(b"{}", headers=_HEADERS)
@@ -198,7 +209,7 @@ def _row(tap: Tap) -> dict[str, Any]:
         "method": record.method,
         "path": record.path,
         "status": record.status,
-        "model": record.model,
+        "model": record.model or named_model(tap.recording),
         "adapters": tap.recording.adapters,
         "upstream": record.upstream,
         "stream": record.stream,

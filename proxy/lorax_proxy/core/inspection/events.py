@@ -10,7 +10,7 @@ import msgspec
 
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 
-__all__ = ["Events", "chunk_texts", "gist", "token_text"]
+__all__ = ["Events", "chunk_texts", "gist", "is_end", "token_text"]
 
 
 class Events:
@@ -56,6 +56,11 @@ def chunk_texts(event: str) -> Mapping[int, str]:
         if isinstance(text, str):
             texts[choice.get("index", 0)] = text
     return texts
+
+
+def is_end(event: str) -> bool:
+    """Whether an OpenAI chunk ends a choice."""
+    return any(choice.get("finish_reason") for choice in _choices(_read(event)))
 
 
 def gist(event: str, *, openai: bool) -> str:

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from lorax_proxy.core.inspection.copies import copies
-from lorax_proxy.core.inspection.events import Events, chunk_texts, gist, token_text
+from lorax_proxy.core.inspection.events import Events, chunk_texts, gist, is_end, token_text
 from lorax_proxy.core.inspection.recording import Moment, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
 from lorax_proxy.wire.compression import Decoder, codings
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "named_model"]
 
 _SHOWN = 64 * 1024
 """Characters of one text that a page is given; who wants more copies it from the wire."""
@@ -105,6 +105,12 @@ def inspect(recording: Recording, base_url: str) -> dict[str, Any]:
     return document
 
 
+def named_model(recording: Recording) -> str | None:
+    """The model that a request names, if its text is kept and says so."""
+    name = _document(_asked(recording)).get("model")
+    return name if isinstance(name, str) else None
+
+
 def _asked(recording: Recording) -> bytes:
     """OpenAI's request without its compression; as it came if that cannot be undone."""
     body = recording.body(Way.ASKED)
@@ -130,11 +136,12 @@ def _text(body: bytes) -> str:
 
 
 def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
-    """What passed, in order: bytes, what they say, and how much text is held back after them."""
+    """What passed, in order: bytes, what they say, and how much text is held back, or cut, after them."""
     streamed = {way: _is_stream(headers) for way, headers in _heads(recording)}
     readers: dict[tuple[Way, int], Events] = {}
-    said, given = 0, 0
-    for moment in recording.moments:
+    said = given = ends = 0
+    following = [*recording.moments[1:], None]
+    for moment, after in zip(recording.moments, following, strict=True):
         key = moment.way, moment.call
         shown = _moment(moment)
         if moment.data and streamed.get(key):
@@ -147,8 +154,13 @@ def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
                 said += sum(len(token_text(event, recording.specials)) for event in events)
             else:
                 given += sum(len(text) for event in events for text in chunk_texts(event).values())
-            if recording.plan is not None and recording.plan.reading.grammar is None:
-                shown["held"] = max(0, said - given)
+                ends += sum(map(is_end, events))
+            passed_on = after is not None and after.way is Way.ANSWERED
+            if moment.way is Way.CAME and passed_on:
+                pass  # what is left of it then is held back
+            elif recording.plan is not None and recording.plan.reading.grammar is None:
+                # what is held back when the answer has ended is cut
+                shown["cut" if ends >= len(recording.calls) else "held"] = max(0, said - given)
         yield shown
 
 
@@ -172,6 +184,7 @@ def _moment(moment: Moment) -> dict[str, Any]:
         "text": _text(moment.data),
         "events": [],
         "held": None,
+        "cut": None,
     }
 
 

@@ -8,7 +8,7 @@ from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
 from lorax_proxy.core.plan import Plan
 from lorax_proxy.core.stream import Reading
 
-__all__ = ["LORAX_STREAM", "event", "last", "recorded", "stream"]
+__all__ = ["LORAX_STREAM", "chunk", "event", "last", "recorded", "stream"]
 
 LORAX_STREAM = (("content-type", "text/event-stream"), ("x-model-id", "base"))
 _OPENAI_STREAM = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -26,6 +26,11 @@ def last(text: str = "</s>", reason: str = "eos_token") -> bytes:
     details = {"finish_reason": reason, "prompt_tokens": 7, "generated_tokens": 3, "seed": None}
     ends = reason == "eos_token"
     return event(text, special=ends, generated_text="whole", details=details)
+
+
+def chunk(text: str) -> bytes:
+    """OpenAI's chunk of a text."""
+    return stream(text).partition(b"\n\n")[0] + b"\n\n"
 
 
 def stream(*texts: str) -> bytes:
@@ -67,7 +72,7 @@ def recorded(
     pieces = [(Way.ASKED, json.dumps(asked).encode()), (Way.SENT, json.dumps(sent).encode())]
     for number in range(max(len(came), len(answered))):
         pieces += [(Way.CAME, came[number])] if number < len(came) else []
-        pieces += [(Way.ANSWERED, answered[number])] if number < len(answered) else []
+        pieces += [(Way.ANSWERED, each) for each in answered[number : number + 1] if each]
     pieces += [(end, b""), (Way.DONE, b"")]
     recording.moments = [
         Moment(number / 1000, way, 0, len(data), data) for number, (way, data) in enumerate(pieces)

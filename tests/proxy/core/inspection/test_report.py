@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
-from lorax_proxy.core.inspection.report import inspect
-from tests.proxy.core.inspection.recorded import LORAX_STREAM, event, last, recorded, stream
+from lorax_proxy.core.inspection.report import inspect, named_model
+from tests.proxy.core.inspection.recorded import LORAX_STREAM, chunk, event, last, recorded, stream
 
 ASKED: dict[str, Any] = {
     "model": "acme/x",
@@ -26,7 +26,7 @@ SENT: dict[str, Any] = {
     "parameters": {"adapter_id": "acme/x", "max_new_tokens": 9, "stop": ["STOP"], "top_k": 3},
 }
 CAME = [event("A"), event(" ST"), event("OP and"), event(" on"), last()]
-ANSWERED = [stream("A")[: stream("A").index(b"\n\n") + 2], b"", stream(" ")]
+ANSWERED = [chunk("A"), b"", chunk(" ")]
 
 
 def report(**more: Any) -> dict[str, Any]:
@@ -99,18 +99,16 @@ def test_without_a_cut_nothing_is_kept() -> None:
 def test_what_is_held_back_is_counted_moment_by_moment() -> None:
     """What LoRAX has said, less what the client has."""
     held = [
-        (moment["way"], moment["held"])
-        for moment in report()["moments"]
-        if moment["held"] is not None
+        (moment["way"], moment["held"], moment["cut"])
+        for moment in report(answered=[*ANSWERED, stream()])["moments"]
+        if (moment["held"], moment["cut"]) != (None, None)
     ]
     assert held == [
-        ("came", 1),
-        ("answered", 0),
-        ("came", 3),
-        ("came", 9),
-        ("answered", 8),
-        ("came", 11),
-        ("came", 11),
+        ("answered", 0, None),
+        ("came", 3, None),
+        ("answered", 8, None),
+        ("answered", None, 11),
+        ("came", None, 11),
     ]
 
 
@@ -134,6 +132,14 @@ def test_a_compressed_request_is_shown_plain() -> None:
     assert shown["request"]["bytes"] == len(body)
     recording.moments = [Moment(0.0, Way.ASKED, 0, 4, b"rubb")]
     assert inspect(recording, "")["request"]["body"] == "rubb"
+
+
+def test_a_refused_request_still_names_its_model() -> None:
+    """Unless it is rubbish."""
+    recording = Recording("POST", "/v1/chat/completions", (), texts=True)
+    for body, name in ((b'{"model":"m"}', "m"), (b'{"model":7}', None), (b"{", None), (b"", None)):
+        recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
+        assert named_model(recording) == name
 
 
 def test_a_long_text_is_shown_in_part() -> None:
