@@ -1,0 +1,1 @@
+"""The recipes of docs/mock-recipes.md, as a reader would run them."""
