@@ -56,6 +56,7 @@ _OTHERS = frozenset(
         "for",
         "git",
         "go",
+        "head",
         "mvn",
         "nginx",
         "node",
