@@ -1,6 +1,6 @@
-"""Exchanges of servers that nobody here wrote: each breaks what it was read to break, and nothing else.
+"""Recorded exchanges of running servers: each breaks what it was read to break, and nothing else.
 
-They were recorded by `make matrix`; docs/evidence/matrix.md says of which servers. A false alarm on one of
+They were recorded by `make matrix`; docs/evidence/matrix.md says of which servers, two of them ours. A false alarm on one of
 them, and a true one that is no longer raised, both fail here.
 """
 

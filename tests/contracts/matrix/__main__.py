@@ -24,7 +24,7 @@ from lorax_contracts.errors import CannotRun
 from lorax_contracts.exchange import Exchange, to_json
 from tests.contracts.matrix import results
 from tests.contracts.matrix.keep import keep
-from tests.contracts.matrix.results import Row, Shown, key_of
+from tests.contracts.matrix.results import Row, agreed
 from tests.contracts.matrix.running import HOME, MissingError, running, version
 from tests.contracts.matrix.servers import SERVERS, Server
 from tests.contracts.matrix.table import as_html, as_markdown
@@ -85,27 +85,7 @@ def row_of(server: Server) -> Row:
     except (MissingError, CannotRun) as error:
         why = str(error).replace(f"{HOME}/", "").replace(str(HOME.parent), ".")
         return Row(server, version(server), missing=why, **told)
-    keys = [{key_of(one.law, one.message) for one in run.findings} for run in (first, second)]
-    agreed = keys[0] & keys[1]
-    broken = {
-        Shown(one.law, one.message, one.at, one.seen)
-        for one in first.findings
-        if key_of(one.law, one.message) in agreed
-        and not {one.law, one.law.rpartition("-")[0]} & set(server.ours)
-    }
-    return Row(
-        server,
-        version(server),
-        server.flags,
-        broken=tuple(sorted(broken, key=lambda one: (one.law, one.message))),
-        skipped=frozenset(
-            law for run in (first, second) for one in run.skipped for law in one.laws
-        ),
-        requests=first.requests,
-        varied=len(keys[0] ^ keys[1]),
-        unfinished=first.unfinished or second.unfinished,
-        **told,
-    )
+    return agreed(Row(server, version(server), server.flags, **told), first, second)
 
 
 def _page() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from lorax_contracts import relations
+from lorax_contracts.baseline import identity
 from lorax_contracts.exchange import Exchange, Finding, from_json, to_json
 from lorax_contracts.judge import judge
 from lorax_contracts.judge.openai import request_misfits
 from lorax_contracts.probes.listings import listed_models
-from tests.contracts.matrix.results import Row, key_of
+from tests.contracts.matrix.results import Row
 
 __all__ = ["GENUINE", "keep", "told"]
 
@@ -51,7 +52,7 @@ def _singles(exchanges: list[Exchange], models: set[Any]) -> list[dict[str, Any]
         right = _right(one, models)
         found = judge(one, kind="openai", right=right)
         kind = one.path, one.asked.get("stream") is True, one.status, right
-        key = (*kind, frozenset(key_of(f.law, f.message) for f in found))
+        key = (*kind, frozenset(identity(f.law, f.message) for f in found))
         size = _size(one)
         if size <= _LONGEST and (key not in smallest or size < smallest[key][0]):
             kept = {"right": right, "findings": told(found), "exchange": to_json(one)}
@@ -91,7 +92,7 @@ def _pairs(exchanges: list[Exchange], models: set[Any]) -> list[dict[str, Any]]:
     return [pair for size, pair in pairs if size <= 2 * _LONGEST][:1]
 
 
-def keep(row: Row, recorded: Path) -> None:
+def keep(row: Row, recorded: Path, folder: Path = GENUINE) -> None:
     """Writes the server's file from what a run recorded."""
     with gzip.open(recorded, "rt") as lines:
         exchanges = [from_json(json.loads(line)) for line in lines]
@@ -110,8 +111,8 @@ def keep(row: Row, recorded: Path) -> None:
         more = len(json.dumps(single, ensure_ascii=False))
         if len(json.dumps(document, ensure_ascii=False)) + more <= _MOST:
             document["singles"].append(single)
-    GENUINE.mkdir(exist_ok=True)
-    (GENUINE / f"{row.server.name}.json").write_text(_text(document), "utf-8")
+    folder.mkdir(exist_ok=True)
+    (folder / f"{row.server.name}.json").write_text(_text(document), "utf-8")
 
 
 def _text(document: dict[str, Any]) -> str:

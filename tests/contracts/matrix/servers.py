@@ -31,7 +31,7 @@ class Server:
         files: written beside the environments before it is started.
         environment: of the process, beyond the usual.
         flags: what the table says of how it was started.
-        ours: laws, by family or id, about what we wrote or told the server to say; not shown.
+        ours: laws, by family or id, about what we told the server to say; not kept.
         also: another name under which the package looks itself up.
         missing: why it cannot be had, when it cannot.
     """
@@ -50,6 +50,11 @@ class Server:
     ours: tuple[str, ...] = ()
     also: str = ""
     missing: str = ""
+
+    @property
+    def by_others(self) -> bool:
+        """Whether others wrote it."""
+        return self.package != "lorax-openai"
 
 
 TINY = "tiny-llama"
@@ -226,7 +231,6 @@ SERVERS: tuple[Server, ...] = (
         npm=True,
         environment={"PORT": "{port}"},
         model="gpt-4o",
-        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="as it comes",
     ),
     Server(
@@ -290,7 +294,6 @@ SERVERS: tuple[Server, ...] = (
         ("{bin}/llm-mock-api", "--host", "127.0.0.1", "--port", "{port}"),
         install=(("llm-mock-api",),),
         model="gpt-4o",
-        ours=("OAI-JSON", "OAI-TOOL-003"),
         flags="as it comes",
     ),
     Server(

@@ -3,11 +3,13 @@
 import html
 from collections.abc import Mapping, Sequence
 
+from lorax_contracts.baseline import identity
+from lorax_contracts.formats.page import page
 from lorax_contracts.laws import all_laws
 from lorax_contracts.probes.refusals import BAD_BODIES, BAD_MEMBERS, named
 from tests.contracts.matrix import results
-from tests.contracts.matrix.results import Row, Shown, key_of
-from tests.contracts.matrix.servers import Kind, Server
+from tests.contracts.matrix.results import Row, Shown
+from tests.contracts.matrix.servers import Kind
 
 __all__ = ["ASKED", "LENIENT", "QUESTIONS", "as_html", "as_markdown", "question_of"]
 
@@ -34,15 +36,13 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
 """The laws of each question, by family or id; an id goes before a family."""
 
 LENIENT = "OAI-ERR-004"
-ASKED = frozenset(
-    key_of(LENIENT, f"{what} is answered with a completion")
-    for what in (
-        *(name for name, _ in BAD_BODIES),
-        *(named(member, change) for member, change in BAD_MEMBERS),
-        "prompt 5",
-    )
+_REFUSABLE = (
+    *(name for name, _ in BAD_BODIES),
+    *(named(member, change) for member, change in BAD_MEMBERS),
+    "prompt 5",
 )
-"""What a check asks that cannot be right, by the words of its verdict."""
+ASKED = frozenset(identity(LENIENT, f"{one} is answered with a completion") for one in _REFUSABLE)
+"""What a check asks that cannot be right, by the words of its verdict: two values are one kind."""
 
 _TABLES = {
     Kind.MODEL: "Servers of models",
@@ -78,22 +78,34 @@ def _behind(row: Row, rows: Sequence[Row]) -> Row | None:
     return next((one for one in rows if one.server.name == row.server.upstream), None)
 
 
-def _ours(law: str, server: Server) -> bool:
-    """Whether the law is about what we wrote, or told the server to say."""
-    return bool({law, law.rpartition("-")[0]} & set(server.ours))
+def _among(law: str, named: Sequence[str]) -> bool:
+    """Whether the law, or its family, is named."""
+    return bool({law, law.rpartition("-")[0]} & set(named))
 
 
-def _cells(row: Row) -> list[list[Shown] | str]:
-    """One cell a question: its verdicts, or a word; and the last for strictness."""
-    strict = [one for one in row.broken if one.law == LENIENT]
+def _empty(row: Row, laws: Sequence[str]) -> str:
+    """The word of a question's cell without a verdict."""
+    kept = [one for one in laws if not _among(one, row.left_out)]
+    if not kept:
+        return "left out" if all(_among(one, row.server.ours) for one in laws) else "not recorded"
+    return "not there" if all(law in row.skipped for law in kept) else "kept"
+
+
+def _cells(row: Row, whole: Row) -> list[list[Shown] | str]:
+    """One cell a question: its verdicts, or a word; and the last for strictness.
+
+    A gateway's own are those that it adds, but what it takes is taken, whoever is behind it.
+
+    Args:
+        row: what is told of the server.
+        whole: the same, with what it shares with the server behind it.
+    """
     cells: list[list[Shown] | str] = []
     for question in QUESTIONS:
-        laws = [one for one in _laws_of(question) if not _ours(one, row.server)]
-        broken = [one for one in row.broken if one.law in laws and one not in strict]
-        left = all(law in row.skipped for law in laws)
-        word = "left out" if not laws else "not there" if left else "kept"
-        cells.append(broken or word)
-    return [*cells, strict or "takes none"]
+        laws = _laws_of(question)
+        broken = [one for one in row.broken if one.law in laws and one.law != LENIENT]
+        cells.append(broken or _empty(row, laws))
+    return [*cells, [one for one in whole.broken if one.law == LENIENT] or "takes none"]
 
 
 def _names(cell: list[Shown]) -> list[str]:
@@ -104,8 +116,8 @@ def _taken(cell: list[Shown]) -> str:
     return f"takes {len(cell)} of {len(ASKED)}"
 
 
-def _texts(row: Row) -> list[str]:
-    *asked, strict = _cells(row)
+def _texts(row: Row, whole: Row) -> list[str]:
+    *asked, strict = _cells(row, whole)
     listed = [one if isinstance(one, str) else ", ".join(_names(one)) for one in asked]
     return [*listed, strict if isinstance(strict, str) else _taken(strict)]
 
@@ -120,19 +132,25 @@ _TITLE = (
     "Made by `make matrix`: each server in an environment of its own with the versions of its lock"
     " (`tests/contracts/matrix/locks`), checked twice; only verdicts that both runs give are shown."
     " A cell names the broken laws ({laws}), `kept` when there are none, `not there` when nothing"
-    " could be judged, `left out` where what is said is ours and not the server's. Strictness"
-    f" is how many of {len(ASKED)} requests that OpenAI's document"
-    " does not admit are answered all the same."
+    " could be judged, `left out` where what is said is what we told the server to say, `not recorded` where"
+    f" the next check will tell. Strictness is how many of {len(ASKED)} kinds of requests that OpenAI's"
+    f" document does not admit ({len(_REFUSABLE)} requests; two that differ in a value are one kind) are answered"
+    " all the same, by a gateway and what is behind it together."
 )
 
 
 def _note(rows: Sequence[Row]) -> str:
-    """How many of the verdicts a person has read, and what came of it."""
+    """Whose the servers are, how many of the verdicts a person has read, and what came of it."""
     shown = [row.beyond(_behind(row, rows)) for row in rows]
-    text = (
-        f"{sum(map(results.read_of, shown))} of the {sum(len(row.broken) for row in shown)} verdicts"
+    ours = [row for row in shown if not row.server.by_others]
+    text = f"{len(shown) - len(ours)} of the {len(shown)} servers were written by others."
+    if ours:
+        told = [f"{row.server.name} ({len(row.broken)} verdicts)" for row in ours]
+        text += f" Ours are {' and '.join(told)}."
+    text += (
+        f" {sum(map(results.read_of, shown))} of the {sum(len(row.broken) for row in shown)} verdicts"
         " below were read by hand against the bytes of the reply that they are about, and were found"
-        " true."
+        " true; one whose words have changed since counts as unread."
     )
     false, twice = len(results.mended("false")), len(results.mended("twice"))
     if false or twice:
@@ -140,14 +158,23 @@ def _note(rows: Sequence[Row]) -> str:
             f" {false} more were found false and {twice} told one cause a second time: their laws were"
             " mended, and they are gone (listed at the end)."
         )
+    many, router = results.of_the_router()
+    text += (
+        f" {many:,} recorded exchanges of LoRAX's own router, which has no row, were judged too:"
+        f" {len(router)} verdicts on them were false, and are mended."
+    )
     return text
 
 
 def _told(row: Row) -> str:
     text = f"Checked on {row.date}, seed {row.seed}; started: {row.flags}; {row.requests} requests."
     text += f" {results.read_of(row)} of its {len(row.broken)} verdicts were read."
-    if row.server.ours:
-        text += f" Left out, since what it says is ours: {', '.join(row.server.ours)}."
+    ours = [one for one in row.left_out if one in row.server.ours]
+    if ours:
+        text += f" Left out, since we told it what to say: {', '.join(ours)}."
+    unkept = [one for one in row.left_out if one not in row.server.ours]
+    if unkept:
+        text += f" Not recorded in this check, though what it says is its own: {', '.join(unkept)}."
     if row.varied:
         text += f" {row.varied} verdicts of one run alone are left out."
     if row.unfinished:
@@ -199,7 +226,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
         lines += ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
         for row in there:
             if row.server.kind is kind:
-                texts = _texts(row.beyond(_behind(row, rows)))
+                texts = _texts(row.beyond(_behind(row, rows)), row)
                 lines.append("| " + " | ".join([_label(row), row.version, *texts]) + " |")
     missing = [row for row in rows if row.missing]
     if missing:
@@ -212,22 +239,21 @@ def as_markdown(rows: Sequence[Row]) -> str:
         listed = results.mended(why)
         lines += ["", f"## {title}", ""] if listed else []
         lines += [f"- {one.server}: {one.verdict}: {one.how}" for one in listed]
+    _, router = results.of_the_router()
+    lines += ["", "## Found false on LoRAX's own router, and mended", ""]
+    lines += [f"- {one.verdict}: {one.how}" for one in router]
     return "\n".join(lines) + "\n"
 
 
 _STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
-body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0; font-size: 13px; display: block; overflow-x: auto }
-th, td { border: 1px solid #8884; padding: .3rem .5rem; vertical-align: top; text-align: left }
-td.kept { background: #2a92 } td.broken { background: #c422 } td.none { color: #888 }
-abbr { text-decoration: underline dotted; white-space: nowrap } li { overflow-wrap: anywhere }
+body { max-width: 110rem } table { font-size: 13px }
+abbr { text-decoration: underline dotted; white-space: nowrap }
 """
 
 
 def _cell(cell: list[Shown] | str, *, strictness: bool) -> str:
     if isinstance(cell, str):
-        kept = "none" if cell in {"not there", "left out"} else "kept"
+        kept = "kept" if cell in {"kept", "takes none"} else "none"
         return f'<td class="{kept}">{html.escape(cell)}</td>'
 
     def abbreviated(text: str, shown: Sequence[Shown]) -> str:
@@ -246,27 +272,27 @@ def _cell(cell: list[Shown] | str, *, strictness: bool) -> str:
 def as_html(rows: Sequence[Row]) -> str:
     """The same tables as one page that stands alone; pointing at a law says what was seen."""
     there = [row for row in rows if not row.missing]
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        f"<title>Genuine servers</title><style>{_STYLE}</style></head><body>",
-        "<h1>Genuine servers</h1>",
-        f"<p>{html.escape(_TITLE.format(laws='laws.md'))}</p><p>{html.escape(_note(there))}</p>",
-    ]
+    parts = [html.escape(text) for text in (_TITLE.format(laws="laws.md"), _note(there))]
+    parts = [f"<p>{part}</p>" for part in parts]
+    heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in _HEAD)
     for kind, title in _TABLES.items():
-        parts.append(f"<h2>{title}</h2><p>{html.escape(_WORDS[kind])}</p><table><tr>")
-        parts += [f"<th>{html.escape(one)}</th>" for one in _HEAD]
-        parts.append("</tr>")
+        parts += [
+            f"<h2>{title}</h2><p>{html.escape(_WORDS[kind])}</p>",
+            f'<div class="wide" tabindex="0" role="region" aria-label="{title}"><table>',
+            f"<thead><tr>{heads}</tr></thead><tbody>",
+        ]
         for row in there:
             if row.server.kind is not kind:
                 continue
             own = row.beyond(_behind(row, rows))
             told = html.escape(_told(own), quote=True)
-            parts.append(f'<tr><th title="{told}">{html.escape(_label(row))}</th>')
+            label = html.escape(_label(row))
+            parts.append(f'<tr><th scope="row" title="{told}">{label}</th>')
             parts.append(f"<td>{html.escape(row.version)}</td>")
-            *asked, strict = _cells(own)
+            *asked, strict = _cells(own, row)
             parts += [_cell(one, strictness=False) for one in asked]
             parts += [_cell(strict, strictness=True), "</tr>"]
-        parts.append("</table>")
+        parts.append("</tbody></table></div>")
     missing = [row for row in rows if row.missing]
     if missing:
         items = "".join(
@@ -274,4 +300,4 @@ def as_html(rows: Sequence[Row]) -> str:
             for row in missing
         )
         parts.append(f"<h2>Not checked</h2><ul>{items}</ul>")
-    return "\n".join([*parts, "</body></html>"]) + "\n"
+    return page("Genuine servers", *parts, style=_STYLE)
