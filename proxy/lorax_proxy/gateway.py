@@ -9,7 +9,8 @@ one large document at a time.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -75,6 +76,8 @@ class _Answering(Protocol):
         """
 
 
+_NO_LIMIT = contextlib.nullcontext()
+
 _FLOAT = 8
 """Bytes that a number of an embedding counts for, as work."""
 
@@ -108,17 +111,17 @@ class Gateway:
         self._new_id = new_id
         self._delivery = Delivery(settings)
 
-    async def chat(self, client: Client) -> None:
+    def chat(self, client: Client) -> Awaitable[None]:
         """`POST /v1/chat/completions`."""
-        await self._serve(client, self._answer_chat)
+        return self._serve(client, self._answer_chat)
 
-    async def completions(self, client: Client) -> None:
+    def completions(self, client: Client) -> Awaitable[None]:
         """`POST /v1/completions`."""
-        await self._serve(client, self._answer_completion)
+        return self._serve(client, self._answer_completion)
 
-    async def embeddings(self, client: Client) -> None:
+    def embeddings(self, client: Client) -> Awaitable[None]:
         """`POST /v1/embeddings`."""
-        await self._serve(client, self._answer_embeddings)
+        return self._serve(client, self._answer_embeddings)
 
     async def aclose(self) -> None:
         """End what is still under way."""
@@ -127,23 +130,18 @@ class Gateway:
     async def _serve(self, client: Client, endpoint: _Answering) -> None:
         body = await client.body(self._settings.max_body_bytes)
 
-        async def renewed() -> None:
-            try:
-                await endpoint(client, body, anew=False)
-            except UpstreamError as error:
-                if error.failure is not Lost.RENEWED or client.record.upstream is None:
-                    raise
-                await self._directory.upstreams[client.record.upstream].renew()
-                await endpoint(client, body, anew=True)
+        limit = self._settings.total_timeout
 
         async def answered() -> None:
-            limit = self._settings.total_timeout
             try:
-                if limit is None:
-                    await renewed()
-                else:
-                    async with asyncio.timeout(limit):
-                        await renewed()
+                async with _NO_LIMIT if limit is None else asyncio.timeout(limit):
+                    try:
+                        await endpoint(client, body, anew=False)
+                    except UpstreamError as error:
+                        if error.failure is not Lost.RENEWED or client.record.upstream is None:
+                            raise
+                        await self._directory.upstreams[client.record.upstream].renew()
+                        await endpoint(client, body, anew=True)
             except (UpstreamError, TimeoutError) as error:
                 # an upstream that has not told its facts, or time that ran out, wherever it went
                 failure = error.failure if isinstance(error, UpstreamError) else Lost.TOTAL_TIMEOUT

@@ -267,6 +267,7 @@ class Incoming(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A request is complete."""
         if not self._offers:
+            self._headers = []
             self.exchange.finish()
 
     def _check_whole_head(self, method: str, version: str) -> bool:

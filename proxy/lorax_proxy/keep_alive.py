@@ -17,6 +17,17 @@ __all__ = ["KeepAlive"]
 class KeepAlive:
     """Begins a stream that has nothing to say yet, and keeps it alive while it is silent."""
 
+    __slots__ = (
+        "_beating",
+        "_begin",
+        "_client",
+        "_first",
+        "_interval",
+        "_loop",
+        "_spoke",
+        "_timer",
+    )
+
     def __init__(
         self,
         client: Client,

@@ -107,7 +107,8 @@ class Surface:
                 await self._answer_other(client, scope, bare)
             else:
                 record.route = bare
-                await self._serve(client, endpoint)
+                _check_method(client.scope)
+                await endpoint(client)
         except RequestRefused as error:
             await client.fail(failures.refusal(error))
         except HeadRefused as refused:
@@ -136,17 +137,6 @@ class Surface:
         else:
             await self._pass_through(client, scope, bare)
 
-    async def _serve(self, client: Client, endpoint: Handler) -> None:
-        method = client.scope["method"]
-        if method != "POST":
-            raise RequestRefused(
-                f"Method {method} is not allowed on {client.scope['path']}; send a POST.",
-                status=405,
-                code="method_not_allowed",
-                headers=(("allow", "POST"),),
-            )
-        await endpoint(client)
-
     async def _pass_through(self, client: Client, scope: Scope, bare: str) -> None:
         """FastAPI's routes, which are named without `/v1`; they find the client in their state."""
         scope = {
@@ -162,6 +152,17 @@ class Surface:
         finally:
             # a route's pattern, never the path: paths are without number, and metrics are kept
             client.record.route = getattr(scope.get("route"), "path", client.record.route)
+
+
+def _check_method(scope: Scope) -> None:
+    method = scope["method"]
+    if method != "POST":
+        raise RequestRefused(
+            f"Method {method} is not allowed on {scope['path']}; send a POST.",
+            status=405,
+            code="method_not_allowed",
+            headers=(("allow", "POST"),),
+        )
 
 
 def refused_unread(observer: Observer | None, error: ApiError) -> str:
