@@ -262,7 +262,9 @@ def _serve_openai(context: typer.Context, host: str, port: int, *, unlisted: str
         environment[f"LORAX_MOCK_{name}".upper()] = " ".join(map(str, words))
     if sys.stderr.isatty():
         environment.setdefault("LORAX_MOCK_REQUEST_LOG", "true")
-    command = [sys.executable, "-m", "lorax_openai", "proxy", "serve", "--demo", f"--port={port}"]
+    # -P: what lies in the folder that it is started in is nobody's library
+    command = [sys.executable, "-P", "-m", "lorax_openai", "proxy", "serve", "--demo"]
+    command.append(f"--port={port}")
     # everyone who reaches a test server may use it
     command += [f"--host={host}", "--no-auth", f"--allow-unlisted={unlisted}"]
     command += [f"--announce={context.params['announce']}"]

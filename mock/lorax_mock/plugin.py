@@ -248,7 +248,7 @@ class _process:  # noqa: N801 - used as a statement, like the functions of conte
 
     def __enter__(self) -> subprocess.Popen[str]:
         self._child = subprocess.Popen(  # noqa: S603 - our own commands
-            [sys.executable, "-m", "lorax_mock.testing.tether", *self._arguments],
+            [sys.executable, "-P", "-m", "lorax_mock.testing.tether", *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

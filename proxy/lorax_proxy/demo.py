@@ -42,6 +42,8 @@ def running_mock() -> Generator[Mock]:
     process = subprocess.Popen(
         [
             sys.executable,
+            # what lies in the folder that it is started in is nobody's library
+            "-P",
             "-m",
             "lorax_openai",
             "mock",

@@ -84,7 +84,7 @@ def try_template(
     python = sys.executable if interpreter is None else interpreter
     try:
         child = subprocess.run(  # noqa: S603 - an interpreter, named by the caller and not by a request
-            [python or "(no interpreter)", "-m", "lorax_proxy.template_trial"],
+            [python or "(no interpreter)", "-P", "-m", "lorax_proxy.template_trial"],
             input=json.dumps(order).encode(),
             capture_output=True,
             timeout=allowed.wall_seconds,

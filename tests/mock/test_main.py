@@ -50,13 +50,18 @@ def test_signals_end_it_cleanly(start_mock: Callable[..., Running], number: sign
 
 @pytest.mark.slow
 def test_with_openai_it_is_one_server_of_openais_api(tmp_path: Path) -> None:
-    """Model list, script and seed are the mock's; answers are marked; each request has its line; it ends with its parent."""
+    """Model list, script and seed are the mock's; answers are marked; each request has its line; it ends with its parent.
+
+    What lies in the folder is no library of its.
+    """
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('not this one')\n", "utf-8")
     rules = "rules: [{name: hi, when: {prompt_contains: hi}, reply: {text: Ahoy}}]"
     (tmp_path / "rules.yaml").write_text(rules, "utf-8")
     options = ["--adapter=mycorp/x", f"--script={tmp_path / 'rules.yaml'}", "--request-log"]
     options += ["--seed=7", "--announce=json", "--exit-with-parent"]
     with subprocess.Popen(
-        [sys.executable, "-m", "lorax_mock", "serve", "--openai", "--port=0", *options],
+        [sys.executable, "-P", "-m", "lorax_mock", "serve", "--openai", "--port=0", *options],
+        cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

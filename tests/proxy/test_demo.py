@@ -76,6 +76,16 @@ def test_the_mock_tells_its_address_and_ends_with_the_block() -> None:
         urllib.request.urlopen(f"{mock.url}/info", timeout=20)
 
 
+def test_the_folder_that_it_is_started_in_is_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file there of a module's name is not imported instead of it."""
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('not this one')\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    with running_mock() as mock:
+        assert mock.adapters
+
+
 def test_a_mock_that_does_not_start_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own message is on the terminal; ours says where to look."""
     monkeypatch.setenv("LORAX_MOCK_SEED", "not a number")

@@ -2,6 +2,7 @@
 
 import time
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,15 @@ def tried(source: str, limits: Limits | None = None, trial: TrialLimits | None =
 
 def test_an_ordinary_template_passes() -> None:
     """In a few tenths of a second, start of the interpreter included."""
+    tried(TURNS)
+
+
+def test_the_folder_that_it_runs_in_is_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file there of a module's name is not imported instead of it."""
+    (tmp_path / "jinja2.py").write_text("raise SystemExit('not this one')\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
     tried(TURNS)
 
 
