@@ -16,7 +16,7 @@ from lorax_proxy.core.selection import Whole
 from lorax_proxy.core.short_prompts import mended
 from lorax_proxy.core.stream import Choice, Piece, Reading
 from lorax_proxy.errors import Lost, Refused, UpstreamError
-from lorax_proxy.upstream.transport import Exchange, Transport, read_all
+from lorax_proxy.upstream.transport import Response, Transport, read_all
 from lorax_proxy.wire.lorax import (
     GenerateRequest,
     StreamDetails,
@@ -44,19 +44,19 @@ class Answer(Generic[_Reader]):
     """One `/generate_stream` request under way, and what reads its body.
 
     Attributes:
-        exchange: The request.
+        response: LoRAX's, under way.
         reader: What its bytes become.
     """
 
-    def __init__(self, exchange: Exchange, reader: _Reader, *, cold: bool = True) -> None:
+    def __init__(self, response: Response, reader: _Reader, *, cold: bool = True) -> None:
         """Take a request under way.
 
         Args:
-            exchange: The request.
+            response: LoRAX's, under way.
             reader: What reads the answer.
             cold: Whether it may be the first of an adapter, which must not be broken off.
         """
-        self.exchange = exchange
+        self.response = response
         self.reader = reader
         self._cold = cold
         self._first_read: asyncio.Future[bytes] | None = None
@@ -85,12 +85,12 @@ class Answer(Generic[_Reader]):
         Raises:
             UpstreamError: When it is refused or cannot be sent.
         """
-        exchange = await transport.send(
+        response = await transport.send(
             "POST", "/generate_stream", encode(request), silence=silence, epoch=epoch
         )
-        if exchange.status != 200:
-            raise await _refused(exchange)
-        return cls(exchange, reader, cold=cold)
+        if response.status != 200:
+            raise await _refused(response)
+        return cls(response, reader, cold=cold)
 
     async def begin(self, take: Callable[[bytes], _T]) -> _T:
         """What the reader makes of everything up to the first event, or of the body's end.
@@ -126,7 +126,7 @@ class Answer(Generic[_Reader]):
         if reader.failure is not None:
             raise reader.failure
         try:
-            return reader.feed(await self.exchange.read())
+            return reader.feed(await self.response.read())
         except UpstreamError as error:
             reader.fail(error)
             raise
@@ -138,9 +138,9 @@ class Answer(Generic[_Reader]):
         kills LoRAX (router/src/loader.rs:293): whoever waits next goes on with the same read.
         """
         if not self._cold:
-            return await self.exchange.read()
+            return await self.response.read()
         if self._first_read is None:
-            self._first_read = asyncio.ensure_future(self.exchange.read())
+            self._first_read = asyncio.ensure_future(self.response.read())
         try:
             return await asyncio.shield(self._first_read)
         finally:
@@ -158,9 +158,9 @@ class Answer(Generic[_Reader]):
                 # connection would be given up
                 with contextlib.suppress(UpstreamError, TimeoutError):
                     async with asyncio.timeout(_END_WAIT):
-                        await self.exchange.read()
+                        await self.response.read()
         finally:
-            await self.exchange.close()
+            await self.response.close()
 
 
 async def generate(
@@ -176,17 +176,17 @@ async def generate(
     Raises:
         UpstreamError: When it is refused, cannot be sent, breaks off or is no answer.
     """
-    exchange = await transport.send(
+    response = await transport.send(
         "POST", "/generate", encode(request), silence=silence, epoch=epoch
     )
     try:
-        if exchange.status != 200:
-            raise await _refused(exchange)
-        body = await read_all(exchange)
+        if response.status != 200:
+            raise await _refused(response)
+        body = await read_all(response)
     finally:
-        await exchange.close()
+        await response.close()
     try:
-        return await aside(len(body) // _CHEAPER, _whole, body, reading, exchange.headers)
+        return await aside(len(body) // _CHEAPER, _whole, body, reading, response.headers)
     except Unreadable as error:
         raise UpstreamError(Lost.UNREADABLE) from error
 
@@ -221,13 +221,13 @@ async def gather(work: Sequence[Coroutine[Any, Any, _T]]) -> list[_T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _refused(exchange: Exchange) -> UpstreamError:
+async def _refused(response: Response) -> UpstreamError:
     """The failure that a status other than 200 says."""
     try:
-        body = await read_all(exchange)
+        body = await read_all(response)
     finally:
-        await exchange.close()
-    return UpstreamError(refused(exchange.status, exchange.headers, body))
+        await response.close()
+    return UpstreamError(refused(response.status, response.headers, body))
 
 
 def refused(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Refused:

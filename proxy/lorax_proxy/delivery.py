@@ -130,7 +130,7 @@ class Delivery:
             while not reader.finished:
                 pieces += await answer.pieces()
             return Whole(
-                pieces, answer.exchange.headers, mean_logprob=reader.logprob / reader.tokens
+                pieces, answer.response.headers, mean_logprob=reader.logprob / reader.tokens
             )
         finally:
             await self._cancellation.let_go(prepared, answer)
@@ -179,7 +179,7 @@ class Delivery:
             opened.append(answer)
 
         async def begin(more: bytes = b"") -> None:
-            timing = _timing(opened[0].exchange.headers)
+            timing = _timing(opened[0].response.headers)
             await client.start(200, (*_STREAM_HEADERS, *prepared.headers, *timing))
             client.write(openings + more)
 
@@ -241,7 +241,7 @@ class Delivery:
                     raise reader.failure
                 if client.is_slow:
                     await client.drain()
-                await answer.exchange.pour(take)
+                await answer.response.pour(take)
 
         try:
             async with asyncio.timeout(self._settings.first_event_timeout) as patience:

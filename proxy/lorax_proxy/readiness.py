@@ -208,13 +208,13 @@ class Upstream:
             UpstreamError: When there is none, or its status is not 200.
         """
         way = transport or self.transport
-        exchange = await way.send(method, path, body, silence=silence, epoch=epoch)
+        response = await way.send(method, path, body, silence=silence, epoch=epoch)
         try:
-            answer = await read_all(exchange)
+            answer = await read_all(response)
         finally:
-            await exchange.close()
-        if exchange.status != 200:
-            raise UpstreamError(refused(exchange.status, exchange.headers, answer))
+            await response.close()
+        if response.status != 200:
+            raise UpstreamError(refused(response.status, response.headers, answer))
         return answer
 
     def _asked(self, task: "asyncio.Task[Facts]") -> None:

@@ -25,7 +25,7 @@ from lorax_proxy.core.inspection.recording import (
 from lorax_proxy.core.plan import Plan
 from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.observe import Record
-from lorax_proxy.upstream.transport import Exchange, Transport
+from lorax_proxy.upstream.transport import Response, Transport
 
 __all__ = ["Recorder", "Tap", "Watch"]
 
@@ -98,7 +98,7 @@ class Tap:
     def on(
         self, transport: Transport, *, adapters: Sequence[str], bos: str, plan: Plan | None
     ) -> Transport:
-        """A transport whose exchanges are watched; the answers are the same.
+        """A transport whose responses are watched; the answers are the same.
 
         Args:
             transport: The way to the upstream.
@@ -268,41 +268,41 @@ class _TappedTransport:
         *,
         silence: float,
         epoch: int | None = None,
-    ) -> Exchange:
+    ) -> Response:
         call = self._tap.called(method, path, body or b"")
         try:
-            exchange = await self._transport.send(method, path, body, silence=silence, epoch=epoch)
+            response = await self._transport.send(method, path, body, silence=silence, epoch=epoch)
         except UpstreamError as error:
             self._tap.failed(error, call)
             raise
         called = self._tap.recording.calls[call]
-        called.status, called.headers = exchange.status, tuple(exchange.headers)
-        return _TappedExchange(self._tap, call, exchange)
+        called.status, called.headers = response.status, tuple(response.headers)
+        return _TappedResponse(self._tap, call, response)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
 
-class _TappedExchange:
-    """A request under way (`upstream.transport.Exchange`) that shows what passes."""
+class _TappedResponse:
+    """An answer under way (`upstream.transport.Response`) that shows what passes."""
 
-    def __init__(self, tap: Tap, call: int, exchange: Exchange) -> None:
+    def __init__(self, tap: Tap, call: int, response: Response) -> None:
         self._tap = tap
         self._call = call
-        self._exchange = exchange
+        self._response = response
         self._over = False
 
     @property
     def status(self) -> int:
-        return self._exchange.status
+        return self._response.status
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
-        return self._exchange.headers
+        return self._response.headers
 
     async def read(self) -> bytes:
         try:
-            data = await self._exchange.read()
+            data = await self._response.read()
         except UpstreamError as error:
             self._over = True
             self._tap.failed(error, self._call)
@@ -316,7 +316,7 @@ class _TappedExchange:
             return sink(data)
 
         try:
-            await self._exchange.pour(shown)
+            await self._response.pour(shown)
         except UpstreamError as error:
             self._over = True
             self._tap.failed(error, self._call)
@@ -326,7 +326,7 @@ class _TappedExchange:
         if not self._over:
             self._over = True
             self._tap.add(Way.CLOSED, call=self._call)
-        await self._exchange.close()
+        await self._response.close()
 
     def _came(self, data: bytes) -> None:
         if data:

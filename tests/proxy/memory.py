@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lorax_proxy.client import CONNECTED, AsgiApp
-from lorax_proxy.upstream.transport import Exchange, pour_reads
+from lorax_proxy.upstream.transport import Response, pour_reads
 from tests.proxy.running import INFO, Reply
 
-__all__ = ["MemoryExchange", "MemoryTransport", "call"]
+__all__ = ["MemoryResponse", "MemoryTransport", "call"]
 
 
 @dataclass
-class MemoryExchange:
+class MemoryResponse:
     """A body that arrives in pieces; an exception among them is raised in its place."""
 
     pieces: Sequence[bytes | Exception]
@@ -51,8 +51,8 @@ class MemoryExchange:
 class MemoryTransport:
     """Answers /info and /tokenize as a LoRAX does, and each other path as `answers` says."""
 
-    answers: Callable[[str], Exchange]
-    opened: list[Exchange] = field(default_factory=list[Exchange])
+    answers: Callable[[str], Response]
+    opened: list[Response] = field(default_factory=list[Response])
     asked: list[tuple[str, bytes | None]] = field(default_factory=list[tuple[str, bytes | None]])
     epoch: int = 0
     breaks: int = 0
@@ -65,17 +65,17 @@ class MemoryTransport:
         *,
         silence: float,
         epoch: int | None = None,
-    ) -> Exchange:
+    ) -> Response:
         """One request."""
         del method, silence, epoch
         self.asked.append((path, body))
         if path == "/info":
-            return MemoryExchange([json.dumps(INFO).encode()])
+            return MemoryResponse([json.dumps(INFO).encode()])
         if path == "/tokenize":
-            return MemoryExchange([b'[{"id":1,"text":"a"}]'])
-        exchange = self.answers(path)
-        self.opened.append(exchange)
-        return exchange
+            return MemoryResponse([b'[{"id":1,"text":"a"}]'])
+        response = self.answers(path)
+        self.opened.append(response)
+        return response
 
     async def aclose(self) -> None:
         """Nothing is open."""

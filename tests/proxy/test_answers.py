@@ -1,4 +1,4 @@
-"""LoRAX's answers under way, on exchanges in memory: any bytes, any failure, several at once."""
+"""LoRAX's answers under way, on responses in memory: any bytes, any failure, several at once."""
 
 import asyncio
 import functools
@@ -18,7 +18,7 @@ from lorax_proxy.core.choice_reader import ChoiceReader
 from lorax_proxy.core.stream import Finished, Piece, Reading, Text
 from lorax_proxy.errors import Lost, Refused, UpstreamError
 from lorax_proxy.wire.lorax import GenerateParameters, GenerateRequest
-from tests.proxy.memory import MemoryExchange, MemoryTransport, call
+from tests.proxy.memory import MemoryResponse, MemoryTransport, call
 from tests.proxy.running import chat, failed, final, generation, settings_for, token, tokens
 from tests.proxy.servers import event
 
@@ -29,8 +29,8 @@ Answering = Answer[ChoiceReader]
 
 
 def answer(*pieces: bytes | Exception, stops: tuple[str, ...] = ()) -> Answering:
-    """An answer whose exchange has these pieces."""
-    return Answer(MemoryExchange(pieces), ChoiceReader(Reading(stops=stops)))
+    """An answer whose response has these pieces."""
+    return Answer(MemoryResponse(pieces), ChoiceReader(Reading(stops=stops)))
 
 
 async def drained(source: Answering) -> list[Piece]:
@@ -79,7 +79,7 @@ async def test_a_cancelled_caller_leaves_the_first_read_to_the_next() -> None:
     """Until LoRAX has begun, who is cancelled does not break the connection."""
     gate = asyncio.Event()
 
-    class Waiting(MemoryExchange):
+    class Waiting(MemoryResponse):
         cancelled = False
 
         async def read(self) -> bytes:
@@ -90,71 +90,71 @@ async def test_a_cancelled_caller_leaves_the_first_read_to_the_next() -> None:
                 raise
             return await super().read()
 
-    exchange = Waiting([tokens("a")])
-    source = Answer(exchange, ChoiceReader(Reading()))
+    response = Waiting([tokens("a")])
+    source = Answer(response, ChoiceReader(Reading()))
     first = asyncio.create_task(source.pieces())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    assert not exchange.cancelled
+    assert not response.cancelled
     gate.set()
     assert await source.pieces() == [Text("a")]
 
 
 async def test_closing_gives_a_waiting_read_up() -> None:
-    """A read that nobody waits for any more does not outlive its exchange."""
+    """A read that nobody waits for any more does not outlive its response."""
 
-    class Silent(MemoryExchange):
+    class Silent(MemoryResponse):
         async def read(self) -> bytes:
             await asyncio.Event().wait()
             raise AssertionError
 
     before = asyncio.all_tasks()
-    exchange = Silent([])
-    source = Answer(exchange, ChoiceReader(Reading()))
+    response = Silent([])
+    source = Answer(response, ChoiceReader(Reading()))
     reading = asyncio.create_task(source.pieces())
     await asyncio.sleep(0)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     await source.close()
-    assert exchange.closed
+    assert response.closed
     assert asyncio.all_tasks() == before
 
 
 async def test_whoever_is_cancelled_while_closing_has_closed() -> None:
     """A client that leaves while the end of LoRAX's body is awaited leaves no connection behind."""
 
-    class Endless(MemoryExchange):
+    class Endless(MemoryResponse):
         async def read(self) -> bytes:
             return await super().read() or await asyncio.get_running_loop().create_future()
 
-    exchange = Endless([final("</s>", count=1)])
-    source = Answer(exchange, ChoiceReader(Reading()))
+    response = Endless([final("</s>", count=1)])
+    source = Answer(response, ChoiceReader(Reading()))
     await source.pieces()
     closing = asyncio.create_task(source.close())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert not exchange.closed
+    assert not response.closed
     closing.cancel()
     await asyncio.gather(closing, return_exceptions=True)
     assert closing.cancelled()
-    assert exchange.closed
+    assert response.closed
 
 
 async def test_open_refuses_what_is_not_200_and_closes_it() -> None:
     """The envelope, or the text, of another status is the failure."""
-    exchange = MemoryExchange([b'{"error":"e","error_type":"generation"}'], status=424)
+    response = MemoryResponse([b'{"error":"e","error_type":"generation"}'], status=424)
     with pytest.raises(UpstreamError) as caught:
         await Answer.open(
-            MemoryTransport(lambda _: exchange), REQUEST, ChoiceReader(Reading()), silence=1
+            MemoryTransport(lambda _: response), REQUEST, ChoiceReader(Reading()), silence=1
         )
     assert caught.value.failure == Refused(424, "generation", "e")
-    assert exchange.closed
+    assert response.closed
     with pytest.raises(UpstreamError) as caught:
         await generate(
-            MemoryTransport(lambda _: MemoryExchange([b"plain"], status=413)),
+            MemoryTransport(lambda _: MemoryResponse([b"plain"], status=413)),
             REQUEST,
             Reading(),
             silence=1,
@@ -164,15 +164,15 @@ async def test_open_refuses_what_is_not_200_and_closes_it() -> None:
 
 async def test_a_whole_answer_is_read_from_its_tokens() -> None:
     """`generated_text` is not read: it may be empty, or hold a stop string."""
-    exchange = MemoryExchange(
+    response = MemoryResponse(
         [json.dumps({**generation("a", "b"), "generated_text": "x"}).encode()]
     )
     ranked = Reading(ranked=True)
-    whole = await generate(MemoryTransport(lambda _: exchange), REQUEST, ranked, silence=1)
+    whole = await generate(MemoryTransport(lambda _: response), REQUEST, ranked, silence=1)
     assert whole.pieces == [Text("ab"), Finished("stop", 3, 7)]
     assert whole.end == Finished("stop", 3, 7)
     assert whole.mean_logprob == -0.5
-    assert exchange.closed
+    assert response.closed
 
 
 async def test_gather_raises_the_first_failure_and_cancels_the_rest() -> None:
@@ -323,7 +323,7 @@ def judge(reply_body: bytes, status: int, *, stream: bool) -> None:
 BODY: list[bytes] = []
 """What the LoRAX in memory answers at present: an application is made once, not for each body."""
 
-TRANSPORT = MemoryTransport(lambda _: MemoryExchange(BODY))
+TRANSPORT = MemoryTransport(lambda _: MemoryResponse(BODY))
 
 
 @functools.cache
@@ -343,7 +343,7 @@ def asked(body: Sequence[bytes], *, stream: bool) -> None:
     reply = asyncio.run(call(application(), "/v1/chat/completions", request))
     assert reply.complete
     judge(reply.body, reply.status, stream=stream)
-    assert all(isinstance(each, MemoryExchange) and each.closed for each in TRANSPORT.opened)
+    assert all(isinstance(each, MemoryResponse) and each.closed for each in TRANSPORT.opened)
 
 
 @pytest.mark.property

@@ -8,8 +8,8 @@ import pytest
 
 from lorax_proxy.app import create_app
 from lorax_proxy.config import ModelSettings, UpstreamSettings
-from lorax_proxy.upstream.transport import Exchange
-from tests.proxy.memory import MemoryExchange, MemoryTransport
+from lorax_proxy.upstream.transport import Response
+from tests.proxy.memory import MemoryResponse, MemoryTransport
 from tests.proxy.running import (
     INFO,
     chat,
@@ -180,10 +180,10 @@ async def test_metrics_are_prometheus_text_and_need_the_key() -> None:
 def bugs(*pieces: bytes | Exception) -> MemoryTransport:
     """A transport with a bug: it raises what no transport may."""
 
-    def answers(_path: str) -> Exchange:
+    def answers(_path: str) -> Response:
         if not pieces:
             raise ValueError("SECRET")
-        return MemoryExchange(pieces)
+        return MemoryResponse(pieces)
 
     return MemoryTransport(answers)
 
@@ -214,7 +214,7 @@ async def test_a_bug_in_the_middle_of_a_stream_is_an_error_event(n: int) -> None
     assert reply.chunks[-1]["error"]["code"] == "internal_error"
     assert "[DONE]" not in reply.events
     assert b"SECRET" not in reply.body
-    assert all(isinstance(each, MemoryExchange) and each.closed for each in transport.opened)
+    assert all(isinstance(each, MemoryResponse) and each.closed for each in transport.opened)
 
 
 async def test_a_bug_in_a_reading_route_is_an_envelope_too(

@@ -28,7 +28,7 @@ from lorax_proxy.errors import RequestRefused
 from lorax_proxy.template_files import load_template
 from lorax_proxy.wire.openai_requests import ChatRequest, CompletionRequest
 from tests.proxy.measuring import calls_of, most_held
-from tests.proxy.memory import MemoryExchange, MemoryTransport, call
+from tests.proxy.memory import MemoryResponse, MemoryTransport, call
 
 NOW = datetime(2026, 1, 2)  # noqa: DTZ001 - templates print local time
 FACTS = Facts("m", None, 4)
@@ -192,7 +192,7 @@ async def test_large_documents_are_there_one_at_a_time(path: str) -> None:
     size = len(json.dumps(body))
 
     async def most_held_by(count: int) -> int:
-        transport = MemoryTransport(lambda _path: MemoryExchange([b"{}"]))
+        transport = MemoryTransport(lambda _path: MemoryResponse([b"{}"]))
         settings = Settings(
             upstream=[UpstreamSettings(url="http://lorax")], log_level="error", max_choices=2
         )

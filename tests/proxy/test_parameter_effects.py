@@ -17,8 +17,8 @@ import pytest
 from lorax_proxy.app import create_app
 from lorax_proxy.config import Settings, UpstreamSettings
 from lorax_proxy.core.parameters import TABLE, Endpoint, Parameter, Treatment
-from lorax_proxy.upstream.transport import Exchange
-from tests.proxy.memory import MemoryExchange, MemoryTransport, call
+from lorax_proxy.upstream.transport import Response
+from tests.proxy.memory import MemoryResponse, MemoryTransport, call
 from tests.proxy.running import NOW, final, generation, token
 from tests.proxy.servers import event
 
@@ -132,16 +132,16 @@ ALTERNATIVE = {"id": 2, "text": "o", "logprob": -1.0}
 SAID = [token(text, alternative_tokens=[ALTERNATIVE]) for text in ("H", "i")]
 
 
-def answers(path: str) -> Exchange:
+def answers(path: str) -> Response:
     """The same to everything: two tokens with an alternative each, or an embedding."""
     if path == "/embed":
-        return MemoryExchange([b'{"embeddings":[1.0,2.0]}'])
+        return MemoryResponse([b'{"embeddings":[1.0,2.0]}'])
     if path == "/generate":
         whole = generation("H", "i")
         whole["details"]["tokens"][:2] = SAID
-        return MemoryExchange([json.dumps(whole).encode()])
+        return MemoryResponse([json.dumps(whole).encode()])
     events = [event({"token": each, "generated_text": None, "details": None}) for each in SAID]
-    return MemoryExchange([*events, final("</s>")])
+    return MemoryResponse([*events, final("</s>")])
 
 
 class Application:

@@ -19,7 +19,7 @@ from lorax_proxy.upstream.connection import Connection
 from lorax_proxy.upstream.transport import PAUSE
 from lorax_proxy.upstream.turns import Turns
 
-__all__ = ["DirectExchange", "DirectTransport"]
+__all__ = ["DirectResponse", "DirectTransport"]
 
 _MAX_IDLE = 256
 """Connections that are kept: as many as streams that commonly end at once; each is one socket."""
@@ -81,7 +81,7 @@ class DirectTransport:
         *,
         silence: float,
         epoch: int | None = None,
-    ) -> "DirectExchange":
+    ) -> "DirectResponse":
         """Send a request and wait for the answer's headers.
 
         A failed connect is tried again, and once a request whose kept connection turned out to be
@@ -113,7 +113,7 @@ class DirectTransport:
         self._drop_idle()
 
     def take_back(self, connection: Connection) -> None:
-        """An exchange is over: its connection is kept, if it may be."""
+        """A response is over: its connection is kept, if it may be."""
         if connection.release():
             self._keeps = True
             self.keep(connection)
@@ -159,14 +159,14 @@ class DirectTransport:
             body,
         )
 
-    async def _ask(self, connection: Connection, data: bytes, silence: float) -> "DirectExchange":
+    async def _ask(self, connection: Connection, data: bytes, silence: float) -> "DirectResponse":
         try:
             await connection.ask(data, silence)
         except BaseException:
             # an answer that nobody waits for any more must not reach the next request
             connection.abort()
             raise
-        return DirectExchange(self, connection)
+        return DirectResponse(self, connection)
 
     async def _connected(self) -> Connection:
         left = self._connect_retries
@@ -202,8 +202,8 @@ class DirectTransport:
         return connection
 
 
-class DirectExchange:
-    """One request under way (`upstream.transport.Exchange`)."""
+class DirectResponse:
+    """An answer under way (`upstream.transport.Response`)."""
 
     __slots__ = ("_connection", "_transport", "headers", "status")
 

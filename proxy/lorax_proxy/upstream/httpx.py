@@ -15,7 +15,7 @@ import httpx
 from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.transport import PAUSE, pour_reads
 
-__all__ = ["FAILURES", "HttpxExchange", "HttpxTransport", "translate"]
+__all__ = ["FAILURES", "HttpxResponse", "HttpxTransport", "translate"]
 
 FAILURES: Sequence[tuple[type[Exception], Lost]] = (
     (httpx.ConnectTimeout, Lost.CONNECT_TIMEOUT),
@@ -97,7 +97,7 @@ class HttpxTransport:
         *,
         silence: float,
         epoch: int | None = None,
-    ) -> "HttpxExchange":
+    ) -> "HttpxResponse":
         """Send a request and wait for the answer's headers.
 
         A failed connect is tried again, and once a request whose kept connection turned out to be
@@ -134,7 +134,7 @@ class HttpxTransport:
             else:
                 ends = response.headers.get("connection", "").lower() == "close"
                 self._keeps = response.http_version == "HTTP/1.1" and not ends
-                return HttpxExchange(response, fresh.over)
+                return HttpxResponse(response, fresh.over)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -143,7 +143,7 @@ class HttpxTransport:
     def connected(self, epoch: int | None, *, reused: bool) -> None:
         """A request is about to go out on a connection.
 
-        httpx connects only when none that it keeps is free, so one that it makes while no exchange
+        httpx connects only when none that it keeps is free, so one that it makes while no response
         is under way is the only one.
 
         Raises:
@@ -159,11 +159,11 @@ class HttpxTransport:
         self._under_way += 1
 
     def over(self) -> None:
-        """An exchange that had a connection is over."""
+        """A response that had a connection is over."""
         self._under_way -= 1
 
 
-class HttpxExchange:
+class HttpxResponse:
     """One request under way."""
 
     def __init__(self, response: httpx.Response, over: Callable[[], None]) -> None:
@@ -212,7 +212,7 @@ class _Fresh:
             self._connected = True
 
     def over(self) -> None:
-        """The exchange has ended; may be told again."""
+        """The response has ended; may be told again."""
         if self._connected:
             self._connected = False
             self._transport.over()

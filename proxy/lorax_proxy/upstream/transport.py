@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lorax_proxy.errors import Lost, UpstreamError
 
-__all__ = ["PAUSE", "Exchange", "Transport", "pour_reads", "read_all"]
+__all__ = ["PAUSE", "Response", "Transport", "pour_reads", "read_all"]
 
 PAUSE = 0.25
 """Seconds before the second connect that is tried again, and so much more before each further one.
@@ -20,8 +20,8 @@ _MAX_ANSWER = 256 * 1024 * 1024
 hold 128k tokens; a server that sends more is not LoRAX, and must not fill our memory."""
 
 
-class Exchange(Protocol):
-    """One request under way: status and headers are here, the body may still be coming."""
+class Response(Protocol):
+    """An answer under way: status and headers are here, the body may still be coming."""
 
     @property
     def status(self) -> int:
@@ -90,14 +90,14 @@ class Transport(Protocol):
         *,
         silence: float,
         epoch: int | None = None,
-    ) -> Exchange:
+    ) -> Response:
         """Send a request and wait for the answer's headers.
 
         Args:
             method: The HTTP method.
             path: The path, from the server's root.
             body: A JSON document.
-            silence: Seconds without a byte after which the exchange is given up.
+            silence: Seconds without a byte after which the response is given up.
             epoch: The epoch whose server the request was made for, if only that one may get it.
 
         Raises:
@@ -112,18 +112,18 @@ class Transport(Protocol):
 
 
 async def pour_reads(read: Callable[[], Awaitable[bytes]], sink: Callable[[bytes], bool]) -> None:
-    """`Exchange.pour` by means of `Exchange.read`."""
+    """`Response.pour` by means of `Response.read`."""
     while True:
         data = await read()
         if not sink(data) or not data:
             return
 
 
-async def read_all(exchange: Exchange, limit: int = _MAX_ANSWER) -> bytes:
+async def read_all(response: Response, limit: int = _MAX_ANSWER) -> bytes:
     """The whole body.
 
     Args:
-        exchange: The request under way; it is not closed here.
+        response: An answer under way; it is not closed here.
         limit: The most bytes that are an answer.
 
     Raises:
@@ -131,7 +131,7 @@ async def read_all(exchange: Exchange, limit: int = _MAX_ANSWER) -> bytes:
     """
     chunks: list[bytes] = []
     size = 0
-    while chunk := await exchange.read():
+    while chunk := await response.read():
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lorax_proxy.errors import Lost, UpstreamError
-from lorax_proxy.upstream.direct import DirectExchange, DirectTransport
+from lorax_proxy.upstream.direct import DirectResponse, DirectTransport
 from lorax_proxy.upstream.httpx import HttpxTransport
 from lorax_proxy.upstream.transport import Transport, read_all
 from tests.proxy.servers import (
@@ -42,18 +42,18 @@ def direct(url: str, *, retries: int = 2, connect_timeout: float = 5.0) -> Direc
 async def outcome(transport: Transport) -> tuple[object, ...]:
     """Everything that a caller can see of one request."""
     try:
-        exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+        response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
     except UpstreamError as error:
         return ("no answer", error.failure)
     body = b""
     try:
-        while data := await exchange.read():
+        while data := await response.read():
             body += data
     except UpstreamError as error:
-        return (exchange.status, list(exchange.headers), body, error.failure)
+        return (response.status, list(response.headers), body, error.failure)
     finally:
-        await exchange.close()
-    return (exchange.status, list(exchange.headers), body)
+        await response.close()
+    return (response.status, list(response.headers), body)
 
 
 BODIES = st.binary(max_size=300)
@@ -113,9 +113,9 @@ async def test_the_request_is_the_references() -> None:
     for make in (direct, _reference):
         async with ScriptedServer(in_order([Send(json_answer({}))])) as server:
             transport = make(f"{server.url}/base")
-            exchange = await transport.send("POST", "/generate", b'{"a":1}', silence=SILENCE)
-            await read_all(exchange)
-            await exchange.close()
+            response = await transport.send("POST", "/generate", b'{"a":1}', silence=SILENCE)
+            await read_all(response)
+            await response.close()
             await transport.aclose()
             requests.append(server.requests[0])
     ours, theirs = requests
@@ -131,9 +131,9 @@ async def test_a_gateways_token_is_sent(make: type[DirectTransport | HttpxTransp
     """As `Authorization: Bearer`, by both clients."""
     async with ScriptedServer(in_order([Send(json_answer({}))])) as server:
         transport = make(server.url, connect_timeout=5.0, connect_retries=0, token="t0ken")
-        exchange = await transport.send("GET", "/info", silence=SILENCE)
-        await read_all(exchange)
-        await exchange.close()
+        response = await transport.send("GET", "/info", silence=SILENCE)
+        await read_all(response)
+        await response.close()
         await transport.aclose()
         assert server.requests[0].headers["authorization"] == "Bearer t0ken"
 
@@ -161,10 +161,10 @@ async def test_a_connection_is_kept_when_its_answer_was_read() -> None:
     async with ScriptedServer(lambda _request: steps) as server:
         transport = direct(server.url)
         for read in (True, True, False, True):
-            exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+            response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
             if read:
-                await read_all(exchange)
-            await exchange.close()
+                await read_all(response)
+            await response.close()
         await transport.aclose()
         assert server.connections == 2
 
@@ -175,9 +175,9 @@ async def test_connection_close_is_obeyed() -> None:
     async with ScriptedServer(lambda _request: steps) as server:
         transport = direct(server.url)
         for _ in range(2):
-            exchange = await transport.send("GET", "/info", silence=SILENCE)
-            assert await read_all(exchange) == b"x"
-            await exchange.close()
+            response = await transport.send("GET", "/info", silence=SILENCE)
+            assert await read_all(response) == b"x"
+            await response.close()
         await transport.aclose()
         assert server.connections == 2
 
@@ -188,9 +188,9 @@ async def test_a_kept_connection_that_was_closed_is_tried_once_more() -> None:
     async with ScriptedServer(script) as server:
         transport = direct(server.url)
         for n in (1, 2):
-            exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
-            assert await read_all(exchange) == b'{"n": %d}' % n
-            await exchange.close()
+            response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+            assert await read_all(response) == b'{"n": %d}' % n
+            await response.close()
         await transport.aclose()
 
 
@@ -209,9 +209,9 @@ async def test_an_answer_that_began_is_not_asked_for_again() -> None:
     script = in_order([Send(json_answer({}))], [Send(b"HTTP/1.1 2"), Fin()])
     async with ScriptedServer(script) as server:
         transport = direct(server.url)
-        exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
-        await read_all(exchange)
-        await exchange.close()
+        response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+        await read_all(response)
+        await response.close()
         with pytest.raises(UpstreamError) as caught:
             await transport.send("POST", "/generate", b"{}", silence=SILENCE)
         assert caught.value.failure is Lost.CUT
@@ -219,13 +219,13 @@ async def test_an_answer_that_began_is_not_asked_for_again() -> None:
 
 
 async def test_closing_early_ends_the_request() -> None:
-    """Closing an exchange is how LoRAX learns that nobody waits any more."""
+    """Closing a response is how LoRAX learns that nobody waits any more."""
     async with ScriptedServer(in_order([Send(event_stream() + chunk(b"one")), Stall()])) as server:
         transport = direct(server.url)
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
-        assert await exchange.read() == b"one"
-        await exchange.close()
-        await exchange.close()
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+        assert await response.read() == b"one"
+        await response.close()
+        await response.close()
         await server.client_left()
         await transport.aclose()
 
@@ -240,9 +240,9 @@ async def test_a_caller_that_is_cancelled_before_the_head_ends_the_request() -> 
         with pytest.raises(asyncio.CancelledError):
             await sending
         await server.client_left()
-        exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
-        assert await read_all(exchange) == b'{"n": 2}'
-        await exchange.close()
+        response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+        assert await read_all(response) == b'{"n": 2}'
+        await response.close()
         await transport.aclose()
 
 
@@ -256,21 +256,21 @@ async def test_a_reader_that_is_cancelled_loses_nothing() -> None:
     ]
     async with ScriptedServer(in_order(steps)) as server:
         transport = direct(server.url)
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
-        assert await exchange.read() == b"one"
-        reading = asyncio.ensure_future(exchange.read())
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+        assert await response.read() == b"one"
+        reading = asyncio.ensure_future(response.read())
         await asyncio.sleep(0)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
         hold.gate.set()
-        assert await exchange.read() == b"two"
-        assert await exchange.read() == b""
-        await exchange.close()
+        assert await response.read() == b"two"
+        assert await response.read() == b""
+        await response.close()
         await transport.aclose()
 
 
-async def pouring(took: Callable[[bytes], bool]) -> tuple[list[bytes], DirectExchange]:
+async def pouring(took: Callable[[bytes], bool]) -> tuple[list[bytes], DirectResponse]:
     """A body that is poured: one piece, and once that was taken the rest, in one read."""
     hold = Hold()
     rest = chunk(b"two") + chunk(b"three") + LAST_CHUNK
@@ -285,24 +285,24 @@ async def pouring(took: Callable[[bytes], bool]) -> tuple[list[bytes], DirectExc
 
     async with ScriptedServer(lambda _request: steps) as server:
         transport = direct(server.url)
-        exchange = await transport.send("GET", "/", silence=SILENCE)
-        await exchange.pour(take)
-        return taken, exchange
+        response = await transport.send("GET", "/", silence=SILENCE)
+        await response.pour(take)
+        return taken, response
 
 
 async def test_all_of_one_read_is_poured_at_once_and_then_the_end() -> None:
     """Nothing is lost of what arrives while the sink is there."""
-    taken, exchange = await pouring(lambda _data: True)
+    taken, response = await pouring(lambda _data: True)
     assert taken == [b"one", b"twothree", b""]
-    await exchange.close()
+    await response.close()
 
 
 async def test_who_wants_no_more_is_given_no_more() -> None:
     """What is poured next, or read, is what comes behind it."""
-    taken, exchange = await pouring(lambda data: data == b"one")
+    taken, response = await pouring(lambda data: data == b"one")
     assert taken == [b"one", b"twothree"]
-    assert await exchange.read() == b""
-    await exchange.close()
+    assert await response.read() == b""
+    await response.close()
 
 
 async def test_what_a_sink_raises_is_raised_where_it_is_waited_for() -> None:
@@ -330,8 +330,8 @@ async def test_silence_is_an_idle_timeout(*, begun: bool) -> None:
 
 
 async def _read_whole(transport: Transport, *, silence: float) -> bytes:
-    exchange = await transport.send("POST", "/generate_stream", b"{}", silence=silence)
-    return await read_all(exchange)
+    response = await transport.send("POST", "/generate_stream", b"{}", silence=silence)
+    return await read_all(response)
 
 
 async def test_bytes_are_a_sign_of_life() -> None:
@@ -342,12 +342,12 @@ async def test_bytes_are_a_sign_of_life() -> None:
         steps += [beat, Send(chunk(b":\n\n"))]
     async with ScriptedServer(in_order([*steps, Send(LAST_CHUNK)])) as server:
         transport = direct(server.url)
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=0.2)
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=0.2)
         loop = asyncio.get_running_loop()
         for number, beat in enumerate(beats):
             loop.call_later(0.1 * (number + 1), beat.gate.set)
-        assert await read_all(exchange) == b":\n\n" * len(beats)
-        await exchange.close()
+        assert await read_all(response) == b":\n\n" * len(beats)
+        await response.close()
         await transport.aclose()
 
 
@@ -379,7 +379,7 @@ async def test_a_body_that_nobody_reads_stays_with_the_server() -> None:
     steps: list[Step] = [Send(event_stream()), *pieces, Stall()]
     async with ScriptedServer(in_order(steps), send_buffer=65536) as server:
         transport = direct(server.url)
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
         sent = -1
         while sent < server.sent:
             sent = server.sent
@@ -387,8 +387,8 @@ async def test_a_body_that_nobody_reads_stays_with_the_server() -> None:
             for _ in range(200):
                 await asyncio.sleep(0)
         assert server.sent < offered // 4
-        assert len(await exchange.read()) < 2 * 1024 * 1024
-        await exchange.close()
+        assert len(await response.read()) < 2 * 1024 * 1024
+        await response.close()
         await transport.aclose()
 
 
@@ -416,24 +416,24 @@ async def test_what_arrives_at_once_is_handed_out_in_steps_that_take_turns() -> 
         turn += 1
         loop.call_soon(count)
 
-    async def read(exchange: DirectExchange) -> bytes:
+    async def read(response: DirectResponse) -> bytes:
         data = b""
         while len(data) < len(body):
-            step = await exchange.read()
+            step = await response.read()
             reads.append((turn, len(step)))
             data += step
         return data
 
     async with ScriptedServer(in_order(*[steps] * 10)) as server:
         transport = direct(server.url)
-        exchanges = [await transport.send("GET", "/", silence=SILENCE) for _ in range(10)]
+        responses = [await transport.send("GET", "/", silence=SILENCE) for _ in range(10)]
         # as many turns as the kernel and the server need to bring it
         for _ in range(1000):
             await asyncio.sleep(0)
         loop.call_soon(count)
-        assert await asyncio.gather(*map(read, exchanges)) == [body] * 10
-        for exchange in exchanges:
-            await exchange.close()
+        assert await asyncio.gather(*map(read, responses)) == [body] * 10
+        for response in responses:
+            await response.close()
         await transport.aclose()
     whole = [at for at, size in reads if size == 32 * 1024]
     assert max(size for _, size in reads) == 32 * 1024

@@ -67,11 +67,11 @@ async def test_a_request_arrives_as_json_with_nothing_but_our_headers() -> None:
     """The upstream sees the path, the body and its type, and no header of a client's."""
     script = in_order([Send(json_answer({"a": 1}, x_y="z"))])
     async with ScriptedServer(script) as server, client(server.url + "/prefix") as transport:
-        exchange = await transport.send("POST", "/generate", b'{"inputs":"x"}', silence=SILENCE)
-        assert exchange.status == 200
-        assert ("x-y", "z") in exchange.headers
-        assert await read_all(exchange) == b'{"a": 1}'
-        await exchange.close()
+        response = await transport.send("POST", "/generate", b'{"inputs":"x"}', silence=SILENCE)
+        assert response.status == 200
+        assert ("x-y", "z") in response.headers
+        assert await read_all(response) == b'{"a": 1}'
+        await response.close()
         (request,) = server.requests
         assert (request.method, request.path) == ("POST", "/prefix/generate")
         assert request.body == b'{"inputs":"x"}'
@@ -92,14 +92,14 @@ async def test_bytes_arrive_as_they_come() -> None:
         Send(chunk(b"two") + LAST_CHUNK),
     ]
     async with ScriptedServer(in_order(steps)) as server, client(server.url) as transport:
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
-        assert await exchange.read() == b"one"
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+        assert await response.read() == b"one"
         hold.gate.set()
-        assert await exchange.read() == b"two"
-        assert await exchange.read() == b""
-        assert await exchange.read() == b""
-        await exchange.close()
-        await exchange.close()
+        assert await response.read() == b"two"
+        assert await response.read() == b""
+        assert await response.read() == b""
+        await response.close()
+        await response.close()
 
 
 async def test_a_connection_is_kept() -> None:
@@ -107,19 +107,19 @@ async def test_a_connection_is_kept() -> None:
     script = in_order(*([Send(json_answer(n))] for n in range(3)))
     async with ScriptedServer(script) as server, client(server.url) as transport:
         for _ in range(3):
-            exchange = await transport.send("GET", "/info", silence=SILENCE)
-            await read_all(exchange)
-            await exchange.close()
+            response = await transport.send("GET", "/info", silence=SILENCE)
+            await read_all(response)
+            await response.close()
         assert (len(server.requests), server.connections) == (3, 1)
 
 
 async def test_closing_early_ends_the_request() -> None:
-    """Closing an exchange is how LoRAX learns that nobody waits any more."""
+    """Closing a response is how LoRAX learns that nobody waits any more."""
     steps: list[Step] = [Send(event_stream() + chunk(b"one")), Stall()]
     async with ScriptedServer(in_order(steps)) as server, client(server.url) as transport:
-        exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
-        assert await exchange.read() == b"one"
-        await exchange.close()
+        response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+        assert await response.read() == b"one"
+        await response.close()
         await server.client_left()
 
 
@@ -131,11 +131,11 @@ async def test_a_cancelled_request_is_ended(steps: Sequence[Step]) -> None:
     async with ScriptedServer(in_order(steps)) as server, client(server.url) as transport:
 
         async def ask() -> None:
-            exchange = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
+            response = await transport.send("POST", "/generate_stream", b"{}", silence=SILENCE)
             try:
-                await exchange.read()
+                await response.read()
             finally:
-                await exchange.close()
+                await response.close()
 
         task = asyncio.create_task(ask())
         await server.next_request()
@@ -151,11 +151,11 @@ async def test_more_streams_than_httpx_s_own_limit() -> None:
     steps: list[Step] = [Send(event_stream() + chunk(b"x")), Stall()]
     script = in_order(*(steps for _ in range(many)))
     async with ScriptedServer(script) as server, client(server.url) as transport:
-        exchanges = await asyncio.gather(
+        responses = await asyncio.gather(
             *(transport.send("POST", "/", b"{}", silence=SILENCE) for _ in range(many))
         )
-        assert [await exchange.read() for exchange in exchanges] == [b"x"] * many
-        await asyncio.gather(*(exchange.close() for exchange in exchanges))
+        assert [await response.read() for response in responses] == [b"x"] * many
+        await asyncio.gather(*(response.close() for response in responses))
 
 
 @pytest.mark.parametrize("status", [302, 400, 413, 422, 424, 429, 500, 502, 503])
@@ -163,10 +163,10 @@ async def test_a_status_is_an_answer(status: int) -> None:
     """Refusals are read, not repeated, and a redirect is followed nowhere."""
     script = in_order([Send(answer(status, b"why", location="http://127.0.0.1:1/"))])
     async with ScriptedServer(script) as server, client(server.url) as transport:
-        exchange = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
-        assert exchange.status == status
-        assert await read_all(exchange) == b"why"
-        await exchange.close()
+        response = await transport.send("POST", "/generate", b"{}", silence=SILENCE)
+        assert response.status == status
+        assert await read_all(response) == b"why"
+        await response.close()
         assert len(server.requests) == 1
 
 
@@ -212,9 +212,9 @@ async def test_a_kept_connection_that_was_closed_is_replaced_once(end: Step) -> 
     script = in_order([Send(json_answer(1))], [end], [Send(json_answer(3))])
     async with ScriptedServer(script) as server, client(server.url) as transport:
         assert await read_all(await transport.send("GET", "/info", silence=SILENCE)) == b"1"
-        exchange = await transport.send("POST", "/generate", b'{"a":1}', silence=SILENCE)
-        assert await read_all(exchange) == b"3"
-        await exchange.close()
+        response = await transport.send("POST", "/generate", b'{"a":1}', silence=SILENCE)
+        assert await read_all(response) == b"3"
+        await response.close()
         assert [request.connection for request in server.requests] == [0, 0, 1]
         assert server.requests[1].body == server.requests[2].body == b'{"a":1}'
 
@@ -298,9 +298,9 @@ async def test_a_server_that_comes_up_between_two_connects_is_reached() -> None:
         await server.start()
 
     async with client(f"http://127.0.0.1:{port}", retries=1, pause=pause) as transport:
-        exchange = await transport.send("GET", "/info", silence=SILENCE)
-        assert await read_all(exchange) == b"1"
-        await exchange.close()
+        response = await transport.send("GET", "/info", silence=SILENCE)
+        assert await read_all(response) == b"1"
+        await response.close()
     await server.aclose()
 
 

@@ -9,7 +9,7 @@ from lorax_proxy.upstream.transport import pour_reads, read_all
 
 
 class Pieces:
-    """An exchange whose body comes in these pieces."""
+    """A response whose body comes in these pieces."""
 
     status = 200
     headers: Sequence[tuple[str, str]] = ()
