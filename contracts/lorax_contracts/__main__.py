@@ -86,7 +86,7 @@ def _root(
         ),
     ] = False,
 ) -> None:
-    """What OpenAI's and LoRAX's wires promise, and a judge of any server or recording."""
+    """Check any server or recording against what OpenAI's and LoRAX's APIs promise."""
 
 
 @app.command()
@@ -117,7 +117,7 @@ def laws(
 
 @app.command()
 def explain(law_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Print one law: what is promised, why it matters, who said so."""
+    """Explain one law: what is promised, why it matters, who says so."""
     from lorax_contracts.laws import law  # noqa: PLC0415 - --help must not load the data
     from lorax_contracts.listing import law_text  # noqa: PLC0415 - see above
 
@@ -132,14 +132,14 @@ def lint(
     *,
     kind: Annotated[str | None, _KIND] = None,
     request: Annotated[
-        Path | None, typer.Option(help="the request's JSON, for laws about what was asked")
+        Path | None, typer.Option(help="the request's JSON, for laws about what was asked for")
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="judge our own, stricter promises too")
+        bool, typer.Option("--strict", help="also check our own, stricter promises")
     ] = False,
     form: Annotated[list[str] | None, format_option(*_LINT)] = None,
 ) -> None:
-    """Judge recorded streams, JSON replies or exchanges; no server is needed."""
+    """Check recorded streams and replies, without a server."""
     from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
 
     outputs = outputs_of(form or (), _LINT)
@@ -196,7 +196,7 @@ def _linted(file: str, kind: str | None, request: Path | None, *, strict: bool) 
         raise ContractsError(str(error) if file == "-" else f"{file}: {error}") from error
     if unread:
         typer.echo(
-            f"the request is not a right one ({unread}); what it asked for was not judged", err=True
+            f"the request is invalid ({unread}); what it asked for was not checked", err=True
         )
     return worst_first(found)
 
@@ -225,7 +225,7 @@ def check(
     context: Context = None,
     insecure: Insecure = False,
 ) -> None:
-    """Run the laws against a live server; read-only, bounded, polite."""
+    """Check a running server. Reads only, and keeps within bounds."""
     from lorax_contracts.baseline import outcome_of, write_baseline  # noqa: PLC0415 - see laws
     from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
     from lorax_contracts.formats import Format, written  # noqa: PLC0415 - see laws
@@ -301,7 +301,7 @@ def matrix(
     ] = None,
     insecure: Insecure = False,
 ) -> None:
-    """Check several servers, and print a table of them against the laws."""
+    """Check several servers, and compare them law by law."""
     from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
     from lorax_contracts.comparison import Judged, compared  # noqa: PLC0415 - see laws
 

@@ -38,38 +38,41 @@ def format_option(*forms: str) -> Any:
     return typer.Option(
         "--format",
         metavar="FORMAT[:FILE]",
-        help=f"{', '.join(forms)}; into a file when one is named; may be given again",
+        help=f"{', '.join(forms)}; to FILE, if given; may be given again",
     )
 
 
-Kind = Annotated[str | None, typer.Option(help="openai or lorax; told from the server when absent")]
+Kind = Annotated[str | None, typer.Option(help="openai or lorax; found out when absent")]
 Model = Annotated[
-    str | None, typer.Option(help="model, or LoRAX's adapter; the first listed when absent")
+    str | None, typer.Option(help="the model, or LoRAX's adapter; the first listed when absent")
 ]
 Only = Annotated[
-    str | None, typer.Option(metavar="ID", help="judge this law alone, by what can show it")
+    str | None,
+    typer.Option(metavar="ID", help="check this law alone, with the few requests it needs"),
 ]
 Without = Annotated[
     list[str] | None,
-    typer.Option(metavar="ID,...", help="do not judge these laws; may be given again"),
+    typer.Option(metavar="ID,...", help="leave these laws out; may be given again"),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="judge our own, stricter promises too")]
+Strict = Annotated[bool, typer.Option("--strict", help="also check our own, stricter promises")]
 Baseline = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="findings that are known: new ones alone fail")
+    Path | None, typer.Option(metavar="FILE", help="known findings: only new ones fail")
 ]
-Seed = Annotated[int, typer.Option(help="of the exploration")]
-Examples = Annotated[int, typer.Option(min=0, help="requests of the exploration")]
-Requests = Annotated[int, typer.Option(min=1, help="at most, in all")]
-Seconds = Annotated[float, typer.Option(min=0.1, help="at most, in all")]
-Patience = Annotated[float, typer.Option(min=0.1, help="seconds without a byte")]
+Seed = Annotated[int, typer.Option(help="of the generated requests")]
+Examples = Annotated[int, typer.Option(min=0, help="how many requests are generated")]
+Requests = Annotated[int, typer.Option(min=1, help="how many at most")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="how long at most")]
+Patience = Annotated[float, typer.Option(min=0.1, help="seconds to wait for the next byte")]
 Key = Annotated[str | None, typer.Option(envvar="OPENAI_API_KEY", help="sent as a bearer token")]
 Headers = Annotated[
-    list[str] | None, typer.Option(metavar="NAME:VALUE", help="sent too; may be given again")
+    list[str] | None,
+    typer.Option(metavar="NAME:VALUE", help="sent with every request; may be given again"),
 ]
 Context = Annotated[
-    int | None, typer.Option(min=1, help="the model's tokens: tries a longer prompt once")
+    int | None,
+    typer.Option(min=1, help="the model's context in tokens: a longer prompt is tried once"),
 ]
-Insecure = Annotated[bool, typer.Option("--insecure", help="do not check certificates")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="do not verify TLS certificates")]
 
 
 def kind_of(value: str | None) -> str | None:

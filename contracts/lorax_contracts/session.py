@@ -136,7 +136,7 @@ class Session:
         return listed + [
             Skipped(
                 group,
-                f"broken, and taken for granted by {', '.join(sorted(laws))}",
+                f"broken, so that {', '.join(sorted(laws))} cannot be judged",
                 frozenset(laws),
             )
             for group, laws in causes.items()

@@ -117,7 +117,7 @@ def test_lint_says_when_a_request_is_none(tmp_path: Path) -> None:
     body = samples.golden("chat_plain").body
     done = run("lint", "-", "--request", str(request), stdin=body)
     assert done.returncode == 0
-    assert b"the request is not a right one ([] should be non-empty at /messages)" in done.stderr
+    assert b"the request is invalid ([] should be non-empty at /messages)" in done.stderr
 
 
 @pytest.mark.slow

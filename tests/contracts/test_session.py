@@ -203,7 +203,7 @@ def test_a_law_that_was_silent_is_neither_broken_nor_kept() -> None:
     (silent,) = run.skipped
     assert silent.group == "OAI-CHAT-006"
     assert silent.laws == {"OAI-FINISH-005"}
-    assert silent.why == "broken, and taken for granted by OAI-FINISH-005"
+    assert silent.why == "broken, so that OAI-FINISH-005 cannot be judged"
     index = 0
     run.chat("Add.", tools=TOOLS)
     assert [one.law for one in run.findings] == ["OAI-CHAT-006", "OAI-FINISH-005"]

@@ -36,7 +36,7 @@ _JSON_ROUTES = frozenset(
 
 
 def leaks(body: bytes) -> bytes | None:
-    """The part of an error's body that shows the server's inside."""
+    """The part of an error's body that shows the server's internals."""
     match = _LEAK.search(body)
     return match.group(0) if match else None
 
@@ -44,7 +44,7 @@ def leaks(body: bytes) -> bytes | None:
 def _error(exchange: Exchange, report: Report) -> None:
     inside = leaks(exchange.body)
     if inside is not None:
-        report.add("OAI-ERR-006", "the error shows the server's inside", seen=inside)
+        report.add("OAI-ERR-006", "the error shows the server's internals", seen=inside)
     if exchange.status in {429, 503} and exchange.header("retry-after") is None:
         report.add("OAI-ERR-008", f"{exchange.status} without Retry-After", at="retry-after")
     if exchange.method == "HEAD":
