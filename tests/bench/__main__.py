@@ -35,7 +35,7 @@ async def measure(
     warm: float,
     take: float,
 ) -> Measured:
-    """Ask a contender over so many connections, and measure it for `take` seconds once all have begun.
+    """Ask a contender over so many connections, and measure it for `take` seconds once each has begun an answer.
 
     Raises SystemExit when an answer is wrong.
     """
@@ -44,7 +44,7 @@ async def measure(
         await load.start(connections, warm)
         counts = load.counts
         async with asyncio.timeout(_PATIENCE):
-            while events and counts.events < connections and not counts.wrong:  # noqa: ASYNC110 - each read counts
+            while counts.begun < connections and not counts.wrong:  # noqa: ASYNC110 - each read counts
                 await asyncio.sleep(0.05)
         await asyncio.sleep(warm)
         loop = asyncio.get_running_loop()
@@ -109,7 +109,7 @@ def _machine(nginx: str) -> str:
         f"{datetime.now(UTC):%d %B %Y}, commit {commit or 'unknown'}: {cpu}, {os.cpu_count()} cores with "
         f"a load of {load} before it began; {platform.system()} {platform.release()}, Python "
         f"{platform.python_version()}, uvloop {version('uvloop')}, "
-        f"nginx {nginx or 'not installed'}."
+        f"nginx {nginx}."
     )
 
 

@@ -22,6 +22,8 @@ _EVENT = b"data: {"
 class Counts:
     """What connections have read so far."""
 
+    begun: int = 0
+    """Connections that have the head of their first answer."""
     answers: int = 0
     events: int = 0
     wrong: int = 0
@@ -38,6 +40,7 @@ class _Asking(asyncio.Protocol):
         self._counts = counts
         self._transport: asyncio.Transport
         self._left = False
+        self._begun = False
         self._begin()
 
     def _begin(self) -> None:
@@ -60,6 +63,8 @@ class _Asking(asyncio.Protocol):
             if not head.startswith(b"HTTP/1.1 200 "):
                 self._wrong(self._head)
                 return
+            self._counts.begun += not self._begun
+            self._begun = True
             length = _LENGTH.search(head)
             self._body = Sized(int(length[1])) if length else Chunks()
         # a mark may lie across two pieces; nginx cuts events anywhere

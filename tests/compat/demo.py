@@ -3,11 +3,13 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ADAPTER", "BASE_MODEL", "running_demo"]
+import pytest
+
+__all__ = ["ADAPTER", "BASE_MODEL", "anyio_backend", "base_url", "locked_url", "running_demo"]
 
 BASE_MODEL = "meta-llama/Meta-Llama-3.1-8B-Instruct"
 """What the mock says that it serves."""
@@ -34,3 +36,23 @@ def running_demo(*options: str) -> Generator[str]:
             yield next(word for word in line.split() if word.startswith("http://"))
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="session")
+def base_url() -> Iterator[str]:
+    """The base URL of a running demo."""
+    with running_demo() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def locked_url() -> Iterator[str]:
+    """The base URL of a demo whose key is `open-sesame`."""
+    with running_demo("--api-key", "open-sesame") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio."""
+    return "asyncio"

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,37 @@ def test_workers_that_cannot_start_end_the_start(how: str, told: str) -> None:
     )
     assert done.stdout == "workers: one ended before it served; see above\n"
     assert told in done.stderr
+
+
+DYING = """
+import os, socket
+from lorax_proxy.observe import Observer
+from lorax_proxy.workers import Workers
+
+def serve(listening, *, orphaned):
+    listening()
+    os.read(orphaned, 1) if os.path.exists(flag) else os._exit(3)
+
+import sys
+flag = sys.argv[1]
+Workers(1, socket.create_server(("127.0.0.1", 0)), Observer(), serve).run(lambda: None)
+"""
+
+
+def test_a_worker_that_dies_young_is_replaced_a_second_later(tmp_path: Path) -> None:
+    """So a machine on which none can live does not do nothing but start them."""
+    with piped() as (writing, log):
+        process = subprocess.Popen(
+            [sys.executable, "-c", DYING, str(tmp_path / "live")], stderr=writing
+        )
+        os.close(writing)
+        try:
+            log.until("worker_died")
+            died = time.monotonic()
+            (tmp_path / "live").touch()
+            log.until("worker_started")
+            waited = time.monotonic() - died
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+    assert 0.9 < waited < PATIENCE
