@@ -19,7 +19,7 @@ from lorax_proxy.config import Settings, UpstreamSettings, token_of
 from lorax_proxy.core import failures
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.core.failures import ApiError
-from lorax_proxy.core.refusals import nearest
+from lorax_proxy.core.routing import unknown_model
 from lorax_proxy.directory import Directory
 from lorax_proxy.documentation import document
 from lorax_proxy.errors import RequestRefused
@@ -220,14 +220,7 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
         """One model (Model); ids hold slashes."""
         listed = directory.listed()
         if name not in listed:
-            near = nearest(name, listed)
-            hint = f" Did you mean `{near}`?" if near else ""
-            raise RequestRefused(
-                f"The model `{name[:100]}` does not exist or you do not have access to it.{hint}",
-                status=404,
-                param="model",
-                code="model_not_found",
-            )
+            raise unknown_model(name, listed)
         return model(name)
 
     @api.get("/health", tags=["operation"])

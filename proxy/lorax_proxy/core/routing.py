@@ -157,7 +157,7 @@ def resolve(
     if route is None:
         if adapter_source is not None and adapter_source not in catalogue.sources:
             raise _no_such_source(adapter_source, catalogue)
-        raise unknown_model(name, catalogue, kind)
+        raise unknown_model(name, _names(catalogue, kind))
     if adapter_source is not None and (
         route.model is not None or not isinstance(route.target, Adapter)
     ):
@@ -273,7 +273,7 @@ def _merged(merge: Merge, catalogue: Catalogue, kind: Kind, upstream: UpstreamNa
         param = f"merged_adapters.ids[{position}]"
         route = _find(name, catalogue, kind, merge.source)
         if route is None:
-            raise unknown_model(name, catalogue, kind, param=param)
+            raise unknown_model(name, _names(catalogue, kind), param=param)
         if not isinstance(route.target, Adapter) or route.upstream != upstream:
             raise RequestRefused(
                 f"'{_shown(name)}' is not a single adapter on the same server: it cannot be merged.",
@@ -298,11 +298,9 @@ def _merged(merge: Merge, catalogue: Catalogue, kind: Kind, upstream: UpstreamNa
     )
 
 
-def unknown_model(
-    name: str, catalogue: Catalogue, kind: Kind, *, param: str = "model"
-) -> RequestRefused:
+def unknown_model(name: str, known: Iterable[str], *, param: str = "model") -> RequestRefused:
     """OpenAI's 404 for a model that is not there, with the nearest one that is."""
-    near = nearest(name, _names(catalogue, kind))
+    near = nearest(name, known)
     hint = f" Did you mean `{near}`?" if near else ""
     return RequestRefused(
         f"The model `{_shown(name)}` does not exist or you do not have access to it.{hint}",

@@ -166,7 +166,7 @@ def test_the_nearest_model_is_named(name: str, hint: str) -> None:
     with pytest.raises(RequestRefused) as caught:
         resolve("", catalogue(), merge=merged(name))
     assert caught.value.message.endswith(f"do not have access to it.{hint}")
-    assert str(unknown_model(name, catalogue(), Kind.GENERATE)) == (
+    assert str(unknown_model(name, ["base/one", "support"])) == (
         f"The model `{name}` does not exist or you do not have access to it.{hint}"
     )
 
