@@ -1,11 +1,13 @@
 """Every block of the documentation is what it says: data that parse, commands and options that exist."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from lorax_proxy.config import load
 from tests.repo.examples import Fence, fences, wrong
 from tests.repo.tree import ROOT
 
@@ -21,6 +23,19 @@ def test_a_page_shows_what_works(page: Path) -> None:
         for fault in wrong(fence, ROOT)
     ]
     assert not told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_settings_load(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names an upstream is a whole configuration of the proxy."""
+    for name in os.environ:
+        if name.startswith("LORAX_PROXY_"):
+            monkeypatch.delenv(name)
+    for fence in fences(page.read_text("utf-8")):
+        if fence.language == "toml" and "[[upstream]]" in fence.text:
+            (tmp_path / "lorax-proxy.toml").write_text(fence.text, "utf-8")
+            settings, _ = load({}, tmp_path / "lorax-proxy.toml")
+            assert settings.upstream
 
 
 @pytest.mark.slow
