@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Route, sync_playwright
 
 IMAGES = Path(__file__).parents[3] / "docs/images"
 LARGEST_IMAGE = 150_000
@@ -25,7 +25,7 @@ _ARGUMENTS = (
 )
 
 OpenPage = Callable[..., AbstractContextManager[Page]]
-TakePicture = Callable[[Page, str], None]
+TakePicture = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,14 +95,14 @@ def open_page(chromium: Browser) -> OpenPage:
 
 @pytest.fixture
 def take_picture(request: pytest.FixtureRequest, tmp_path: Path) -> TakePicture:
-    """Take a picture of a page, for the docs if that is asked for; it is small in any case."""
+    """Take a picture of a page, or of a part of it, for the docs if that is asked for; it is small in any case."""
 
-    def take(page: Page, name: str) -> None:
+    def take(page: Page, name: str, part: Page | Locator | None = None) -> None:
         page.mouse.move(0, 0)
         folder = IMAGES if request.config.getoption("--screenshots") else tmp_path
         folder.mkdir(exist_ok=True)
         path = folder / f"{name}.png"
-        page.screenshot(path=path, animations="disabled", caret="hide")
+        (part or page).screenshot(path=path, animations="disabled", caret="hide")
         assert path.stat().st_size < LARGEST_IMAGE, f"{path} is larger than a page should load"
 
     return take
