@@ -11,6 +11,7 @@ Who makes something cheaper lowers its bound; who needs more raises it, and says
 import asyncio
 import cProfile
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -104,14 +105,26 @@ def upstream(answer: Sequence[bytes]) -> Callable[[UpstreamSettings], DirectTran
     return opened
 
 
-def calls(answer: Sequence[bytes], **parameters: object) -> int:
+class Page(Enum):
+    """The inspector's page."""
+
+    OFF = "the server has none"
+    CLOSED = "nobody looks"
+    OPEN = "somebody looks"
+
+
+def calls(answer: Sequence[bytes], page: Page = Page.OFF, **parameters: object) -> int:
     """How many calls one chat request takes, once the proxy has answered some."""
     asked = {"model": INFO["model_id"], "messages": MESSAGES, "max_tokens": 64, "top_p": 0.9}
     data = request("POST", "/v1/chat/completions", {**asked, "temperature": 0.7, **parameters})
     end = b"0\r\n\r\n" if parameters.get("stream") else b"}"
 
     async def count() -> int:
-        settings = settings_for(upstream=[UpstreamSettings(url="http://lorax")])
+        settings = settings_for(
+            upstream=[UpstreamSettings(url="http://lorax")],
+            inspector=page is not Page.OFF,
+            inspector_texts=True,
+        )
         app = create_app(settings, open_transport=upstream(answer))
         config = uvicorn.Config(
             app, ws="none", log_config=None, lifespan="off", proxy_headers=False
@@ -128,6 +141,10 @@ def calls(answer: Sequence[bytes], **parameters: object) -> int:
                 complete.set()
 
         connection.connection_made(Wire(take))
+        looking = Connection(door, config, ServerState(), {})
+        if page is Page.OPEN:
+            looking.connection_made(Wire(lambda _written: None))
+            looking.data_received(request("GET", "/_inspector/events"))
         profile = cProfile.Profile()
         for turn in range(4):
             complete.clear()
@@ -142,6 +159,9 @@ def calls(answer: Sequence[bytes], **parameters: object) -> int:
         profile.disable()
         assert received[0].startswith(b"HTTP/1.1 200 ")
         connection.connection_lost(None)
+        if page is Page.OPEN:
+            looking.connection_lost(None)
+            await asyncio.sleep(0)
         return sum(entry.callcount for entry in profile.getstats())
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -176,6 +196,17 @@ def an_event() -> int:
     return (calls(stream(110), stream=True) - calls(stream(10), stream=True)) // 100
 
 
+def a_watched_stream() -> int:
+    """The calls of a stream of one token while the inspector's page is open."""
+    return calls(stream(1), Page.OPEN, stream=True)
+
+
+def a_watched_event() -> int:
+    """The calls of one more."""
+    long, short = (calls(stream(count), Page.OPEN, stream=True) for count in (110, 10))
+    return (long - short) // 100
+
+
 def an_event_with_everything() -> int:
     """The calls of one more with log probabilities, a stop string and usage."""
     top = [{"id": 2, "text": " other", "logprob": -1.5}, {"id": 3, "text": "s", "logprob": -2.5}]
@@ -185,8 +216,22 @@ def an_event_with_everything() -> int:
 
 @pytest.mark.parametrize(
     ("cost", "bound"),
-    [(a_plain_request, 615), (a_stream, 790), (an_event, 48), (an_event_with_everything, 74)],
+    [
+        (a_plain_request, 615),
+        (a_stream, 790),
+        (an_event, 48),
+        (an_event_with_everything, 74),
+        (a_watched_stream, 985),
+        (a_watched_event, 72),
+    ],
 )
 def test_nothing_takes_more_calls_than_it_did(cost: Callable[[], int], bound: int) -> None:
     """Nor far fewer, or its bound holds nothing any more."""
     assert bound * 0.6 < cost() <= bound
+
+
+def test_a_page_that_nobody_looks_at_costs_no_call() -> None:
+    """The inspector is there, and closed."""
+    for answer, streamed in ([json_answer(generation(" word"))], False), (stream(9), True):
+        off, closed = (calls(answer, page, stream=streamed) for page in (Page.OFF, Page.CLOSED))
+        assert closed == off

@@ -43,15 +43,21 @@ def surface(
     extra_headers: Sequence[tuple[str, str]] = (),
 ) -> AsgiApp:
     """A surface with one endpoint; the life of the server is its own affair."""
-    app = Surface(
-        {"/chat/completions": endpoint},
-        behind,
-        observer or Observer("error"),
-        admission=Admission(api_key=api_key),
-        extra_headers=extra_headers,
+    return living(
+        Surface(
+            {"/chat/completions": endpoint},
+            behind,
+            observer or Observer("error"),
+            admission=Admission(api_key=api_key),
+            extra_headers=extra_headers,
+        )
     )
 
-    async def living(scope: Any, receive: Any, send: Any) -> None:
+
+def living(app: AsgiApp) -> AsgiApp:
+    """An application with a life that is its own affair."""
+
+    async def lived(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             await app(scope, receive, send)
             return
@@ -59,7 +65,7 @@ def surface(
             await receive()
             await send({"type": f"lifespan.{moment}.complete"})
 
-    return living
+    return lived
 
 
 def counted(observer: Observer, sample: str) -> bool:

@@ -37,6 +37,9 @@ _ALIVE = 15.0
 _KEPT = 60.0
 """Seconds that requests are kept for after the last page was closed: it may be loaded again."""
 
+_MOCK = "x-lorax-mock-"
+"""How the headers begin by which a mock LoRAX tells what acted (docs/mock.md)."""
+
 _HEADERS = (
     ("cache-control", "no-store"),
     ("x-content-type-options", "nosniff"),
@@ -60,6 +63,7 @@ class Inspector:
         texts: bool,
         needs_key: bool,
         at_root: bool = False,
+        kept: float = _KEPT,
     ) -> None:
         """Prepare the page.
 
@@ -68,11 +72,13 @@ class Inspector:
             texts: Whether to record what is said.
             needs_key: Whether calls have shown a key, so that it does not matter where they are from.
             at_root: Whether `/` leads to it.
+            kept: Seconds that requests are kept for after the last page was closed.
         """
         self.recorder = Recorder(texts=texts)
         self._models = models
         self._needs_key = needs_key
         self._at_root = at_root
+        self._kept = kept
         self._html = files("lorax_proxy.inspector").joinpath("page.html").read_bytes()
         self._policy = _policy(self._html.decode())
         self._forgetting: asyncio.TimerHandle | None = None
@@ -180,7 +186,7 @@ class Inspector:
             client.when_ending(None)
             if not self.recorder.watched:
                 loop = asyncio.get_running_loop()
-                self._forgetting = loop.call_later(_KEPT, self.recorder.clear)
+                self._forgetting = loop.call_later(self._kept, self.recorder.clear)
 
     def _hello(self) -> dict[str, Any]:
         return {
@@ -220,8 +226,19 @@ def _row(tap: Tap) -> dict[str, Any]:
         "total_ms": _ms(seconds),
         "finish_reason": record.finish_reason,
         "error": record.error,
+        "mock": _mock(tap),
         "over": tap.over,
     }
+
+
+def _mock(tap: Tap) -> Sequence[str]:
+    """What the mock says that it did on purpose, such as `fault cut@120`."""
+    return [
+        f"{name.removeprefix(_MOCK)} {value}"
+        for call in tap.recording.calls
+        for name, value in call.headers
+        if name.startswith(_MOCK)
+    ]
 
 
 def _ms(seconds: float | None) -> float | None:

@@ -3,11 +3,20 @@
 import asyncio
 import json
 import re
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lorax_proxy.client import Client
+from lorax_proxy.config import UpstreamSettings
+from lorax_proxy.core.admission import Admission
+from lorax_proxy.inspector.page import Inspector
+from lorax_proxy.observe import Observer
+from lorax_proxy.surface import Surface
 from tests.proxy.inspector.pages import open_page
 from tests.proxy.running import (
     Proxy,
@@ -17,10 +26,12 @@ from tests.proxy.running import (
     generation,
     lorax,
     running,
+    served,
     tokens,
 )
 from tests.proxy.servers import (
     LAST_CHUNK,
+    Fin,
     Hold,
     ScriptedServer,
     Send,
@@ -29,6 +40,7 @@ from tests.proxy.servers import (
     event_stream,
     json_answer,
 )
+from tests.proxy.test_surface import fallback, living
 
 CHAT = "/v1/chat/completions"
 PAGE = "/_inspector/"
@@ -166,12 +178,13 @@ async def _until_nobody_looks(proxy: Proxy) -> None:
             pass
 
 
-async def test_both_wires_are_shown_as_they_were() -> None:
+@pytest.mark.parametrize("transport", ["direct", "httpx"])
+async def test_both_wires_are_shown_as_they_were(transport: str) -> None:
     """The bytes that went over the sockets, OpenAI's and LoRAX's, in their order."""
     script = lorax(stream=ended("Hel", "lo", ".", " More"))
     async with (
         ScriptedServer(script) as upstream,
-        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        running(upstream, inspector=True, inspector_texts=True, transport=transport) as proxy,
         open_page(proxy.url) as page,
     ):
         body = json.dumps(chat("hi", stream=True, stop=["."])).encode()
@@ -214,6 +227,130 @@ async def test_a_whole_answer_is_shown_too() -> None:
     assert json.loads(shown["calls"][0]["reply"]) == generation("Hel", "lo")
     assert (shown["prompt_tokens"], shown["completion_tokens"]) == (7, 3)
     assert [moment["way"] for moment in shown["moments"]][-2:] == ["answered", "done"]
+
+
+async def test_embeddings_are_shown_call_by_call() -> None:
+    """As many as there are texts."""
+    script = lorax(more={"/embed": [Send(json_answer({"embeddings": [1.0, 2.0]}))]})
+    async with (
+        ScriptedServer(script) as upstream,
+        running(
+            upstream=[UpstreamSettings(url=upstream.url, kind="embed")],
+            inspector=True,
+            inspector_texts=True,
+        ) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post("/v1/embeddings", {"model": "", "input": ["a", "b"]})
+        shown = await page.over()
+    assert [call["path"] for call in shown["calls"]] == ["/embed", "/embed"]
+    assert {json.loads(call["body"])["inputs"] for call in shown["calls"]} == {"a", "b"}
+    assert "embeddings" in shown["calls"][1]["reply"]
+
+
+async def test_an_answer_that_breaks_off_says_so() -> None:
+    """In the very words of the failure."""
+    cut: list[Step] = [Send(event_stream() + chunk(tokens("a"))), Fin()]
+    async with (
+        ScriptedServer(lorax(stream=cut)) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        shown = await page.over()
+    assert shown["calls"][0]["lost"] == "ended its answer before it was complete"
+    assert "broke" in [moment["way"] for moment in shown["moments"]]
+    assert f'fault: "cut@{len(tokens("a"))}"' in shown["copies"]["mock_rule"]
+
+
+async def test_a_lorax_that_closed_its_connection_is_asked_on_another() -> None:
+    """The page shows the one that was tried in vain, and why; the copies leave it out."""
+    script = lorax(generate=[Send(json_answer(generation("a"))), Fin()])
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        for _ in range(2):
+            await proxy.post(CHAT, chat())
+        shown = await page.over(2)
+    assert shown["status"] == 200
+    assert shown["calls"][-1]["status"] == 200
+    lost = [call["lost"] for call in shown["calls"]]
+    assert lost == ["may be another server now, and was not asked", None]
+    assert shown["copies"]["mock_rule"].count("name:") == 1
+    assert shown["copies"]["transcript"].count("=== lorax request") == 1
+
+
+async def test_the_mocks_own_headers_tell_what_acted() -> None:
+    """A fault, if one did."""
+    script = lorax(stream=ended("a", **{"x-lorax-mock-fault": "comments"}))
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        assert (await page.over())["mock"] == ["fault comments"]
+
+
+async def test_requests_are_forgotten_after_the_last_page() -> None:
+    """Not at once: it may be loaded again. Here the wait is none."""
+
+    async def answered(client: Client) -> None:
+        await client.body(100)
+        await client.reply(b"{}")
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, kept=0)
+    observer = Observer("error")
+    app = living(
+        Surface(
+            {"/x": answered},
+            fallback,
+            observer,
+            admission=Admission(api_key=None),
+            inspector=inspector,
+        )
+    )
+    async with served(app, observer=observer) as proxy:
+        async with open_page(proxy.url) as page:
+            await proxy.post("/x", {})
+            await page.over()
+        async with asyncio.timeout(10):
+            while list(inspector.recorder):  # noqa: ASYNC110 - the proxy rings no bell
+                await asyncio.sleep(0)
+        async with open_page(proxy.url) as page:
+            assert page.rows == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_copies_repeat_the_request(streamed: bool, tmp_path: Path) -> None:
+    """What curl and the SDK send when the copies are run is what LoRAX was asked before."""
+    script = lorax(stream=ended("Hi"), generate=[Send(json_answer(generation("Hi")))])
+    async with (
+        ScriptedServer(script) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        host = proxy.url.removeprefix("http://")
+        asked = chat('it\'s "$HOME" `x` \u2028 \\n', stream=streamed, top_k=3, seed=1)
+        await proxy.post(CHAT, asked, host=host)
+        copies = (await page.over())["copies"]
+        path = "/generate_stream" if streamed else "/generate"
+        (first,) = upstream.asked(path)
+        (tmp_path / "repeat.py").write_text(copies["python"], "utf-8")
+        commands = [[sys.executable, str(tmp_path / "repeat.py")]]
+        if shutil.which("curl"):
+            commands.append(["sh", "-c", copies["curl"]])
+        for command in commands:
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            said, _ = await process.communicate()
+            assert process.returncode == 0
+            assert b"Hi" in said
+        for again in upstream.asked(path)[1:]:
+            assert again.json() == first.json()
+        assert len(upstream.asked(path)) == 1 + len(commands)
 
 
 async def test_without_leave_no_text_is_kept() -> None:

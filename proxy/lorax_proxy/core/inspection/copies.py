@@ -15,6 +15,7 @@ import msgspec
 from lorax_proxy.core.inspection.events import Events
 from lorax_proxy.core.inspection.recording import Call, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
+from lorax_proxy.errors import Lost
 
 __all__ = ["copies"]
 
@@ -162,7 +163,7 @@ def _rule(recording: Recording, index: int) -> str | None:
     """A rule that has the mock answer as LoRAX did; None where no answer is to be repeated."""
     call = recording.calls[index]
     asked = _object(recording.body(Way.SENT, index)) or {}
-    if not call.path.startswith("/generate") or "inputs" not in asked:
+    if not call.path.startswith("/generate") or "inputs" not in asked or _was_kept_back(call):
         return None
     parameters = asked.get("parameters") or {}
     merged = (parameters.get("merged_adapters") or {}).get("ids") or []
@@ -222,6 +223,8 @@ def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
         *_request("openai", recording.method, recording.path, document),
     ]
     for index, call in enumerate(recording.calls):
+        if not call.status:
+            continue  # no reply, no transcript of it
         parts += _request(
             "lorax", call.method, call.path, _object(recording.body(Way.SENT, index)) or {}
         )
@@ -236,6 +239,11 @@ def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
         "openai", recording.status, recording.answer_headers, recording.body(Way.ANSWERED)
     )
     return "\n".join(parts) + "\n"
+
+
+def _was_kept_back(call: Call) -> bool:
+    """Whether a request was not sent after all: the server may have been exchanged meanwhile."""
+    return call.lost == Lost.RENEWED.value
 
 
 def _was_closed(recording: Recording, call: int) -> bool:
