@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lorax_proxy.client import Client
-from lorax_proxy.config import UpstreamSettings
+from lorax_proxy.config import ModelSettings, UpstreamSettings
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.inspector.page import Inspector
 from lorax_proxy.observe import Observer
@@ -423,16 +423,23 @@ async def test_refusals_and_failures_are_shown() -> None:
     assert json.loads(listed["answer"]["body"])["object"] == "list"
 
 
-async def test_no_key_is_shown() -> None:
+async def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the client's, nor an adapter's download token."""
     secret = "s3cr3t-of-somebody"
+    monkeypatch.setenv("ADAPTER_TOKEN", secret)
+    model = ModelSettings(name="x", adapter="acme/x", token_env="ADAPTER_TOKEN")
     async with (
         ScriptedServer(lorax(stream=ended("a"))) as upstream,
-        running(upstream, inspector=True, inspector_texts=True, api_key=secret) as proxy,
+        running(
+            upstream, inspector=True, inspector_texts=True, api_key=secret, model=[model]
+        ) as proxy,
         open_page(proxy.url, Authorization=f"Bearer {secret}") as page,
     ):
-        await proxy.post(CHAT, chat(stream=True), authorization=f"Bearer {secret}")
+        asked = {**chat(stream=True), "model": "x"}
+        await proxy.post(CHAT, asked, authorization=f"Bearer {secret}")
         shown = await page.over()
+    assert upstream.asked("/generate_stream")[0].json()["parameters"]["api_token"] == secret
+    assert shown["adapters"] == ["acme/x"]
     assert secret not in json.dumps([page.rows, shown])
     assert ["authorization", "(hidden)"] in shown["request"]["headers"]
     assert "$OPENAI_API_KEY" in shown["copies"]["curl"]
