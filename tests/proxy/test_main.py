@@ -194,7 +194,7 @@ def test_the_demo_takes_another_port_only_for_one_that_nobody_named() -> None:
 
 def test_an_open_page_of_the_demo_does_not_hold_its_end() -> None:
     """Its stream ends with the server, which would wait for an answer's end in vain."""
-    with started("--demo") as demo:
+    with started("--demo", LORAX_PROXY_SHUTDOWN_TIMEOUT="600") as demo:
         address = f"http://127.0.0.1:{demo.port}"
         with httpx.Client(base_url=address, trust_env=False) as http:
             assert http.get("/", follow_redirects=True).text.startswith("<!doctype html>")
