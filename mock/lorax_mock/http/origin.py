@@ -2,7 +2,8 @@
 
 A mock listens without a key, and any web page can make a browser send requests to it. LoRAX's routes are open to all
 pages, because LoRAX's are; the mock's own show prompts and change what is answered. A program sends no `Origin`
-and is let through.
+and is let through. So is a page that reads under a stranger's name for this address: it looks like a program. It
+changes nothing, since browsers send an `Origin` with all but GET and HEAD.
 """
 
 import ipaddress

@@ -44,7 +44,10 @@ const HANDLERS = {
   spent,
   done: shardDone,
   left: shardLeft,
-  renewed,
+  renewed: () => {
+    renewed();
+    startPace(); // whoever changes it makes the shard anew
+  },
   missed: (event) => tellConnection("live", `live; ${event.count} events were missed, reload to see all`),
 };
 
