@@ -94,14 +94,17 @@ const COSTS = ["first_ms", "step_ms", "prefill_token_ms", "adapter_download_ms",
 
 const PROFILED = new Set(["first_ms", "step_ms", "prefill_token_ms"]);
 
+// What somebody has begun to fill in stays, also when the pace is another meanwhile.
 function startPace() {
   const form = byId("pace");
   const fill = (now) => {
     form.profile.replaceChildren(...["", ...now.profiles].map((name) => element("option", { value: name }, name || "(as below)")));
     form.pace.value = now.pace;
     for (const name of COSTS) form[name].value = now[name];
+    form.dataset.edited = "";
     tellPace(now);
   };
+  form.oninput = () => { form.dataset.edited = "yes"; };
   form.onsubmit = (event) => {
     event.preventDefault();
     const changed = { pace: form.pace.value };
@@ -113,7 +116,12 @@ function startPace() {
       return "The shard is new";
     });
   };
-  attempt(form, async () => { fill(await ask("GET", "/pace")); });
+  attempt(form, async () => {
+    const now = await ask("GET", "/pace");
+    if (form.dataset.edited) tellPace(now);
+    else fill(now);
+    return form.querySelector(".said").textContent;
+  });
 }
 
 function startHealth() {
