@@ -161,7 +161,7 @@ class Client:
         return time.perf_counter() - self._begun
 
     async def body(self, limit: int) -> bytes:
-        """The whole request body, without its compression; the headers are let go of.
+        """The whole request body, without its compression; the head is let go of.
 
         Raises:
             HeadRefused: 503 when it is compressed, and there is no room for what it becomes.
@@ -176,8 +176,9 @@ class Client:
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
         decoder = self._decoder(limit)
-        # an SDK sends 3 KB of them, and a stream may be open for an hour
-        self._headers = self.scope["headers"] = []
+        # an SDK sends 3 KB of headers, and a stream may be open for an hour
+        self._headers = []
+        self.scope.clear()
         if decoder is None:
             body = self._connected.whole_body()
             if body is not None:

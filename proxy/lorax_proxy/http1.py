@@ -33,6 +33,8 @@ from lorax_proxy.wire.openai_replies import encode_error
 
 __all__ = ["Connection"]
 
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
 _BODY_RATE = 1024
 """Bytes a second that a body must come at, once `client_body_timeout` is over."""
 
@@ -54,7 +56,6 @@ class Connection(Incoming):
     __slots__ = (
         "_addresses",
         "_app",
-        "_asgi",
         "_door",
         "_heard",
         "_loop",
@@ -81,7 +82,6 @@ class Connection(Incoming):
         super().__init__(door.limits, door.bodies)
         # typed by uvicorn as whatever may be configured, which ours is not
         self._app = cast("AsgiApp", config.loaded_app)
-        self._asgi = {"version": config.asgi_version, "spec_version": "2.3"}
         self._state = app_state
         self._server = server_state
         self._loop = _loop or asyncio.get_running_loop()
@@ -148,7 +148,7 @@ class Connection(Incoming):
             self,
             {
                 "type": "http",
-                "asgi": self._asgi,
+                "asgi": _ASGI,
                 "http_version": version,
                 "method": method,
                 "scheme": "http",
