@@ -18,7 +18,7 @@ from typing import Any
 
 from lorax_proxy.client import Client, until_gone
 from lorax_proxy.core.admission import check_local, check_same_origin
-from lorax_proxy.core.inspection.report import inspect, named_model
+from lorax_proxy.core.inspection.report import inspect, inspect_copies, named_model
 from lorax_proxy.errors import RequestRefused
 from lorax_proxy.observe import INSPECTOR as PATH
 from lorax_proxy.tap import Recorder, Tap
@@ -112,8 +112,8 @@ class Inspector:
         elif rest == "/requests" and method == "DELETE":
             self.recorder.clear()
             await client.reply(b"{}", headers=_HEADERS)
-        elif (found := re.fullmatch(r"/requests/([0-9]{1,9})", rest)) and method == "GET":
-            await self._request(client, int(found[1]))
+        elif (found := re.fullmatch(r"/requests/([0-9]{1,9})(/copies)?", rest)) and method == "GET":
+            await self._request(client, int(found[1]), copied=found[2] is not None)
         else:
             raise RequestRefused(
                 f"The inspector has no {method} {path}.", status=404, code="unknown_url"
@@ -140,15 +140,22 @@ class Inspector:
         await client.start(200, headers, len(self._html))
         client.end(self._html)
 
-    async def _request(self, client: Client, number: int) -> None:
+    async def _request(self, client: Client, number: int, *, copied: bool) -> None:
         tap = self.recorder.find(number)
         if tap is None:
             raise RequestRefused(
                 f"Request {number} is not kept any more.", status=404, code="not_found"
             )
-        host = client.header("host") or "localhost"
-        document = {**_row(tap), **inspect(tap.recording, f"http://{host}")}
-        await client.reply(encode_json(document), headers=_HEADERS)
+        row, recording = _row(tap), tap.recording.snapshot()
+        base_url = f"http://{client.header('host') or 'localhost'}"
+
+        def shown() -> bytes:
+            if copied:
+                return encode_json(inspect_copies(recording, base_url))
+            return encode_json({**row, **inspect(recording)})
+
+        # some 40 us for each token, which others need not wait for
+        await client.reply(await asyncio.to_thread(shown), headers=_HEADERS)
 
     async def _events(self, client: Client) -> None:
         """Tell of each request, from the first to the last, until the page is closed."""

@@ -62,11 +62,11 @@ class Page:
         return await self.opened(number)
 
     async def opened(self, number: int) -> dict[str, Any]:
-        """Everything that is shown of a request."""
-        response = await self.http.get(f"/_inspector/requests/{number}")
-        assert response.status_code == 200, response.text
-        document: dict[str, Any] = response.json()
-        return document
+        """Everything that is shown of a request, its copies among it."""
+        shown = await self.http.get(f"/_inspector/requests/{number}")
+        copies = await self.http.get(f"/_inspector/requests/{number}/copies")
+        assert (shown.status_code, copies.status_code) == (200, 200), shown.text
+        return {**shown.json(), "copies": copies.json()}
 
 
 @contextlib.asynccontextmanager

@@ -192,10 +192,9 @@ async def test_both_wires_are_shown_as_they_were(transport: str) -> None:
         shown = await page.over()
     generated = next(each for each in upstream.requests if each.path == "/generate_stream")
     assert shown["request"]["body"].encode() == body
-    assert shown["answer"]["body"].encode() == reply.body
-    (call,) = shown["calls"]
-    assert call["body"].encode() == generated.body
-    assert call["reply"].encode() == tokens("Hel", "lo", ".", " More") + _end(4)
+    assert shown["copies"]["answer"].encode() == reply.body
+    assert _sent(shown) == [generated.body]
+    assert shown["copies"]["reply_1"].encode() == tokens("Hel", "lo", ".", " More") + _end(4)
     ways = [moment["way"] for moment in shown["moments"]]
     assert ways[:4] == ["asked", "sent", "came", "answered"]
     assert ways.index("closed") > ways.index("came")
@@ -205,6 +204,10 @@ async def test_both_wires_are_shown_as_they_were(transport: str) -> None:
     assert {name: reply.headers[name] for name in sent} == sent
     assert shown["adapters"] == []
     assert (shown["finish_reason"], shown["completion_tokens"]) == ("stop", 3)
+
+
+def _sent(shown: Mapping[str, Any]) -> list[bytes]:
+    return [each["text"].encode() for each in shown["moments"] if each["way"] == "sent"]
 
 
 def _end(count: int) -> bytes:
@@ -223,8 +226,8 @@ async def test_a_whole_answer_is_shown_too() -> None:
     ):
         reply = await proxy.post(CHAT, chat())
         shown = await page.over()
-    assert shown["answer"]["body"].encode() == reply.body
-    assert json.loads(shown["calls"][0]["reply"]) == generation("Hel", "lo")
+    assert shown["copies"]["answer"].encode() == reply.body
+    assert json.loads(shown["copies"]["reply_1"]) == generation("Hel", "lo")
     assert (shown["prompt_tokens"], shown["completion_tokens"]) == (7, 3)
     assert [moment["way"] for moment in shown["moments"]][-2:] == ["answered", "done"]
 
@@ -244,8 +247,8 @@ async def test_embeddings_are_shown_call_by_call() -> None:
         await proxy.post("/v1/embeddings", {"model": "", "input": ["a", "b"]})
         shown = await page.over()
     assert [call["path"] for call in shown["calls"]] == ["/embed", "/embed"]
-    assert {json.loads(call["body"])["inputs"] for call in shown["calls"]} == {"a", "b"}
-    assert "embeddings" in shown["calls"][1]["reply"]
+    assert {json.loads(body)["inputs"] for body in _sent(shown)} == {"a", "b"}
+    assert "embeddings" in shown["copies"]["reply_2"]
 
 
 async def test_an_answer_that_breaks_off_says_so() -> None:
@@ -389,7 +392,7 @@ async def test_a_request_is_shown_while_it_is_under_way() -> None:
         row = await page.until(lambda row: row["first_ms"] is not None)
         assert not row["over"]
         shown = await page.opened(1)
-        assert '"a"' in shown["calls"][0]["reply"]
+        assert '"a"' in shown["copies"]["reply_1"]
         hold.gate.set()
         await connection.reply()
         assert (await page.over())["finish_reason"] == "stop"
@@ -418,9 +421,9 @@ async def test_refusals_and_failures_are_shown() -> None:
         "logit_bias": "refused",
     }
     assert full["status"] == 429
-    assert "full" in full["calls"][0]["reply"]
+    assert "full" in full["copies"]["reply_1"]
     assert (listed["method"], listed["path"]) == ("GET", "/v1/models")
-    assert json.loads(listed["answer"]["body"])["object"] == "list"
+    assert json.loads(listed["copies"]["answer"])["object"] == "list"
 
 
 async def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -510,7 +513,7 @@ async def test_answers_are_the_same_with_a_page_open() -> None:
                 assert seen.status == before.status
                 assert seen.headers.keys() == before.headers.keys()
                 shown = await page.over(number + 1)
-                assert shown["answer"]["body"].encode() == seen.body
+                assert shown["copies"]["answer"].encode() == seen.body
 
 
 def _settled(body: bytes) -> bytes:

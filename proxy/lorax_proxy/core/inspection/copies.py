@@ -3,6 +3,7 @@
 No key is in any of them: they read it from the environment's `OPENAI_API_KEY`. The last two say what
 LoRAX answered, in the forms that `lorax-mock` and `lorax-contracts` read (docs/mock.md, Scripts;
 `lorax_contracts.transcripts`); the packages share no code, so a test has each read what is written here.
+Beside them stand the answers as they were, for `lorax-contracts lint`.
 """
 
 import json
@@ -49,6 +50,11 @@ def copies(recording: Recording, asked: bytes, base_url: str) -> dict[str, str]:
         forms["mock_rule"] = "rules:\n" + "".join(filter(None, rules))
     if document is not None and recording.status:
         forms["transcript"] = _transcript(recording, document)
+    if answer := recording.body(Way.ANSWERED):
+        forms["answer"] = answer.decode("utf-8", "replace")
+    for index in range(len(recording.calls)):
+        if reply := recording.body(Way.CAME, index):
+            forms[f"reply_{index + 1}"] = reply.decode("utf-8", "replace")
     return forms
 
 

@@ -31,6 +31,8 @@ class Events:
 
 
 def _comments(data: bytes) -> Sequence[bytes]:
+    if not data.startswith(b":") and b"\n:" not in data:
+        return ()
     return [line for line in data.splitlines() if line.startswith(b":")]
 
 

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 import msgspec
@@ -114,6 +114,10 @@ class Recording:
         return b"".join(
             moment.data for moment in self.moments if moment.way is way and moment.call == call
         )
+
+    def snapshot(self) -> "Recording":
+        """The same as of now: what passes later is not in it."""
+        return replace(self, calls=[replace(call) for call in self.calls], moments=[*self.moments])
 
 
 def hide_secrets(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

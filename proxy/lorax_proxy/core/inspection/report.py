@@ -17,7 +17,7 @@ from lorax_proxy.core.inspection.recording import Moment, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
 from lorax_proxy.wire.compression import Decoder, codings
 
-__all__ = ["inspect", "named_model"]
+__all__ = ["inspect", "inspect_copies", "named_model"]
 
 _SHOWN = 64 * 1024
 """Characters of one text that a page is given; who wants more copies it from the wire."""
@@ -54,13 +54,19 @@ _DECISIONS: Mapping[Treatment, str] = {
 }
 
 
-def inspect(recording: Recording, base_url: str) -> dict[str, Any]:
-    """Everything that a page shows of one request, as a JSON document.
+def inspect_copies(recording: Recording, base_url: str) -> dict[str, str]:
+    """The request in other forms (`core.inspection.copies`); none of one that is not whole here.
 
     Args:
         recording: What passed.
         base_url: Where this server is, without `/v1`, for commands that repeat the request.
     """
+    whole = recording.texts and not recording.cut
+    return copies(recording, _asked(recording), base_url) if whole else {}
+
+
+def inspect(recording: Recording) -> dict[str, Any]:
+    """What a page shows of one request, as a JSON document."""
     asked = _asked(recording)
     moments = list(_moments(recording))
     document: dict[str, Any] = {
@@ -76,7 +82,6 @@ def inspect(recording: Recording, base_url: str) -> dict[str, Any]:
         "answer": {
             "status": recording.status,
             "headers": recording.answer_headers,
-            "body": _text(recording.body(Way.ANSWERED)),
             "bytes": _size(recording, Way.ANSWERED),
         },
         "calls": [
@@ -86,22 +91,18 @@ def inspect(recording: Recording, base_url: str) -> dict[str, Any]:
                 "status": call.status,
                 "headers": call.headers,
                 "lost": call.lost,
-                "body": _text(recording.body(Way.SENT, index)),
-                "reply": _text(recording.body(Way.CAME, index)),
             }
-            for index, call in enumerate(recording.calls)
+            for call in recording.calls
         ],
         "moments": moments,
         "parameters": [],
         "prompts": [],
         "choices": [],
-        "copies": {},
     }
     if recording.texts:
         document["parameters"] = list(_parameters(recording, asked))
         document["prompts"] = _prompts(recording)
         document["choices"] = list(_choices(recording))
-        document["copies"] = {} if recording.cut else copies(recording, asked, base_url)
     return document
 
 

@@ -4,6 +4,7 @@ import json
 
 from lorax_proxy.core.inspection.recording import (
     HIDDEN,
+    Call,
     Moment,
     Recording,
     Way,
@@ -20,6 +21,16 @@ def test_a_body_is_what_went_one_way() -> None:
     assert recording.body(Way.CAME) == b"ab"
     assert recording.body(Way.CAME, 1) == b"x"
     assert recording.body(Way.ANSWERED) == b""
+
+
+def test_a_snapshot_stays_as_it_is() -> None:
+    """While more passes."""
+    recording = Recording("POST", "/", (), texts=True, calls=[Call("POST", "/generate")])
+    snapshot = recording.snapshot()
+    assert snapshot == recording
+    recording.moments.append(Moment(0.0, Way.CAME, 0, 1, b"a"))
+    recording.calls[0].status = 200
+    assert (snapshot.moments, snapshot.calls[0].status) == ([], 0)
 
 
 def test_headers_lose_what_may_be_a_secret() -> None:

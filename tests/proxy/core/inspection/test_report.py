@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
-from lorax_proxy.core.inspection.report import inspect, named_model
+from lorax_proxy.core.inspection.report import inspect, inspect_copies, named_model
 from tests.proxy.core.inspection.recorded import LORAX_STREAM, chunk, event, last, recorded, stream
 
 ASKED: dict[str, Any] = {
@@ -33,7 +33,7 @@ def report(**more: Any) -> dict[str, Any]:
     """A stream that a stop string cut."""
     given: dict[str, Any] = {"asked": ASKED, "sent": SENT, "came": CAME, "answered": ANSWERED}
     given |= {"stops": ("STOP",), "end": Way.CLOSED, **more}
-    return inspect(recorded(**given), "http://h")
+    return inspect(recorded(**given))
 
 
 def test_each_parameter_says_what_became_of_it() -> None:
@@ -60,12 +60,12 @@ def test_parameters_that_were_not_honoured_say_so() -> None:
         answered=[],
         answer_headers=[("x-ignored-parameters", "logit_bias")],
     )
-    decisions = [row["decision"] for row in inspect(recording, "")["parameters"]]
+    decisions = [row["decision"] for row in inspect(recording)["parameters"]]
     assert decisions == ["unknown", "unknown", "ignored"]
     completions = replace(recording, path="/v1/completions")
-    decisions = [row["decision"] for row in inspect(completions, "")["parameters"]]
+    decisions = [row["decision"] for row in inspect(completions)["parameters"]]
     assert decisions == ["left out", "unknown", "ignored"]
-    assert inspect(replace(recording, path="/v1/models"), "")["parameters"] == []
+    assert inspect(replace(recording, path="/v1/models"))["parameters"] == []
 
 
 def test_the_prompt_shows_its_special_tokens() -> None:
@@ -127,11 +127,11 @@ def test_a_compressed_request_is_shown_plain() -> None:
         "POST", "/v1/chat/completions", [("content-encoding", "gzip")], texts=True
     )
     recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
-    shown = inspect(recording, "")
+    shown = inspect(recording)
     assert json.loads(shown["request"]["body"]) == ASKED
     assert shown["request"]["bytes"] == len(body)
     recording.moments = [Moment(0.0, Way.ASKED, 0, 4, b"rubb")]
-    assert inspect(recording, "")["request"]["body"] == "rubb"
+    assert inspect(recording)["request"]["body"] == "rubb"
 
 
 def test_a_refused_request_still_names_its_model() -> None:
@@ -146,7 +146,7 @@ def test_a_long_text_is_shown_in_part() -> None:
     """A page is not to be given megabytes."""
     recording = Recording("POST", "/v1/completions", (), texts=True)
     recording.moments = [Moment(0.0, Way.ASKED, 0, 100_000, b"x" * 100_000)]
-    body = inspect(recording, "")["request"]["body"]
+    body = inspect(recording)["request"]["body"]
     assert body.endswith("... and 34464 more")
     assert len(body) < 70_000
 
@@ -162,11 +162,14 @@ def test_rubbish_is_shown_as_it_is(body: bytes) -> None:
             Moment(0.0, way, 0, len(body), body)
             for way in (Way.ASKED, Way.SENT, Way.CAME, Way.ANSWERED)
         ]
-        shown = inspect(recording, "")
-        assert shown["answer"]["body"] == body.decode("utf-8", "replace")
+        shown = inspect(recording)
+        assert shown["moments"][-1]["text"] == body.decode("utf-8", "replace")
+        assert inspect_copies(recording, "")["answer"] == body.decode("utf-8", "replace")
 
 
 def test_what_is_cut_is_not_copied() -> None:
     """Half a request repeats nothing."""
-    assert report()["copies"]
-    assert report(cut=True)["copies"] == {}
+    recording = recorded(asked=ASKED, sent=SENT, came=CAME, answered=ANSWERED)
+    assert inspect_copies(recording, "")["curl"]
+    assert inspect_copies(replace(recording, cut=True), "") == {}
+    assert inspect_copies(replace(recording, texts=False), "") == {}
