@@ -250,6 +250,7 @@ def test_everything_is_reached_without_a_mouse(demo: str, open_page: OpenPage) -
         page.keyboard.press("ArrowUp")
         page.keyboard.press("Enter")
         expect(page.locator("tr[aria-current=true]")).to_contain_text("acme/sql")
+        expect(page.get_by_role("tablist")).to_be_visible()
         page.keyboard.press("Tab")
         expect(focused).to_have_role("tab")
         for name in (*TABS[1:], TABS[0]):
