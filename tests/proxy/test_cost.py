@@ -219,7 +219,7 @@ def an_event_with_everything() -> int:
     [
         (a_plain_request, 615),
         (a_stream, 790),
-        (an_event, 48),
+        (an_event, 45),
         (an_event_with_everything, 74),
         (a_watched_stream, 985),
         (a_watched_event, 72),

@@ -193,7 +193,8 @@ class ChoiceChunks(ChoiceReader):
                     and event.generated_text is None
                 ):
                     choice.pass_on(token)
-                    out += (before, escape_line_ends(encode_json(token.text)), after)
+                    text = encode_json(token.text)
+                    out += (before, text if text.isascii() else escape_line_ends(text), after)
                     continue
                 for piece in choice.feed(event):
                     if self._framed and isinstance(piece, Text):

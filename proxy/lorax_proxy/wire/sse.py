@@ -17,6 +17,8 @@ way, so it is taken at once, and an LF that follows is swallowed: waiting would 
 back until the next one arrives.
 """
 
+from typing import NoReturn
+
 from lorax_proxy.errors import ProxyError
 
 __all__ = ["COMMENT", "DONE", "EventTooLarge", "SseDecoder", "encode", "escape_line_ends"]
@@ -65,7 +67,8 @@ class SseDecoder:
             EventTooLarge: When an event grows past the limit. Events that were complete before it
                 are returned first, and the next call raises.
         """
-        self._refuse()
+        if self._too_large:
+            self._refuse()
         if self._after_cr and chunk:
             self._after_cr = False
             if chunk.startswith(b"\n"):
@@ -88,7 +91,7 @@ class SseDecoder:
         events = self._take(lines)
         if len(self._buffer) > self._limit:
             self._too_large = True
-        if not events:
+        if self._too_large and not events:
             self._refuse()
         return events
 
@@ -117,7 +120,8 @@ class SseDecoder:
         Raises:
             EventTooLarge: When the last event grew past the limit.
         """
-        self._refuse()
+        if self._too_large:
+            self._refuse()
         self._buffer = b""
         self._data = []
         self._size = 0
@@ -148,9 +152,8 @@ class SseDecoder:
                 break
         return events
 
-    def _refuse(self) -> None:
-        if self._too_large:
-            raise EventTooLarge(f"an event of more than {self._limit} bytes")
+    def _refuse(self) -> NoReturn:
+        raise EventTooLarge(f"an event of more than {self._limit} bytes")
 
 
 def encode(data: bytes) -> bytes:
