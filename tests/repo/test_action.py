@@ -29,7 +29,7 @@ def test_a_broken_law_fails_the_step_and_is_annotated(job: Path) -> None:
     """And stands in the summary; inputs are options, and nothing but text."""
     (job / "known.json").write_text(json.dumps({"known": []}))
     given = {
-        "without": "OAI-CHAT-011",
+        "only": "OAI-CHAT-003",
         "baseline": "known.json",
         "format": "json:my report.json\nhtml:report.html\n",
         "options": "--examples\n0\n--seed\n5",
@@ -45,17 +45,14 @@ def test_a_broken_law_fails_the_step_and_is_annotated(job: Path) -> None:
     assert done.summary.startswith("## lorax-contracts: 1 new, 0 known, 0 fixed")
     document = json.loads((job / "my report.json").read_text("utf-8"))
     assert (document["seed"], document["model"]) == (5, "acme/poet")
-    assert not {"OAI-CHAT-011"} & set(document["laws"])
-    assert "OAI-HTTP-003" in document["laws"]
-    assert "OAI-ERR-012" not in {law for one in document["skipped"] for law in one["laws"]}
+    assert document["laws"] == ["OAI-CHAT-003"]
     assert (job / "report.html").exists()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "--help $(touch x); `touch x`"])
-def test_what_cannot_be_judged_fails_the_step_otherwise(job: Path, url: str) -> None:
+def test_what_cannot_be_judged_fails_the_step_otherwise(job: Path) -> None:
     """An address is an address, whatever it is."""
-    done = run_step(_CHECK, job, {"url": url})
+    done = run_step(_CHECK, job, {"url": "--help $(touch x); `touch x`"})
     assert (done.code, done.outputs) == (2, {"exit-code": "2"})
     assert "::error title=lorax-contracts::" in done.log
     assert not (job / "x").exists()
