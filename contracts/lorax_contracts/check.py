@@ -1,5 +1,6 @@
 """`lorax-contracts check`: a plan of probes against one server, then exploration, within bounds."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from lorax_contracts.opening import Server, find, first_model, open_lorax, open_
 from lorax_contracts.plan import EXPLORED, steps_for
 from lorax_contracts.session import Session, Skipped
 
-__all__ = ["Options", "Verdict", "check", "check_server"]
+__all__ = ["Options", "Verdict", "check", "check_server", "until_turn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,27 @@ class Verdict:
 _Tell = Callable[[str, float], None]
 
 
+# Streams that are shorter than this are over before or after a second turns, however one aims.
+_SHORTEST = 0.05
+
+
+def until_turn(now: float, took: float) -> float:
+    """Seconds to wait, so that a reply is half there when the next second begins.
+
+    Args:
+        now: in seconds; whole ones begin where the server's do.
+        took: how long the latest reply took. One that is too short to be met, or longer than a
+            second, is not waited for.
+    """
+    return (1 - now % 1 - took / 2) % 1 if _SHORTEST <= took < 1 else 0
+
+
 class _Way:
     """How far a run is: by the requests that its steps are known to make."""
 
     def __init__(self, client: Server, total: int, tell: _Tell) -> None:
         self._client = client
+        self._replied, self._took = client.seconds, 0.0
         self._total = max(total, 1)
         self._tell = tell
         self._name, self._most, self._done = "", 0, 0
@@ -93,6 +110,19 @@ class _Way:
         """Goes on to a step that makes `most` requests of a right server."""
         self._done += self._most
         self._name, self._most, self._begun = name, most, self._client.requests
+        self.report()
+
+    def turn(self) -> None:
+        """Waits until a reply that takes as long as the latest is half there when the second turns."""
+        wait = until_turn(time.time(), self._took)
+        if wait:
+            time.sleep(wait)
+            self._replied = self._client.seconds
+
+    def reply(self) -> None:
+        """Takes a reply into account."""
+        now = self._client.seconds
+        self._replied, self._took = now, now - self._replied
         self.report()
 
     def report(self) -> None:
@@ -107,7 +137,7 @@ def _run(session: Session, client: Server, options: Options, tell: _Tell) -> Non
     exploring = any(map(session.wants, EXPLORED[session.wire]))
     examples = options.examples if exploring else 0
     way = _Way(client, sum(step.requests for step in steps) + examples, tell)
-    session.progress = way.report
+    session.progress, session.turn = way.reply, way.turn
     for step in steps:
         way.begin(step.name, step.requests)
         step.run(session)

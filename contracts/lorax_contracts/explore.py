@@ -16,6 +16,7 @@ from hypothesis.errors import Flaky, HypothesisException
 
 from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge import judge
+from lorax_contracts.judge.identity import timed
 from lorax_contracts.probes.limits import failed
 from lorax_contracts.session import SEED, Session
 from lorax_contracts.strategies import chat_requests, completion_requests, generate_requests
@@ -57,7 +58,7 @@ def _shown(exchange: Exchange, session: Session) -> list[Finding]:
     found = judge(exchange, kind=session.wire, strict=True)
     if session.wire == "openai":
         found += failed("a valid request", exchange)
-    return [one for one in found if session.wants(one.law)]
+    return [one for one in found if session.wants(one.law) and not timed(one)]
 
 
 def _without_needless(finding: Finding, tell: Callable[[str, Any], list[Finding]]) -> Finding:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from lorax_contracts.curl import WRONG_KEY
 from lorax_contracts.exchange import End, Exchange, Finding, Route
 from lorax_contracts.judge import judged, silenced, told
+from lorax_contracts.judge.identity import timed
 from lorax_contracts.judge.openai import ENVELOPE, request_misfits
 from lorax_contracts.judge.report import kind_of, shown
 from lorax_contracts.laws import Promise, law
@@ -60,6 +61,7 @@ class Session:
         keyed: whether requests carry a key.
         context: the model's context in tokens, where the user said it.
         progress: called after every reply, for a progress bar.
+        turn: called before a stream in which a second is to turn, to wait for the right moment.
         begun: whether the server has shown that there is something to judge.
     """
 
@@ -92,6 +94,7 @@ class Session:
         self.only = only
         self.without = frozenset(without)
         self.progress: Callable[[], None] = lambda: None
+        self.turn: Callable[[], None] = lambda: None
         self.begun = False
         self._skipped: list[tuple[str, str, Sequence[Rule | str]]] = []
         self._silent: dict[str, set[str]] = {}
@@ -237,6 +240,12 @@ class Session:
         """
         exchange = self.forward(method, path, request, text=text, headers=headers)
         found = judged(exchange, kind=self.wire, right=right)
+        if any(timed(one) and (one.law, kind_of(one.message)) not in self._found for one in found):
+            # When the run began must not decide what it finds.
+            self.turn()
+            second = self.forward(method, path, request, text=text, headers=headers)
+            again = {one.law for one in judged(second, kind=self.wire, right=right) if timed(one)}
+            found = [one for one in found if not timed(one) or one.law in again]
         self._hold_back(silenced(found))
         for finding in told(found):
             if envelope is not None and finding.law in ENVELOPE:

@@ -21,7 +21,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lorax_contracts.baseline import outcome_of
-from lorax_contracts.check import Options, Verdict, check, check_server
+from lorax_contracts.check import Options, Verdict, check, check_server, until_turn
 from lorax_contracts.client import Bounds
 from lorax_contracts.errors import CannotRun, UnknownName
 from lorax_contracts.exchange import Exchange
@@ -230,6 +230,17 @@ def test_the_same_is_found_wherever_the_second_turns(law_id: str) -> None:
 
     for turn in range(found(0).requests):
         assert broken(found(turn)) == {law_id}, turn
+
+
+def test_a_second_turns_in_the_middle_of_a_reply() -> None:
+    """Where it is long enough to be met, and short enough to need it."""
+    for now, took in ((100.0, 0.5), (100.9, 0.5), (100.4, 0.05), (100.99, 0.99)):
+        wait = until_turn(now, took)
+        assert 0 <= wait < 1
+        assert (now + wait + took / 2) % 1 == pytest.approx(0, abs=1e-9) or (
+            now + wait + took / 2
+        ) % 1 == pytest.approx(1)
+    assert until_turn(100.3, 0.049) == until_turn(100.3, 1.0) == until_turn(100.3, 0.0) == 0
 
 
 def test_two_runs_of_one_seed_ask_the_same() -> None:

@@ -1,7 +1,11 @@
 """A session keeps the smallest proof of each law."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from lorax_contracts.check import Options, check_server
 from lorax_contracts.exchange import End, Exchange, Finding
@@ -166,6 +170,45 @@ def test_a_consequence_of_another_fault_is_not_told() -> None:
     )
     run.compare(lambda *_: [Finding("OAI-STREAM-025", "x", exchange=second)], first, second)
     assert run.findings == []
+
+
+def _stamped(asked: Asked, ticks: Callable[[int], bool]) -> Said:
+    """A stream whose later events have another second, where `ticks` says so of the request's number."""
+    said = openai(asked)
+    for chunk in said.chunks[1:] if said.chunks and ticks(asked.number) else ():
+        chunk["created"] += 1
+    return said
+
+
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions"])
+def test_a_second_that_turns_within_a_reply_is_found_each_time_or_never(path: str) -> None:
+    """A time that is taken for each event differs by luck in a short stream, and always in a long one."""
+    prompt: dict[str, Any] = (
+        {"prompt": "Hi"}
+        if path == "/completions"
+        else {"messages": [{"role": "user", "content": "Hi"}]}
+    )
+    request = {"model": "acme/poet", "stream": True, "seed": 7, **prompt}
+    told: list[list[str]] = []
+    turns: list[int] = []
+    luck: tuple[Callable[[int], bool], ...] = (
+        lambda number: number == 2,
+        lambda number: number != 2,
+        lambda _: True,
+    )
+    for ticks in luck:
+        asker = InProcess(functools.partial(_stamped, ticks=ticks))
+        asker.base += "/v1"
+        run = Session(asker, wire="openai", model="acme/poet")
+        turns.clear()
+        run.turn = functools.partial(turns.append, 1)
+        for _ in range(3):
+            run.ask("POST", path, request)
+        told.append([one.law for one in run.findings])
+        assert asker.requests == 3 + len(turns)
+    law = "OAI-STREAM-007" if path == "/chat/completions" else "OAI-COMP-012"
+    assert told == [[], [law], [law]]
+    assert len(turns) == 1
 
 
 def test_what_does_not_show_again_is_not_kept() -> None:

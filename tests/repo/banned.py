@@ -43,8 +43,9 @@ _PROCESSES: Home = (
     "contracts/lorax_contracts/pytest_plugin.py",
 )
 _IDENTITY: Home = ("proxy/lorax_proxy/app.py", "proxy/lorax_proxy/surface.py")
-_PATIENT: Home = ("contracts/lorax_contracts/client.py",)
-"""It waits as long as a server's Retry-After asks it to."""
+_PATIENT: Home = ("contracts/lorax_contracts/check.py", "contracts/lorax_contracts/client.py")
+"""One waits for a second to turn, within which a stream is judged; the other as long as a server's
+Retry-After asks it to."""
 _COMMANDS: Home = (
     "*/__main__.py",
     "command/lorax_openai/commands.py",

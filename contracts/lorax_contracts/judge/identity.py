@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from lorax_contracts import schemas
-from lorax_contracts.exchange import Exchange
+from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.judge.report import Report, shown
 
-__all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit", "misnamed"]
+__all__ = ["Places", "bad_created", "bad_id", "bad_model", "fit", "misnamed", "timed"]
 
 Places = tuple[tuple[re.Pattern[str], str], ...]
 """Where in a schema which law is broken: a pattern for the pointer and, after a space, the rule.
@@ -20,6 +20,12 @@ _NOBODY = frozenset({"", "null", "none", "nil", "undefined", "0"})
 # 2001 in seconds; and past the year 5000 it must be milliseconds.
 _EARLIEST, _LATEST = 1_000_000_000, 100_000_000_000
 _DAY = 86_400
+_TIMED = frozenset(
+    {
+        ("OAI-STREAM-007", "created changes"),
+        ("OAI-COMP-012", "created is not as in the first event"),
+    }
+)
 
 
 def fit(
@@ -62,6 +68,11 @@ def bad_model(value: Any, exchange: Exchange) -> bool:
     kept = {word for word in given if word.isdecimal()} <= set(said)
     date = any(len(word) >= 4 for word in dated) and kept
     return not date or not set(said) - set(dated) <= set(given)
+
+
+def timed(finding: Finding) -> bool:
+    """Whether it shows only where a second turns within a reply: a time that each event takes anew."""
+    return (finding.law, finding.message) in _TIMED
 
 
 def misnamed(exchange: Exchange) -> str:

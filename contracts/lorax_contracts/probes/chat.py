@@ -54,6 +54,7 @@ def steady(session: Session) -> Exchange | None:
 
 
 def _streamed(session: Session) -> Exchange:
+    session.turn()
     return session.chat(
         PROMPT, **GREEDY, max_tokens=24, stream=True, stream_options={"include_usage": True}
     )

@@ -94,12 +94,13 @@ def probe_completions(session: Session) -> None:
     same: dict[str, Any] = {"max_tokens": 12, **GREEDY}
     first, second = ask(**same), ask(**same)
     streamed = ask(**same, stream=True, stream_options={"include_usage": True})
+    session.turn()
+    ask(**same, stream=True)
     repeated = relations.repeats(first, second)
     if repeated:
         session.compare(relations.same_streamed, first, streamed)
         for budget in (1, 6):
             session.compare(relations.cut_by_budget, ask(**{**same, "max_tokens": budget}), first)
-    ask(**same, stream=True)
     listed = ask(prompt=["One,", "Two,"], max_tokens=4)
     if listed.status != 200 and not listed.says_nothing:
         session.break_law("OAI-COMP-006", f"a list of prompts is {listed.status}", listed)
