@@ -206,7 +206,8 @@ docs: $(VENV)/test.stamp .venv-docs/docs.stamp ## write anew what code and data 
 	@$(BIN)/lorax-contracts laws --format markdown > docs/laws.md
 	@$(BIN)/python -m tests.contracts.detection
 	@$(BIN)/python -m tests.repo.llms > docs/llms.txt
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build 2>&1 | grep -v '^INFO' >&2 || test "$${PIPESTATUS[0]}" = 0
+	@! grep -rE '(src|<link[^>]* href)="(https?:)?//' site --include '*.html' || { echo "make docs: a page loads something from elsewhere" >&2; exit 1; }
 	@cd docs && find . -name '*.md' | while read -r page; do cp "$$page" "../site/$$page"; done
 
 .PHONY: release

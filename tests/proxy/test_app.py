@@ -232,7 +232,9 @@ async def test_a_bug_in_a_reading_route_is_an_envelope_too(
     assert reply.error["code"] == "internal_error"
     assert "mine" in reply.error["message"]
     assert reply.headers["x-request-id"] == "mine"
-    assert '"event":"bug"' in capsys.readouterr().err
+    bug, asked = map(json.loads, capsys.readouterr().err.splitlines())
+    assert bug["event"] == "bug"
+    assert (asked["level"], asked["reason"]) == ("warning", reply.error["message"])
 
 
 async def test_it_says_at_start_what_it_serves(capsys: pytest.CaptureFixture[str]) -> None:

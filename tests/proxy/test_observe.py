@@ -217,3 +217,21 @@ async def test_one_request_is_one_line_without_what_was_said(
     assert requests[0]["model"] == "mistralai/Mistral-7B-Instruct-v0.2"
     for line in requests[:3]:
         assert "SECRET" not in json.dumps(line)
+
+
+async def test_an_adapter_that_cannot_be_loaded_is_a_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With LoRAX's reason, though the client's status is a 404; an unknown name is the client's own."""
+    why = "No valid adapter config file found: tried None and None"
+    failure = failed("generation", f"Request failed during generation: Server error: {why}")
+    script = lorax(stream=[Send(event_stream() + chunk(failure) + LAST_CHUNK)])
+    async with ScriptedServer(script) as server, running(server, log_level="info") as proxy:
+        capsys.readouterr()
+        await proxy.post(CHAT, chat(model="org/a"))
+        await proxy.post(CHAT, chat(model="unknown"))
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told, plain = [line for line in lines if line["event"] == "request"]
+    assert (told["status"], told["level"]) == (404, "warning")
+    assert told["reason"].endswith(why)
+    assert (plain["status"], plain["level"], plain.get("reason")) == (404, "info", None)
