@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import takewhile
 from typing import Final
 
 from lorax_mock.errors import FatalRequest
@@ -141,10 +142,12 @@ class Batcher:
     async def fail(self, adapter: str, *, loading: bool) -> None:
         """Let a download, or a load after it, that fails take its time."""
         self._moment()
-        before = self.shard.now
+        spans = self.shard.spans
+        last = spans[-1] if spans else None
         self.shard.fail(adapter, loading=loading)
         if self._watching.open:
-            self._watching.spent(span for span in self.shard.spans if span.start >= before)
+            new = list(takewhile(lambda span: span is not last, reversed(spans)))
+            self._watching.spent(reversed(new))
         await self._until(self.shard.now)
 
     def _meet(self, group: _Group) -> None:

@@ -14,6 +14,7 @@ from lorax_mock.router.metrics import Metrics
 from lorax_mock.server.batcher import Batcher
 from lorax_mock.server.meeting import Meeting
 from lorax_mock.server.ticket import Ticket, Work
+from lorax_mock.server.watching import Watching
 from lorax_mock.settings import Adapter, Costs, Limits, Settings
 from lorax_mock.shard.jobs import Job
 from lorax_mock.shard.schedule import as_json
@@ -528,3 +529,22 @@ async def test_a_paced_client_that_leaves_before_its_answer_is_dropped() -> None
     assert answered.status_code == 200
     assert outcomes == ["client_left", "length"]
     assert 'lorax_request_failure{err="dropped"} 1\n' in text
+
+
+async def test_an_open_page_is_told_each_operation_once() -> None:
+    """Those of a load that fails, too, also when the operations before took no time."""
+    watching = Watching()
+    costs = Costs(prefill_token=0, step=0, adapter_download=5, adapter_load=3)
+    batcher = Batcher(Settings(costs=costs), Metrics(Limits()), watching=watching)
+    page = watching.enter()
+    await batcher.submit([Work("a", 5, 2, 2)])[0].whole()
+    await batcher.fail("b", loading=True)
+    told = [
+        (event["what"], event["adapter"], event["start"], event["end"])
+        for event in page.take()
+        if event["kind"] == "spent"
+    ]
+    assert told == [
+        *(("download", "a", 0, 5), ("load", "a", 5, 8), ("prefill", None, 8, 8)),
+        *(("decode", None, 8, 8), ("download", "b", 8, 13), ("load", "b", 13, 16)),
+    ]

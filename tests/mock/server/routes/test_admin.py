@@ -138,6 +138,7 @@ def test_the_pace_can_be_changed_while_nobody_waits(start_mock: Callable[..., Ru
     told = running.http.put("/_mock/pace", json={"pace": "real", "step_ms": 90}).json()
     assert told == running.http.get("/_mock/pace").json()
     assert (told["pace"], told["step_ms"], told["adapter_load_ms"]) == ("real", 90, 4)
+    assert not any(one["loaded"] for one in running.http.get("/_mock/adapters").json()["adapters"])
     reply = running.http.post("/generate", json=ask)
     assert float(reply.headers["x-queue-time"]) >= 7
     assert reply.elapsed.total_seconds() > 0.09

@@ -117,6 +117,13 @@ def test_a_page_is_told_what_a_request_did_to_the_shard(start_mock: Callable[...
         ]
         running.http.post("/_mock/reset")
         assert [one["kind"] for one in _until(told, "renewed")] == ["renewed"]
+    # nobody tells this test when the mock has seen that the page is closed; from then on it keeps nothing
+    for serial in range(3, 1_000):
+        running.http.post("/generate", json=ask)
+        kept = running.http.get("/_mock/request", params={"serial": serial}).json()
+        if kept["answers"] is None:
+            break
+    assert (kept["inputs"], kept["answers"]) == ("reef", None)
 
 
 def test_a_page_is_told_a_load_that_failed_and_a_client_that_left(
