@@ -8,7 +8,7 @@ from lorax_contracts.check import Verdict
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Finding
 from lorax_contracts.formats.markdown import plain
-from lorax_contracts.formats.page import escaped, page
+from lorax_contracts.formats.page import escaped, page, wide
 from lorax_contracts.formats.text import told_of
 from lorax_contracts.laws import Law, Severity, all_laws
 from lorax_contracts.listing import finding_document, worst_first
@@ -172,8 +172,10 @@ def _as_html(servers: Sequence[Judged]) -> str:
             found.append(f"<h2>{name}</h2><ul>{''.join(lines)}</ul>")
     return page(
         "Servers against laws",
-        f'<div class="wide" tabindex="0" role="region" aria-label="table"><table><thead><tr>{heads}'
-        f"</tr></thead><tbody>{''.join(body)}</tbody></table></div>",
+        wide(
+            "Servers against laws",
+            f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>",
+        ),
         "<ul>",
         *(f"<li>{escaped(printable(one))}</li>" for one in _notes(servers)),
         f"</ul><p>{escaped(_severities())}</p>",

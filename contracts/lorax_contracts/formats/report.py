@@ -7,7 +7,7 @@ from lorax_contracts.check import Verdict
 from lorax_contracts.curl import curl
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Finding
-from lorax_contracts.formats.page import escaped, page
+from lorax_contracts.formats.page import escaped, page, wide
 from lorax_contracts.formats.text import severities, told_of
 from lorax_contracts.laws import law
 from lorax_contracts.messages import reply_text, request_text
@@ -76,11 +76,12 @@ def _contents(outcome: Outcome) -> list[str]:
     return [
         f"<h2>{'New findings' if outcome.compared else 'Findings'}</h2>",
         f"<p>The worst first:</p><ul>{legend}</ul>",
-        "<table><caption>What is broken</caption><thead><tr>",
-        '<th scope="col">severity</th><th scope="col">law</th><th scope="col">what is wrong</th>',
-        "</tr></thead><tbody>",
-        *rows,
-        "</tbody></table>",
+        wide(
+            "What is broken",
+            "<table><thead><tr>"
+            '<th scope="col">severity</th><th scope="col">law</th><th scope="col">what is wrong</th>'
+            f"</tr></thead><tbody>{''.join(rows)}</tbody></table>",
+        ),
     ]
 
 

@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from lorax_contracts.baseline import identity
-from lorax_contracts.formats.page import page
+from lorax_contracts.formats.page import page, wide
 from lorax_contracts.laws import all_laws
 from lorax_contracts.probes.refusals import BAD_BODIES, BAD_MEMBERS, named
 from tests.contracts.matrix import results
@@ -276,23 +276,24 @@ def as_html(rows: Sequence[Row]) -> str:
     parts = [f"<p>{part}</p>" for part in parts]
     heads = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in _HEAD)
     for kind, title in _TABLES.items():
-        parts += [
-            f"<h2>{title}</h2><p>{html.escape(_WORDS[kind])}</p>",
-            f'<div class="wide" tabindex="0" role="region" aria-label="{title}"><table>',
-            f"<thead><tr>{heads}</tr></thead><tbody>",
-        ]
+        lines: list[str] = []
         for row in there:
             if row.server.kind is not kind:
                 continue
             own = row.beyond(_behind(row, rows))
             told = html.escape(_told(own), quote=True)
             label = html.escape(_label(row))
-            parts.append(f'<tr><th scope="row" title="{told}">{label}</th>')
-            parts.append(f"<td>{html.escape(row.version)}</td>")
+            lines.append(f'<tr><th scope="row" title="{told}">{label}</th>')
+            lines.append(f"<td>{html.escape(row.version)}</td>")
             *asked, strict = _cells(own, row)
-            parts += [_cell(one, strictness=False) for one in asked]
-            parts += [_cell(strict, strictness=True), "</tr>"]
-        parts.append("</tbody></table></div>")
+            lines += [_cell(one, strictness=False) for one in asked]
+            lines += [_cell(strict, strictness=True), "</tr>"]
+        body = "\n".join(lines)
+        table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+        parts += [
+            f"<h2>{title}</h2><p>{html.escape(_WORDS[kind])}</p>",
+            wide(title, table),
+        ]
     missing = [row for row in rows if row.missing]
     if missing:
         items = "".join(
