@@ -134,20 +134,29 @@ class Tap:
 class Watch:
     """One open page: which requests have changed since it was told."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, recorder: "Recorder", wake: Callable[[], None]) -> None:
+        self._recorder = recorder
         self._wake = wake
-        self._changed: dict[int, Tap] = {}
+        self._changed: dict[int, None] = {}
 
-    def note(self, tap: Tap) -> None:
+    def __len__(self) -> int:
+        """How many numbers of requests it holds."""
+        return len(self._changed)
+
+    def note(self, number: int) -> None:
         """A request has changed."""
         if not self._changed:
             self._wake()
-        self._changed[tap.number] = tap
+        elif len(self._changed) > 2 * self._recorder.most:
+            # a page that does not read its stream: what is kept no more need not be told
+            self._changed = {each: None for each in self._changed if self._recorder.find(each)}
+        self._changed[number] = None
 
     def take(self) -> Sequence[Tap]:
-        """The requests that have changed, each once, and none of them any more."""
+        """The requests that have changed and are kept, each once, and none of them any more."""
         changed, self._changed = self._changed, {}
-        return tuple(changed.values())
+        found = (self._recorder.find(number) for number in changed)
+        return tuple(tap for tap in found if tap is not None)
 
 
 class Recorder:
@@ -217,7 +226,7 @@ class Recorder:
         """Whoever looks is to be told, unless it is forgotten already."""
         if tap.number in self._taps:
             for watch in self._watches:
-                watch.note(tap)
+                watch.note(tap.number)
 
     @contextmanager
     def watching(self, wake: Callable[[], None]) -> Generator[Watch]:
@@ -226,7 +235,7 @@ class Recorder:
         Args:
             wake: Called when there is something to tell.
         """
-        watch = Watch(wake)
+        watch = Watch(self, wake)
         self._watches.append(watch)
         self.watched = True
         try:

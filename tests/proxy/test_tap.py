@@ -94,6 +94,16 @@ def test_what_is_forgotten_counts_no_more(small: Recorder) -> None:
     assert len(list(small)) == 2
 
 
+def test_a_page_that_does_not_read_holds_nothing_that_is_forgotten() -> None:
+    """However many requests there are meanwhile."""
+    recorder = Recorder(texts=True, most=3)
+    with recorder.watching(lambda: None) as watch:
+        for _ in range(100):
+            begin(recorder)
+        assert len(watch) <= 7
+        assert [tap.number for tap in watch.take()] == [98, 99, 100]
+
+
 def test_sizes_are_kept_without_texts() -> None:
     """Where texts are not allowed."""
     recorder = Recorder(texts=False)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qs
 
 from lorax_proxy.client import Client, until_gone
 from lorax_proxy.core.admission import check_local, check_same_origin
@@ -36,6 +37,8 @@ _ALIVE = 15.0
 
 _KEPT = 60.0
 """Seconds that requests are kept for after the last page was closed: it may be loaded again."""
+
+_BASE_URL = re.compile(r"https?://[\w.:\[\]/-]{1,300}", re.ASCII)
 
 _MOCK = "x-lorax-mock-"
 """How the headers begin by which a mock LoRAX tells what acted (docs/mock.md)."""
@@ -147,7 +150,7 @@ class Inspector:
                 f"Request {number} is not kept any more.", status=404, code="not_found"
             )
         row, recording = _row(tap), tap.recording.snapshot()
-        base_url = f"http://{client.header('host') or 'localhost'}"
+        base_url = _base_url(client)
 
         def shown() -> bytes:
             if copied:
@@ -201,6 +204,12 @@ class Inspector:
             "kept": self.recorder.most,
             "version": version("lorax-openai"),
         }
+
+
+def _base_url(client: Client) -> str:
+    """Where the page's own browser finds this server: it says so, since it may be behind TLS."""
+    (at,) = parse_qs(client.scope["query_string"].decode("latin-1")).get("at", [""])[:1]
+    return at if _BASE_URL.fullmatch(at) else f"http://{client.header('host') or 'localhost'}"
 
 
 def _told(kind: str, document: object) -> bytes:

@@ -448,6 +448,25 @@ async def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "$OPENAI_API_KEY" in shown["copies"]["curl"]
 
 
+async def test_copies_name_the_server_as_the_page_knows_it() -> None:
+    """It may be behind TLS; what is no address is not taken for one."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        await page.over()
+        for at, shown in (
+            ("https://llm.example/x", "https://llm.example/x"),
+            ("https://x/';rm", proxy.url),
+            ("javascript:x", proxy.url),
+        ):
+            reply = await page.http.get("/_inspector/requests/1/copies", params={"at": at})
+            assert reply.json()["curl"].startswith(f"curl -sSN {shown}/v1/chat/completions ")
+            assert f"base_url='{shown}/v1'" in reply.json()["python"]
+
+
 async def test_what_is_cleared_is_gone() -> None:
     """For every open page, and numbers go on."""
     async with (

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lorax_proxy.core.inspection.events import Events
+from lorax_proxy.core.inspection.events import Events, as_object, as_objects
 from lorax_proxy.core.inspection.recording import Call, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
 from lorax_proxy.errors import Lost
@@ -112,7 +112,8 @@ def _python(document: Mapping[str, Any], endpoint: Endpoint, method: str, base_u
         show = "print(answer.model_dump_json(indent=2))\n"
     return (
         "import os\n\nfrom openai import OpenAI\n\n"
-        f'client = OpenAI(base_url="{base_url}/v1", api_key=os.environ.get("OPENAI_API_KEY", "unused"))\n'
+        f"client = OpenAI(base_url={base_url + '/v1'!r}, "
+        'api_key=os.environ.get("OPENAI_API_KEY", "unused"))\n'
         f"answer = client.{method}.create(\n{''.join(arguments)})\n{show}"
     )
 
@@ -169,12 +170,15 @@ def _rule(recording: Recording, index: int) -> str | None:
     """A rule that has the mock answer as LoRAX did; None where no answer is to be repeated."""
     call = recording.calls[index]
     asked = _object(recording.body(Way.SENT, index)) or {}
-    if not call.path.startswith("/generate") or "inputs" not in asked or _was_kept_back(call):
+    prompt = asked.get("inputs")
+    generates = call.path.startswith("/generate") and isinstance(prompt, str)
+    if not generates or _was_kept_back(call):
         return None
-    parameters = asked.get("parameters") or {}
-    merged = (parameters.get("merged_adapters") or {}).get("ids") or []
-    adapter = ",".join(merged) or parameters.get("adapter_id") or "base"
-    when: dict[str, Any] = {"adapter": adapter, "path": call.path, "prompt": asked["inputs"]}
+    parameters = as_object(asked.get("parameters"))
+    merged = as_object(parameters.get("merged_adapters")).get("ids")
+    ids = map(str, merged) if isinstance(merged, list) else ()
+    adapter = ",".join(ids) or str(parameters.get("adapter_id") or "base")
+    when: dict[str, Any] = {"adapter": adapter, "path": call.path, "prompt": prompt}
     if len(recording.calls) > 1 and "seed" in parameters:
         # the choices of one request differ by their seeds alone
         when["parameters"] = {"seed": parameters["seed"]}
@@ -197,8 +201,7 @@ def _action(recording: Recording, call: Call, index: int) -> Sequence[str]:
         return [f"fault: {_yaml(f'error@{len(tokens)}')}"]
     if call.lost is not None:
         return [f"fault: {_yaml(f'cut@{len(reply)}')}"]
-    ends = reason is None or reason == "eos_token"
-    finish = "" if ends else f", finish: {reason}"
+    finish = f", finish: {reason}" if reason in ("length", "stop_sequence") and tokens else ""
     return [f"reply: {{tokens: {_yaml(tokens)}{finish}}}"]
 
 
@@ -212,11 +215,10 @@ def _tokens(call: Call, reply: bytes) -> tuple[list[str], str | None, bool]:
             failed = failed or "error" in document
             if isinstance(document.get("token"), dict):
                 found.append(document["token"])
-            details = document.get("details")
-            reason = details.get("finish_reason") if isinstance(details, dict) else reason
+            reason = as_object(document.get("details")).get("finish_reason", reason)
     else:
-        details = (_object(reply) or {}).get("details") or {}
-        found.extend(details.get("tokens") or ())
+        details = as_object((_object(reply) or {}).get("details"))
+        found.extend(as_objects(details.get("tokens")))
         reason = details.get("finish_reason")
     if reason == "eos_token" and found:
         found = found[:-1]

@@ -10,7 +10,17 @@ import msgspec
 
 from lorax_proxy.wire.sse import EventTooLarge, SseDecoder
 
-__all__ = ["Events", "chunk_texts", "gist", "is_end", "token_text"]
+__all__ = ["Events", "as_object", "as_objects", "chunk_texts", "gist", "is_end", "token_text"]
+
+
+def as_object(value: object) -> Mapping[str, Any]:
+    """A JSON value if it is an object, else an empty one: what is read here may be anything."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_objects(value: object) -> Sequence[Mapping[str, Any]]:
+    """The objects of a JSON value that is a list; none of any other."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 class Events:
@@ -43,10 +53,8 @@ def token_text(event: str, ends: Collection[str] = ()) -> str:
         event: The event's data.
         ends: Spellings that are no text, whatever the event says of them.
     """
-    token = _read(event).get("token")
-    if not isinstance(token, dict) or token.get("special"):
-        return ""
-    text = token.get("text")
+    token = as_object(_read(event).get("token"))
+    text = "" if token.get("special") else token.get("text")
     return text if isinstance(text, str) and text not in ends else ""
 
 
@@ -54,9 +62,10 @@ def chunk_texts(event: str) -> Mapping[int, str]:
     """The texts that an OpenAI chunk adds, by their choice."""
     texts: dict[int, str] = {}
     for choice in _choices(_read(event)):
-        text = choice.get("text") or (choice.get("delta") or {}).get("content")
-        if isinstance(text, str):
-            texts[choice.get("index", 0)] = text
+        text = choice.get("text") or as_object(choice.get("delta")).get("content")
+        index = choice.get("index", 0)
+        if isinstance(text, str) and isinstance(index, int):
+            texts[index] = text
     return texts
 
 
@@ -94,7 +103,7 @@ def _chunk(event: str, document: Mapping[str, Any]) -> str:
         return "[DONE]"
     parts: list[str] = []
     for choice in _choices(document):
-        delta = choice.get("delta") or {}
+        delta = as_object(choice.get("delta"))
         if choice.get("index"):
             parts.append(f"choice {choice['index']}")
         if delta.get("role"):
@@ -102,8 +111,8 @@ def _chunk(event: str, document: Mapping[str, Any]) -> str:
         text = delta.get("content") or choice.get("text")
         if text:
             parts.append(_shown(text))
-        for call in delta.get("tool_calls") or ():
-            function = call.get("function") or {}
+        for call in as_objects(delta.get("tool_calls")):
+            function = as_object(call.get("function"))
             parts.append(f"call {function.get('name') or ''} {_shown(function.get('arguments'))}")
         if choice.get("finish_reason"):
             parts.append(f"finish_reason {choice['finish_reason']}")
@@ -115,8 +124,7 @@ def _chunk(event: str, document: Mapping[str, Any]) -> str:
 
 
 def _choices(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    choices = document.get("choices")
-    return [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+    return as_objects(document.get("choices"))
 
 
 def _shown(value: object) -> str:
@@ -128,4 +136,4 @@ def _read(event: str) -> Mapping[str, Any]:
         document = msgspec.json.decode(event)
     except (msgspec.DecodeError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return as_object(document)

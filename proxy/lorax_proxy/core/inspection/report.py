@@ -12,7 +12,15 @@ from typing import Any
 import msgspec
 
 from lorax_proxy.core.inspection.copies import copies
-from lorax_proxy.core.inspection.events import Events, chunk_texts, gist, is_end, token_text
+from lorax_proxy.core.inspection.events import (
+    Events,
+    as_object,
+    as_objects,
+    chunk_texts,
+    gist,
+    is_end,
+    token_text,
+)
 from lorax_proxy.core.inspection.recording import Moment, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
 from lorax_proxy.wire.compression import Decoder, codings
@@ -108,6 +116,8 @@ def inspect(recording: Recording) -> dict[str, Any]:
 
 def named_model(recording: Recording) -> str | None:
     """The model that a request names, if its text is kept and says so."""
+    if _size(recording, Way.ASKED) > _SHOWN:
+        return None
     name = _document(_asked(recording)).get("model")
     return name if isinstance(name, str) else None
 
@@ -195,7 +205,7 @@ def _document(body: bytes) -> Mapping[str, Any]:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return as_object(document)
 
 
 def _parameters(recording: Recording, asked: bytes) -> Iterator[dict[str, Any]]:
@@ -234,7 +244,7 @@ def _became(name: str, recording: Recording, sent: Mapping[str, Any]) -> str:
         return f"{len(recording.calls)} requests"
     if name == "stream":
         return recording.calls[0].path
-    parameters = sent.get("parameters") or {}
+    parameters = as_object(sent.get("parameters"))
     fields = _BECOMES.get(name, (name,))
     return ", ".join(f"{each} = {_json(parameters[each])}" for each in fields if each in parameters)
 
@@ -297,8 +307,7 @@ def _said(recording: Recording, call: int) -> Iterator[str]:
         for event in Events().feed(body):
             yield token_text(event, recording.specials)
         return
-    details = _document(body).get("details") or {}
-    for token in details.get("tokens") or ():
+    for token in as_objects(as_object(_document(body).get("details")).get("tokens")):
         yield "" if token.get("special") else str(token.get("text", ""))
 
 
@@ -311,7 +320,9 @@ def _given(recording: Recording) -> Mapping[int, str]:
             for index, text in chunk_texts(event).items():
                 texts[index] = texts.get(index, "") + text
         return texts
-    for choice in _document(body).get("choices") or ():
-        text = choice.get("text") or (choice.get("message") or {}).get("content") or ""
-        texts[choice.get("index", 0)] = text
+    for choice in as_objects(_document(body).get("choices")):
+        whole: Any = choice.get("text") or as_object(choice.get("message")).get("content")
+        index = choice.get("index", 0)
+        if isinstance(whole, str) and isinstance(index, int):
+            texts[index] = whole
     return texts

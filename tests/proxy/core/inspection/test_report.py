@@ -1,14 +1,19 @@
 """What a page is told of a request: moments, parameters, the prompt, and where the text was cut."""
 
+import ast
 import gzip
 import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lorax_mock.scripting.script import read_script
 from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
 from lorax_proxy.core.inspection.report import inspect, inspect_copies, named_model
+from lorax_proxy.wire.openai_replies import encode_json
 from tests.proxy.core.inspection.recorded import LORAX_STREAM, chunk, event, last, recorded, stream
 
 ASKED: dict[str, Any] = {
@@ -173,3 +178,59 @@ def test_what_is_cut_is_not_copied() -> None:
     assert inspect_copies(recording, "")["curl"]
     assert inspect_copies(replace(recording, cut=True), "") == {}
     assert inspect_copies(replace(recording, texts=False), "") == {}
+
+
+KEYS = st.sampled_from(
+    [
+        *("token", "text", "special", "details", "tokens", "finish_reason", "generated_text"),
+        *("choices", "delta", "message", "content", "tool_calls", "function", "index", "usage"),
+        *("inputs", "parameters", "adapter_id", "merged_adapters", "ids", "seed", "error"),
+        *("model", "messages", "stream", "stop", "n", "logit_bias", "top_k", "class", "self"),
+    ]
+)
+"""What both wires are made of."""
+
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+BODIES = st.one_of(
+    st.binary(max_size=60),
+    DOCUMENTS.map(lambda each: json.dumps(each).encode()),
+    st.lists(DOCUMENTS, max_size=3).map(
+        lambda each: b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in each)
+    ),
+)
+
+
+@pytest.mark.property
+@given(
+    bodies=st.tuples(BODIES, BODIES, BODIES, BODIES),
+    streams=st.tuples(st.booleans(), st.booleans()),
+    path=st.sampled_from(["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/x"]),
+    called=st.sampled_from(["/generate", "/generate_stream", "/embed"]),
+    status=st.sampled_from([0, 200, 429, 500]),
+)
+def test_whatever_passed_can_be_shown(
+    bodies: tuple[bytes, bytes, bytes, bytes],
+    streams: tuple[bool, bool],
+    path: str,
+    called: str,
+    status: int,
+) -> None:
+    """What it is no matter: a page that fails on it would hide the very thing that somebody looks for."""
+    recording = recorded(asked={}, sent={}, came=[], answered=[], path=path)
+    stream, plain = (("content-type", "text/event-stream"),), ()
+    recording.answer_headers = stream if streams[0] else plain
+    recording.calls[0] = Call("POST", called, status, stream if streams[1] else plain)
+    recording.moments = [
+        Moment(0.0, way, 0, len(body), body)
+        for way, body in zip((Way.ASKED, Way.SENT, Way.CAME, Way.ANSWERED), bodies, strict=True)
+    ]
+    encode_json(inspect(recording))
+    copies = inspect_copies(recording, "http://x")
+    ast.parse(copies.get("python", ""))
+    read_script(copies.get("mock_rule", ""))
