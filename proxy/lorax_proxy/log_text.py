@@ -38,8 +38,10 @@ def _request(facts: Mapping[str, Any]) -> list[str]:
     words = [str(facts["status"] or "-"), facts["method"], _value(facts["path"])]
     if "model" in facts:
         words.append(_value(facts["model"]))
-    if "prompt_tokens" in facts:
-        words.append(f"{facts['prompt_tokens']}>{facts.get('completion_tokens', 0)} tok")
+    if "prompt_tokens" in facts or "completion_tokens" in facts:
+        # what a streamed prompt has is counted for clients that ask for usage alone
+        asked, said = facts.get("prompt_tokens", "?"), facts.get("completion_tokens", 0)
+        words.append(f"{asked}>{said} tok")
     words.append(f"{facts['ms']:.0f} ms")
     if "finish_reason" in facts:
         words.append(facts["finish_reason"])

@@ -43,6 +43,10 @@ def line(event: str = "request", level: str = "info", **facts: Any) -> str:
             "200 POST /v1/chat/completions 5>0 tok 3 ms not enforced: format,pattern",
         ),
         (
+            {**CHAT, "status": 200, "ms": 2.0, "completion_tokens": 54, "finish_reason": "stop"},
+            "200 POST /v1/chat/completions ?>54 tok 2 ms stop",
+        ),
+        (
             {**CHAT, "status": 400, "ms": 0.4, "error": "invalid_type"},
             "400 POST /v1/chat/completions 0 ms invalid_type",
         ),
