@@ -222,8 +222,10 @@ def _row(tap: Tap) -> dict[str, Any]:
     seconds = record.seconds or None
     per_token = None
     count = record.completion_tokens
-    if seconds and record.first_token is not None and count and count > 1:
-        per_token = (seconds - record.first_token) / (count - 1)
+    if seconds and record.first_token is not None and count:
+        # choices come side by side
+        steps = count / max(1, len(tap.recording.calls)) - 1
+        per_token = (seconds - record.first_token) / steps if steps > 0 else None
     return {
         "number": tap.number,
         "request_id": record.request_id,

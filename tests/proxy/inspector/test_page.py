@@ -216,6 +216,20 @@ def _end(count: int) -> bytes:
     return b"data:" + last.data.rpartition(b"data:")[2].partition(b"\r\n")[0]
 
 
+async def test_the_time_of_a_token_is_that_of_a_choice() -> None:
+    """Choices come side by side, and each is waited for."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a", "b"))) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True, n=2))
+        shown = await page.over()
+    assert shown["completion_tokens"] == 6
+    between = (shown["total_ms"] - shown["first_ms"]) / 2
+    assert shown["per_token_ms"] == pytest.approx(between, abs=0.002)
+
+
 async def test_a_whole_answer_is_shown_too() -> None:
     """With the counts that the answer tells."""
     script = lorax(generate=[Send(json_answer(generation("Hel", "lo")))])

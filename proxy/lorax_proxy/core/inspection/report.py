@@ -150,6 +150,12 @@ def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
     """What passed, in order: bytes, what they say, and how much text is held back, or cut, after them."""
     streamed = {way: _is_stream(headers) for way, headers in _heads(recording)}
     readers: dict[tuple[Way, int], Events] = {}
+    # a whole answer waits for all of its text anyway
+    holds = (
+        streamed[Way.ANSWERED, 0]
+        and recording.plan is not None
+        and recording.plan.reading.grammar is None
+    )
     said = given = ends = 0
     following = [*recording.moments[1:], None]
     for moment, after in zip(recording.moments, following, strict=True):
@@ -169,7 +175,7 @@ def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
             passed_on = after is not None and after.way is Way.ANSWERED
             if moment.way is Way.CAME and passed_on:
                 pass  # what is left of it then is held back
-            elif recording.plan is not None and recording.plan.reading.grammar is None:
+            elif holds:
                 # what is held back when the answer has ended is cut
                 shown["cut" if ends >= len(recording.calls) else "held"] = max(0, said - given)
         yield shown

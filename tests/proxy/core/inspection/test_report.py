@@ -117,6 +117,13 @@ def test_what_is_held_back_is_counted_moment_by_moment() -> None:
     ]
 
 
+def test_a_whole_answer_holds_nothing_back() -> None:
+    """All of it waits for its end; what LoRAX streamed is shown all the same."""
+    shown = report(answer_headers=[("content-type", "application/json")])
+    assert all(moment["held"] is None for moment in shown["moments"])
+    assert sum(len(moment["events"]) for moment in shown["moments"]) == len(CAME)
+
+
 def test_events_stand_with_the_bytes_that_completed_them() -> None:
     """With their data and a line."""
     shown = next(moment for moment in report()["moments"] if moment["way"] == "came")
