@@ -14,7 +14,7 @@ if _EARLY:
 import json
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
@@ -47,7 +47,6 @@ from lorax_contracts.outputs import Output, outputs_of, write_all
 
 if TYPE_CHECKING:
     from lorax_contracts.baseline import Known
-    from lorax_contracts.exchange import Finding
 
 __all__ = ["app", "main"]
 
@@ -59,8 +58,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-# A day of tokens, as events.
-_MOST = 256 * 1024 * 1024
 _KIND = typer.Option("--kind", help="openai or lorax; told from the input when absent")
 
 
@@ -140,65 +137,15 @@ def lint(
     form: Annotated[list[str] | None, format_option(*_LINT)] = None,
 ) -> None:
     """Check recorded streams and replies, without a server."""
-    from lorax_contracts.listing import finding_document, finding_lines  # noqa: PLC0415 - see laws
+    from lorax_contracts.linting import linted, report  # noqa: PLC0415 - see laws
+    from lorax_contracts.listing import severities  # noqa: PLC0415 - see laws
 
     outputs = outputs_of(form or (), _LINT)
-    found = {one: _linted(one, kind_of(kind), request, strict=strict) for one in files}
-
-    def write(form: str) -> str:
-        if form == "json":
-            listed = [
-                finding_document(one) | ({"file": file} if len(files) > 1 else {})
-                for file, findings in found.items()
-                for one in findings
-            ]
-            return json.dumps(listed, indent=2) + "\n"
-        lines: list[str] = []
-        for file, findings in found.items():
-            if form == "github":
-                from lorax_contracts.formats.annotations import (  # noqa: PLC0415 - see laws
-                    annotations,
-                )
-
-                lines += annotations(findings, file="" if file == "-" else file)
-                continue
-            lines += [f"{printable(file)}:"] if findings and len(files) > 1 else []
-            lines += [line for one in findings for line in finding_lines(one)]
-        return "".join(f"{line}\n" for line in lines)
-
-    write_all(outputs, write)
-    broken = any(found.values())
-    if not broken:
-        typer.echo("no law is broken", err=True)
-    raise typer.Exit(1 if broken else 0)
-
-
-def _linted(file: str, kind: str | None, request: Path | None, *, strict: bool) -> "list[Finding]":
-    """What one recording shows, the worst first."""
-    from lorax_contracts.listing import worst_first  # noqa: PLC0415 - see laws
-    from lorax_contracts.recording import lint as judge_recording  # noqa: PLC0415 - see laws
-    from lorax_contracts.recording import unread_request  # noqa: PLC0415 - see laws
-
-    try:
-        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as source:
-            data = source.read(_MOST + 1)
-        asked = None if request is None else json.loads(request.read_bytes())
-    except OSError as error:
-        raise ContractsError(f"{error.filename}: {error.strerror}") from error
-    except ValueError as error:
-        raise ContractsError(f"{request}: not JSON: {error}") from error
-    if len(data) > _MOST:
-        raise ContractsError(f"{file}: larger than {_MOST:,} bytes, and no reply; cut it first")
-    try:
-        found = judge_recording(data, kind=kind, request=asked, strict=strict)
-        unread = unread_request(data, asked, kind=kind)
-    except ContractsError as error:
-        raise ContractsError(str(error) if file == "-" else f"{file}: {error}") from error
-    if unread:
-        typer.echo(
-            f"the request is invalid ({unread}); what it asked for was not checked", err=True
-        )
-    return worst_first(found)
+    found = {one: linted(one, kind=kind_of(kind), request=request, strict=strict) for one in files}
+    write_all(outputs, lambda form: report(form, found))
+    every = [one for findings in found.values() for one in findings]
+    typer.echo("\n".join(severities(every)) or "no law is broken", err=True)
+    raise typer.Exit(1 if every else 0)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Laws and findings as text for people and as JSON for programs."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "law_markdown",
     "law_table",
     "law_text",
+    "severities",
     "worst_first",
 ]
 
@@ -124,6 +126,12 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """The findings in the order of every report: by severity, then by law, then as they were found."""
     ranks = {severity: rank for rank, severity in enumerate(Severity)}
     return sorted(findings, key=lambda one: (ranks[law(one.law).severity], one.law))
+
+
+def severities(findings: Iterable[Finding]) -> list[str]:
+    """How many findings are of which severity, and what that says, in the same order."""
+    of = Counter(law(one.law).severity for one in findings)
+    return [f"{of[one]} {one.value}: {one.means}" for one in Severity if of[one]]
 
 
 def _has_request(exchange: Exchange | None) -> bool:

@@ -56,8 +56,8 @@ class Contracts:
             pytest.fail(f"the check ended early: {self.verdict.unfinished}", pytrace=False)
         if wanted not in self.verdict.laws:
             pytest.fail(
-                f"{wanted} was not to be judged: the server is a {self.verdict.kind} server, and"
-                " laws of our own need Options(strict=True)",
+                f"{wanted} was not to be judged: the server is a {self.verdict.kind} server,"
+                " Options(only=..., without=...) leave laws out, and our own need Options(strict=True)",
                 pytrace=False,
             )
         why = self.verdict.why_not(wanted)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lorax_contracts.exchange import Finding
 from lorax_contracts.judge import judge
 from lorax_contracts.laws import all_laws, law
 from lorax_contracts.listing import (
@@ -10,6 +11,8 @@ from lorax_contracts.listing import (
     law_document,
     law_markdown,
     law_text,
+    severities,
+    worst_first,
 )
 from tests.contracts import samples
 
@@ -50,6 +53,19 @@ def test_a_finding_says_what_was_seen_promised_and_how_to_repeat_it() -> None:
     document = finding_document(finding, "http://localhost:8000")
     assert document["law"] == "OAI-CHAT-004"
     assert document["curl"].startswith("curl ")
+
+
+def test_the_worst_is_first_and_each_severity_that_is_there_is_explained() -> None:
+    """One order, in which nobody has to look up what a word means."""
+    laws = ("OAI-CHAT-010", "OAI-ERR-004", "OAI-CHAT-003", "OAI-CHAT-002", "OAI-CHAT-002")
+    found = [Finding(one, str(number)) for number, one in enumerate(laws)]
+    assert [one.message for one in worst_first(found)] == ["1", "2", "3", "4", "0"]
+    assert severities(found) == [
+        "1 wrong: the client is told something untrue, or loses something",
+        "1 breaks: usual clients fail",
+        "3 shape: the published shape is not kept, and many clients survive",
+    ]
+    assert severities([]) == []
 
 
 def test_the_page_of_laws_is_the_list_of_laws() -> None:

@@ -49,16 +49,7 @@ def test_lint_reads_standard_input_and_exits_1_on_a_broken_law() -> None:
     assert (right.returncode, right.stdout) == (0, b"")
     assert broken.returncode == 1
     assert [one["law"] for one in json.loads(broken.stdout)] == ["OAI-STREAM-003"]
-
-
-@pytest.mark.slow
-def test_lint_annotates_the_recording(tmp_path: Path) -> None:
-    """As a workflow command that names the file."""
-    recorded = tmp_path / "reply.sse"
-    recorded.write_bytes(samples.golden("chat_stream").body.replace(b"data: [DONE]\n\n", b""))
-    done = run("lint", str(recorded), "--format", "github")
-    assert done.returncode == 1
-    assert done.stdout.startswith(f"::error file={recorded},title=OAI-STREAM-003 ".encode())
+    assert broken.stderr == b"1 breaks: usual clients fail\n"
 
 
 @pytest.mark.slow
@@ -71,13 +62,6 @@ def test_lint_judges_several_recordings(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.decode().splitlines()[0] == f"{broken}:"
     assert str(right).encode() not in done.stdout
-    listed = json.loads(run("lint", str(right), str(broken), "--format", "json").stdout)
-    assert [(one["law"], one["file"]) for one in listed] == [("OAI-STREAM-003", str(broken))]
-    empty = tmp_path / "empty"
-    empty.touch()
-    unread = run("lint", str(right), str(empty))
-    assert (unread.returncode, unread.stderr.count(b"\n")) == (2, 1)
-    assert f"{empty}: the recording is empty".encode() in unread.stderr
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ _CONTRACTS: Layers = (
     ("plan", ("explore", "opening", "plan", "strategies")),
     ("run", ("address", "check", "client", "machine")),
     ("report", ("baseline", "comparison", "formats")),
-    ("command", ("__main__", "options", "outputs", "pytest_plugin")),
+    ("command", ("__main__", "linting", "options", "outputs", "pytest_plugin")),
 )
 
 LAYERS: Mapping[str, Layers] = {

@@ -6,8 +6,9 @@ from lorax_contracts.baseline import Outcome
 from lorax_contracts.curl import curl
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Finding
-from lorax_contracts.formats.text import severities, told_of
+from lorax_contracts.formats.text import told_of
 from lorax_contracts.laws import law
+from lorax_contracts.listing import severities
 
 __all__ = ["as_markdown", "fenced", "plain"]
 
@@ -68,7 +69,7 @@ def as_markdown(outcome: Outcome) -> str:
             f"| {law(one.law).severity.value} | {one.law} | {plain(one.message)} |"
             for one in outcome.new
         ]
-        lines += ["", "; ".join(severities(outcome)) + ".", ""]
+        lines += ["", "; ".join(severities(outcome.new)) + ".", ""]
         for one in outcome.new:
             lines += _details(one, verdict.host)
     for title, listed in (("Known", outcome.known), ("Fixed", outcome.fixed)):

@@ -8,8 +8,9 @@ from lorax_contracts.curl import curl
 from lorax_contracts.errors import printable
 from lorax_contracts.exchange import Finding
 from lorax_contracts.formats.page import escaped, page, wide
-from lorax_contracts.formats.text import severities, told_of
+from lorax_contracts.formats.text import told_of
 from lorax_contracts.laws import law
+from lorax_contracts.listing import severities
 from lorax_contracts.messages import reply_text, request_text
 
 __all__ = ["as_html"]
@@ -72,7 +73,7 @@ def _contents(outcome: Outcome) -> list[str]:
         f'<td><a href="#finding-{number}">{one.law}</a></td><td>{_text(one.message)}</td></tr>'
         for number, one in enumerate(outcome.new, 1)
     ]
-    legend = "".join(f"<li>{_text(line)}</li>" for line in severities(outcome))
+    legend = "".join(f"<li>{_text(line)}</li>" for line in severities(outcome.new))
     return [
         f"<h2>{'New findings' if outcome.compared else 'Findings'}</h2>",
         f"<p>The worst first:</p><ul>{legend}</ul>",

@@ -1,14 +1,11 @@
 """A run as lines for people: the findings, and a summary."""
 
-from collections import Counter
-
 from lorax_contracts.baseline import Outcome
 from lorax_contracts.check import Verdict
 from lorax_contracts.errors import printable
-from lorax_contracts.laws import Severity, law
-from lorax_contracts.listing import finding_lines
+from lorax_contracts.listing import finding_lines, severities
 
-__all__ = ["as_text", "print_summary", "severities", "told_of"]
+__all__ = ["as_text", "print_summary", "told_of"]
 
 
 def as_text(outcome: Outcome) -> str:
@@ -18,12 +15,6 @@ def as_text(outcome: Outcome) -> str:
     """
     host = outcome.verdict.host
     return "".join("\n".join(finding_lines(one, host)) + "\n" for one in outcome.new)
-
-
-def severities(outcome: Outcome) -> list[str]:
-    """How many findings are of which severity, and what that says; the order of every report."""
-    of = Counter(law(one.law).severity for one in outcome.verdict.findings)
-    return [f"{of[one]} {one.value}: {one.means}" for one in Severity if of[one]]
 
 
 def told_of(verdict: Verdict) -> str:
@@ -64,7 +55,7 @@ def print_summary(outcome: Outcome) -> None:
     lines += [f"fixed: {one.law}: {one.message}" for one in outcome.fixed]
     if verdict.unfinished:
         lines.append(f"ended early: {verdict.unfinished}")
-    lines += severities(outcome)
+    lines += severities(verdict.findings)
     lines.append(f"{outcome.result} at {verdict.url} ({told_of(verdict)})")
     # A line stays one, however narrow the terminal: it is searched for, and pasted.
     for line in lines:

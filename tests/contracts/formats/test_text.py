@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lorax_contracts.baseline import outcome_of
-from lorax_contracts.formats.text import as_text, print_summary, severities
+from lorax_contracts.formats.text import as_text, print_summary
 from tests.contracts.formats.verdicts import family, outcome, verdict
 
 
@@ -15,14 +15,6 @@ def test_the_worst_comes_first_with_how_to_repeat_it() -> None:
     named = [line.split()[0] for line in lines if not line.startswith(" ")]
     assert named == ["OAI-CHAT-003", "OAI-CHAT-002"]
     assert sum("curl -sS -i http://h/v1/chat/completions" in line for line in lines) == 2
-
-
-def test_each_severity_that_is_there_is_explained_in_the_same_order() -> None:
-    """Nobody has to look up what a word means."""
-    assert severities(outcome()) == [
-        "1 breaks: usual clients fail",
-        "1 shape: the published shape is not kept, and many clients survive",
-    ]
 
 
 def test_the_summary_counts_families(capsys: pytest.CaptureFixture[str]) -> None:
