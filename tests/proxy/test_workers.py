@@ -266,11 +266,15 @@ from lorax_proxy.workers import Workers
 
 def serve(listening, *, orphaned):
     listening()
-    os.read(orphaned, 1) if os.path.exists(flag) else os._exit(3)
+    # who dies before it serves ends them all
+    os.read(orphaned if os.path.exists(flag) else begun, 1)
+    os._exit(3)
 
 import sys
 flag = sys.argv[1]
-Workers(1, socket.create_server(("127.0.0.1", 0)), Observer(), serve).run(lambda: None)
+begun, serving = os.pipe()
+server = socket.create_server(("127.0.0.1", 0))
+Workers(1, server, Observer(), serve).run(lambda: os.write(serving, b"."))
 """
 
 
