@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def serving(command: str, folder: Path) -> Iterator[None]:
+def serving(command: str, folder: Path) -> Generator[None]:
     """A server that a page starts, until the page is at its end; Ctrl-C ends it with 0."""
     with subprocess.Popen(
         ["bash", "-c", f"exec {command}"],
