@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from lorax_proxy.observe import Observer, Record
+from lorax_proxy.observe import INSPECTOR, Observer, Record
 from tests.proxy.running import chat, ended, failed, lorax, running
 from tests.proxy.servers import (
     LAST_CHUNK,
@@ -124,6 +124,7 @@ def test_observers_do_not_share_their_metrics() -> None:
         ({"status": 200, "route": "/health"}, "debug"),
         ({"status": 503, "route": "/ready"}, "debug"),
         ({"status": 200, "route": "/metrics"}, "debug"),
+        ({"status": 200, "route": INSPECTOR}, "debug"),
         ({"status": 401, "route": "other", "path": "/metrics", "error": "invalid_api_key"}, "info"),
     ],
 )

@@ -348,10 +348,13 @@ def test_a_page_comes_back_after_its_server(open_page: OpenPage) -> None:
         address = first.enter_context(started(_PROXY, "--demo"))
         with open_page(address, expected=("ERR_",)) as page:
             ready(page)
+            ask(page, "plain")
+            expect(page.get_by_role("heading", name="Request 1: POST")).to_be_visible()
             first.close()
             expect(page.locator("#state")).to_have_text("not connected, trying again")
             with started(_PROXY, "--demo", port=address.rpartition(":")[2]):
                 ready(page)
+                expect(page.get_by_role("heading", name="No request opened")).to_be_visible()
                 ask(page, "plain")
 
 
