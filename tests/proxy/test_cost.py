@@ -233,5 +233,9 @@ def test_nothing_takes_more_calls_than_it_did(cost: Callable[[], int], bound: in
 def test_a_page_that_nobody_looks_at_costs_no_call() -> None:
     """The inspector is there, and closed."""
     for answer, streamed in ([json_answer(generation(" word"))], False), (stream(9), True):
-        off, closed = (calls(answer, page, stream=streamed) for page in (Page.OFF, Page.CLOSED))
+        # the least of three: at the turn of a second the time of day is worked out, which takes two more
+        off, closed = (
+            min(calls(answer, page, stream=streamed) for _ in range(3))
+            for page in (Page.OFF, Page.CLOSED)
+        )
         assert closed == off
