@@ -6,6 +6,7 @@ without a key, since a browser has none to send; its calls have the one that is 
 """
 
 from collections.abc import Sequence
+from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI, Response
@@ -85,7 +86,8 @@ def document(api: FastAPI, *, keyed: bool) -> None:
         page.headers["content-security-policy"] = _POLICY
         return page
 
-    api.mount(_STATIC, StaticFiles(packages=[("fastapi_offline", "static")]))
+    # imported by this, so that a missing one is told as the extra that brings it
+    api.mount(_STATIC, StaticFiles(directory=str(files("fastapi_offline") / "static")))
 
 
 def _document_posts(api: FastAPI, *, keyed: bool) -> None:
