@@ -27,6 +27,14 @@ _METHODS: Mapping[str, tuple[Endpoint, str]] = {
 }
 """How the SDK calls an endpoint."""
 
+_OF_OTHERS = frozenset(
+    {
+        *("separate_reasoning", "stream_reasoning", "include_reasoning"),
+        *("no_stop_trim", "skip_special_tokens", "return_hidden_states"),
+    }
+)
+"""Parameters that clients of other servers send, and OpenAI's SDK has no argument for."""
+
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "date"})
 
 
@@ -92,8 +100,8 @@ def _split(
     extra: dict[str, Any] = {}
     for name, value in document.items():
         row = row_of(name, endpoint)
-        ours = row is None or row.treatment is Treatment.EXTENSION or not name.isidentifier()
-        (extra if ours else known)[name] = value
+        argument = row is not None and row.treatment is not Treatment.EXTENSION
+        (known if argument and name not in _OF_OTHERS else extra)[name] = value
     return known, extra
 
 

@@ -1,13 +1,17 @@
 """A request in other forms: each is read by who it is for."""
 
 import ast
+import inspect
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 import pytest
+from openai.resources import Completions, Embeddings
+from openai.resources.chat import Completions as ChatCompletions
 
 from lorax_contracts.exchange import End
 from lorax_contracts.transcripts import parse
@@ -15,6 +19,7 @@ from lorax_mock.scripting.script import RequestFacts, read_script
 from lorax_mock.wire.native import FinishReason, GenerateRequest
 from lorax_proxy.core.inspection.copies import copies
 from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
+from lorax_proxy.core.parameters import TABLE
 from tests.proxy.core.inspection.recorded import LORAX_STREAM, event, last, recorded, stream
 
 BASE = "http://127.0.0.1:8000"
@@ -52,16 +57,37 @@ def test_curl_sends_the_same_bytes() -> None:
 def test_python_calls_the_sdk_with_the_same_parameters() -> None:
     """Those that it does not know as `extra_body`."""
     tree = ast.parse(forms()["python"])
-    call = next(
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".create")
-    )
+    (call,) = [each for each in ast.walk(tree) if _is_create(each)]
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
     extra = given.pop("extra_body")
     assert {**given, **extra} == ASKED
     assert extra == {"top_k": 3}
     assert ast.unparse(call.func) == "client.chat.completions.create"
+
+
+@pytest.mark.parametrize(
+    ("path", "create"),
+    [
+        ("/v1/chat/completions", ChatCompletions.create),
+        ("/v1/completions", Completions.create),
+        ("/v1/embeddings", Embeddings.create),
+    ],
+)
+def test_python_gives_the_sdk_only_arguments_that_it_has(
+    path: str, create: Callable[..., Any]
+) -> None:
+    """Each parameter of the table stands as an argument or in `extra_body`."""
+    asked = {row.name: 1 for row in TABLE}
+    recording = Recording("POST", path, (), texts=True)
+    text = copies(recording, json.dumps(asked).encode(), BASE)["python"]
+    (call,) = [each for each in ast.walk(ast.parse(text)) if _is_create(each)]
+    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert set(given) <= set(inspect.signature(create).parameters)
+    assert {*given, *given.pop("extra_body")} - {"extra_body"} == set(asked)
+
+
+def _is_create(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".create")
 
 
 def test_javascript_has_the_same_document() -> None:
