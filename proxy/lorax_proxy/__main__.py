@@ -264,6 +264,7 @@ def _end_with_stdin() -> None:
 
 def _serve_demo(settings: Settings, *, as_json: bool) -> None:
     from lorax_proxy.config import ModelSettings, UpstreamSettings  # noqa: PLC0415
+    from lorax_proxy.core.admission import is_loopback  # noqa: PLC0415
     from lorax_proxy.demo import example, running_mock  # noqa: PLC0415
 
     with running_mock() as mock:
@@ -284,7 +285,8 @@ def _serve_demo(settings: Settings, *, as_json: bool) -> None:
             why = f" (port {settings.port} is taken)" if other else ""
             _say(f"lorax-proxy: a mock LoRAX answers at {url}/v1{why} - its text is invented.")
             _say("models: " + ", ".join((mock.model_id, *mock.adapters)))
-            if offered.inspector:
+            # without a key it is for this machine's own browser, which finds it on loopback
+            if offered.inspector and (offered.api_key or is_loopback(offered.host)):
                 _say(f"watch it work, and chat: {url}/")
             _say(f"watch the mock behind it: {mock.url}/_mock/")
             _say("")

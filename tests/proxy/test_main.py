@@ -196,6 +196,9 @@ def test_an_open_page_of_the_demo_does_not_hold_its_end() -> None:
     """Its stream ends with the server, which would wait for an answer's end in vain."""
     with started("--demo", LORAX_PROXY_SHUTDOWN_TIMEOUT="600") as demo:
         address = f"http://127.0.0.1:{demo.port}"
+        assert demo.process.stdout is not None
+        said = [demo.process.stdout.readline() for _ in range(2)]
+        assert said[1] == f"watch it work, and chat: {address}/\n"
         with httpx.Client(base_url=address, trust_env=False) as http:
             assert http.get("/", follow_redirects=True).text.startswith("<!doctype html>")
             with http.stream("GET", "/_inspector/events") as events:
