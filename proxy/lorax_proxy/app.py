@@ -147,6 +147,7 @@ def _inspector(settings: Settings, directory: Directory) -> Inspector | None:
         models=directory.listed,
         texts=settings.inspector_texts,
         needs_key=settings.api_key is not None,
+        most_body=settings.max_body_bytes,
         at_root=settings.demo,
     )
 

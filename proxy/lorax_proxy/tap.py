@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from lorax_proxy.core.inspection.recording import (
     Call,
     Moment,
+    Outline,
     Recording,
     Way,
     hide_secrets,
@@ -52,7 +53,7 @@ class Tap:
         over: Whether the answer is complete, or given up.
     """
 
-    __slots__ = ("_begun", "_recorder", "_size", "number", "over", "record", "recording")
+    __slots__ = ("_begun", "_gone", "_recorder", "_size", "number", "over", "record", "recording")
 
     def __init__(
         self, recorder: "Recorder", number: int, record: Record, recording: Recording
@@ -63,6 +64,7 @@ class Tap:
         self.over = False
         self._recorder = recorder
         self._size = 0
+        self._gone = False
         self._begun = time.perf_counter()
 
     @property
@@ -80,7 +82,7 @@ class Tap:
             size: How many bytes they were, if `data` is not all of them.
         """
         recorder, recording = self._recorder, self.recording
-        if not recorder.watched:
+        if self._gone or not recorder.watched:
             return
         size = len(data) if size is None else size
         kept = data if recording.texts else b""
@@ -108,7 +110,8 @@ class Tap:
         """
         recording = self.recording
         recording.adapters, recording.bos = adapters, bos
-        recording.plan = plan if recording.texts else None
+        if plan is not None and recording.texts:
+            recording.outline = Outline.of(plan)
         return _TappedTransport(self, transport)
 
     def called(self, method: str, path: str, body: bytes) -> int:
@@ -124,6 +127,11 @@ class Tap:
         why = failure.value if isinstance(failure, Lost) else f"answered {failure.status}"
         self.recording.calls[call].lost = why
         self.add(Way.BROKE, call=call)
+
+    def forget(self) -> None:
+        """Nobody can open the request any more: what passed is let go, and what passes is not kept."""
+        self._gone = True
+        self.recording.moments.clear()
 
     def finish(self) -> None:
         """The request is over, and its record complete."""
@@ -216,10 +224,9 @@ class Recorder:
 
     def grown(self, tap: Tap, size: int) -> None:
         """A request takes so many bytes more."""
-        if tap.number in self._taps:
-            self._bytes += size
-            while self._bytes > self._most_bytes and len(self._taps) > 1:
-                self._drop_oldest()
+        self._bytes += size
+        while self._bytes > self._most_bytes and len(self._taps) > 1:
+            self._drop_oldest()
         self.changed(tap)
 
     def changed(self, tap: Tap) -> None:
@@ -246,12 +253,13 @@ class Recorder:
 
     def clear(self) -> None:
         """Forget every request; those under way are not seen any more."""
-        self._taps.clear()
-        self._bytes = 0
+        while self._taps:
+            self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         _, tap = self._taps.popitem(last=False)
         self._bytes -= tap.size
+        tap.forget()
 
 
 class _TappedTransport:

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from lorax_proxy.core.inspection.recording import Way
+from lorax_proxy.core.inspection.recording import Outline, Way
+from lorax_proxy.core.plan import Plan
+from lorax_proxy.core.stream import Reading
+from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.observe import Record
 from lorax_proxy.tap import Recorder, Tap
+from lorax_proxy.upstream.direct import DirectTransport
 
 HEADERS = [(b"host", b"localhost"), (b"authorization", b"Bearer k")]
 
@@ -81,6 +85,42 @@ def test_all_take_so_much_and_no_more(small: Recorder) -> None:
     taps[0].add(Way.ASKED, b"x")
     taps[1].add(Way.ANSWERED, b"")
     assert [tap.number for tap in small] == [2, 3]
+
+
+@pytest.mark.parametrize("how", ["dropped", "cleared"])
+def test_what_is_forgotten_takes_nothing_any_more(small: Recorder, how: str) -> None:
+    """A stream that is under way meanwhile goes on, and nobody can open it."""
+    tap = begin(small)
+    tap.add(Way.ASKED, b"x")
+    if how == "cleared":
+        small.clear()
+    else:
+        for _ in range(3):
+            begin(small)
+    assert small.find(1) is None
+    tap.add(Way.CAME, b"y")
+    assert tap.called("POST", "/generate", b"prompt") == 0
+    tap.failed(UpstreamError(Lost.CUT), 0)
+    tap.finish()
+    assert tap.recording.moments == []
+
+
+async def test_a_plan_is_not_kept_with_its_prompts() -> None:
+    """They may be megabytes that nothing counts; and without texts there is none of it."""
+    plan = Plan(
+        prompts=("secret",),
+        requests=(),
+        tries=1,
+        choices=1,
+        reading=Reading(stops=("STOP",)),
+        token_stream=True,
+    )
+    transport = DirectTransport("http://lorax", connect_timeout=1, connect_retries=0)
+    for texts, outline in ((True, Outline(("STOP",))), (False, None)):
+        tap = begin(Recorder(texts=texts))
+        tap.on(transport, adapters=(), bos="", plan=plan)
+        assert tap.recording.outline == outline
+        assert "secret" not in repr(tap.recording)
 
 
 def test_what_is_forgotten_counts_no_more(small: Recorder) -> None:

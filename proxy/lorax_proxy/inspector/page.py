@@ -65,6 +65,7 @@ class Inspector:
         models: Callable[[], Sequence[str]],
         texts: bool,
         needs_key: bool,
+        most_body: int,
         at_root: bool = False,
         kept: float = _KEPT,
     ) -> None:
@@ -74,12 +75,14 @@ class Inspector:
             models: The names that its chat may ask.
             texts: Whether to record what is said.
             needs_key: Whether calls have shown a key, so that it does not matter where they are from.
+            most_body: Bytes that a compressed request may become.
             at_root: Whether `/` leads to it.
             kept: Seconds that requests are kept for after the last page was closed.
         """
         self.recorder = Recorder(texts=texts)
         self._models = models
         self._needs_key = needs_key
+        self._most_body = most_body
         self._at_root = at_root
         self._kept = kept
         self._html = files("lorax_proxy.inspector").joinpath("page.html").read_bytes()
@@ -154,8 +157,8 @@ class Inspector:
 
         def shown() -> bytes:
             if copied:
-                return encode_json(inspect_copies(recording, base_url))
-            return encode_json({**row, **inspect(recording)})
+                return encode_json(inspect_copies(recording, base_url, self._most_body))
+            return encode_json({**row, **inspect(recording, self._most_body)})
 
         # some 40 us for each token, which others need not wait for
         await client.reply(await asyncio.to_thread(shown), headers=_HEADERS)
@@ -224,7 +227,7 @@ def _row(tap: Tap) -> dict[str, Any]:
     count = record.completion_tokens
     if seconds and record.first_token is not None and count:
         # choices come side by side
-        steps = count / max(1, len(tap.recording.calls)) - 1
+        steps = count / max(1, len(tap.recording.sent)) - 1
         per_token = (seconds - record.first_token) / steps if steps > 0 else None
     return {
         "number": tap.number,

@@ -299,6 +299,21 @@ async def test_a_lorax_that_closed_its_connection_is_asked_on_another() -> None:
     assert shown["copies"]["transcript"].count("=== lorax request") == 1
 
 
+async def test_the_time_of_a_token_knows_of_no_request_that_was_not_sent() -> None:
+    """After a connection that broke, too: one choice is one choice."""
+    async with (
+        ScriptedServer(lorax(stream=[*ended("a", "b"), Fin()])) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        for _ in range(2):
+            await proxy.post(CHAT, chat(stream=True))
+        shown = await page.over(2)
+    assert len(shown["calls"]) == 2
+    between = (shown["total_ms"] - shown["first_ms"]) / 2
+    assert shown["per_token_ms"] == pytest.approx(between, abs=0.002)
+
+
 async def test_the_mocks_own_headers_tell_what_acted() -> None:
     """A fault, if one did."""
     script = lorax(stream=ended("a", **{"x-lorax-mock-fault": "comments"}))
@@ -318,7 +333,7 @@ async def test_requests_are_forgotten_after_the_last_page() -> None:
         await client.body(100)
         await client.reply(b"{}")
 
-    inspector = Inspector(models=list, texts=True, needs_key=False, kept=0)
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100, kept=0)
     observer = Observer("error")
     app = living(
         Surface(

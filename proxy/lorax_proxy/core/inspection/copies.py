@@ -16,7 +16,6 @@ import msgspec
 from lorax_proxy.core.inspection.events import Events, as_object, as_objects
 from lorax_proxy.core.inspection.recording import Call, Recording, Way
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
-from lorax_proxy.errors import Lost
 
 __all__ = ["copies"]
 
@@ -53,16 +52,16 @@ def copies(recording: Recording, asked: bytes, base_url: str) -> dict[str, str]:
         endpoint, method = known
         forms["python"] = _python(document, endpoint, method, base_url)
         forms["javascript"] = _javascript(document, method, base_url)
-    rules = [_rule(recording, index) for index in range(len(recording.calls))]
+    rules = [_rule(recording, index, call) for index, call in recording.sent]
     if any(rules):
         forms["mock_rule"] = "rules:\n" + "".join(filter(None, rules))
     if document is not None and recording.status:
         forms["transcript"] = _transcript(recording, document)
     if answer := recording.body(Way.ANSWERED):
         forms["answer"] = answer.decode("utf-8", "replace")
-    for index in range(len(recording.calls)):
+    for number, (index, _) in enumerate(recording.sent, 1):
         if reply := recording.body(Way.CAME, index):
-            forms[f"reply_{index + 1}"] = reply.decode("utf-8", "replace")
+            forms[f"reply_{number}"] = reply.decode("utf-8", "replace")
     return forms
 
 
@@ -174,24 +173,23 @@ def _yaml(value: object) -> str:
     )
 
 
-def _rule(recording: Recording, index: int) -> str | None:
+def _rule(recording: Recording, index: int, call: Call) -> str | None:
     """A rule that has the mock answer as LoRAX did; None where no answer is to be repeated."""
-    call = recording.calls[index]
     asked = _object(recording.body(Way.SENT, index)) or {}
     prompt = asked.get("inputs")
-    generates = call.path.startswith("/generate") and isinstance(prompt, str)
-    if not generates or _was_kept_back(call):
+    if not call.path.startswith("/generate") or not isinstance(prompt, str):
         return None
     parameters = as_object(asked.get("parameters"))
     merged = as_object(parameters.get("merged_adapters")).get("ids")
     ids = map(str, merged) if isinstance(merged, list) else ()
     adapter = ",".join(ids) or str(parameters.get("adapter_id") or "base")
     when: dict[str, Any] = {"adapter": adapter, "path": call.path, "prompt": prompt}
-    if len(recording.calls) > 1 and "seed" in parameters:
+    several = len(recording.sent) > 1
+    if several and "seed" in parameters:
         # the choices of one request differ by their seeds alone
         when["parameters"] = {"seed": parameters["seed"]}
     lines = [
-        f"  - name: {_yaml('recorded' if len(recording.calls) == 1 else f'recorded {index + 1}')}",
+        f"  - name: {_yaml(f'recorded {index + 1}' if several else 'recorded')}",
         f"    when: {{{', '.join(f'{key}: {_yaml(value)}' for key, value in when.items())}}}",
         *(f"    {line}" for line in _action(recording, call, index)),
     ]
@@ -238,7 +236,7 @@ def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
         "# Recorded by the inspector.",
         *_request("openai", recording.method, recording.path, document),
     ]
-    for index, call in enumerate(recording.calls):
+    for index, call in recording.sent:
         if not call.status:
             continue  # no reply, no transcript of it
         parts += _request(
@@ -255,11 +253,6 @@ def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
         "openai", recording.status, recording.answer_headers, recording.body(Way.ANSWERED)
     )
     return "\n".join(parts) + "\n"
-
-
-def _was_kept_back(call: Call) -> bool:
-    """Whether a request was not sent after all: the server may have been exchanged meanwhile."""
-    return call.lost == Lost.RENEWED.value
 
 
 def _was_closed(recording: Recording, call: int) -> bool:

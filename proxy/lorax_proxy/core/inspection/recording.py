@@ -11,8 +11,9 @@ from enum import Enum
 import msgspec
 
 from lorax_proxy.core.plan import Plan
+from lorax_proxy.errors import Lost
 
-__all__ = ["HIDDEN", "Call", "Moment", "Recording", "Way", "hide_secrets", "hide_token"]
+__all__ = ["HIDDEN", "Call", "Moment", "Outline", "Recording", "Way", "hide_secrets", "hide_token"]
 
 _SECRET = re.compile(r"auth|cookie|key|secret|(?<!-per-)(?<!-output-)(?<!-first-)token(?!s)")
 """In a header's name; LoRAX counts and times tokens in others."""
@@ -58,6 +59,28 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     data: bytes = b""
 
 
+class Outline(msgspec.Struct, frozen=True):
+    """What is kept of a plan: not its prompts and requests, which may be megabytes that nothing counts.
+
+    Attributes:
+        stops: The strings that the answer's text ends before.
+        plain: Whether the answer is LoRAX's text, and no calls that are made of it.
+        cut: Whether each choice is a beginning of one answer of LoRAX's.
+    """
+
+    stops: tuple[str, ...] = ()
+    plain: bool = True
+    cut: bool = True
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Outline":
+        """The outline of a plan."""
+        plain = plan.reading.grammar is None
+        # echoes, and the likeliest of several, are no beginning of the answer of their place
+        cut = plain and not plan.echo and plan.tries == plan.choices
+        return cls(plan.reading.stops, plain, cut)
+
+
 @dataclass(slots=True)
 class Call:
     """One LoRAX request.
@@ -90,7 +113,7 @@ class Recording:
         adapters: The LoRAX adapter ids that the model's name stands for.
         specials: The spellings of the prompt's special tokens.
         bos: What `/generate` puts before the prompt.
-        plan: What the request became, if texts are kept.
+        outline: What the request became, if texts are kept.
         prompt_tokens: Of all prompts, if LoRAX told them.
     """
 
@@ -106,8 +129,21 @@ class Recording:
     adapters: Sequence[str] = ()
     specials: Sequence[str] = ()
     bos: str = ""
-    plan: Plan | None = None
+    outline: Outline | None = None
     prompt_tokens: int | None = None
+
+    @property
+    def sent(self) -> Sequence[tuple[int, Call]]:
+        """The LoRAX requests that were sent, with their places in `calls`; a choice has one.
+
+        One that was kept back, since the server may have been exchanged meanwhile, is not among them:
+        the same request follows it on a new connection.
+        """
+        return [
+            (index, call)
+            for index, call in enumerate(self.calls)
+            if call.lost != Lost.RENEWED.value
+        ]
 
     def body(self, way: Way, call: int = 0) -> bytes:
         """All the bytes of one way."""

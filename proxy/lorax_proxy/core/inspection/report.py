@@ -30,9 +30,6 @@ __all__ = ["inspect", "inspect_copies", "named_model"]
 _SHOWN = 64 * 1024
 """Characters of one text that a page is given; who wants more copies it from the wire."""
 
-_MOST_BODY = 16 * 1024 * 1024
-"""Bytes that a compressed request may become: more than any setting that is not out of its mind."""
-
 _ENDPOINTS: Mapping[str, Endpoint] = {
     "/chat/completions": Endpoint.CHAT,
     "/completions": Endpoint.COMPLETIONS,
@@ -62,20 +59,26 @@ _DECISIONS: Mapping[Treatment, str] = {
 }
 
 
-def inspect_copies(recording: Recording, base_url: str) -> dict[str, str]:
+def inspect_copies(recording: Recording, base_url: str, most_body: int) -> dict[str, str]:
     """The request in other forms (`core.inspection.copies`); none of one that is not whole here.
 
     Args:
         recording: What passed.
         base_url: Where this server is, without `/v1`, for commands that repeat the request.
+        most_body: Bytes that a compressed request may become.
     """
     whole = recording.texts and not recording.cut
-    return copies(recording, _asked(recording), base_url) if whole else {}
+    return copies(recording, _asked(recording, most_body), base_url) if whole else {}
 
 
-def inspect(recording: Recording) -> dict[str, Any]:
-    """What a page shows of one request, as a JSON document."""
-    asked = _asked(recording)
+def inspect(recording: Recording, most_body: int) -> dict[str, Any]:
+    """What a page shows of one request, as a JSON document.
+
+    Args:
+        recording: What passed.
+        most_body: Bytes that a compressed request may become.
+    """
+    asked = _asked(recording, most_body)
     moments = list(_moments(recording))
     document: dict[str, Any] = {
         "texts": recording.texts,
@@ -115,21 +118,24 @@ def inspect(recording: Recording) -> dict[str, Any]:
 
 
 def named_model(recording: Recording) -> str | None:
-    """The model that a request names, if its text is kept and says so."""
+    """The model that a request names, if its text is kept and says so in a few bytes.
+
+    It is asked for each request of a list, on the event loop: what is compressed is not unpacked for it.
+    """
     if _size(recording, Way.ASKED) > _SHOWN:
         return None
-    name = _document(_asked(recording)).get("model")
+    name = _document(recording.body(Way.ASKED)).get("model")
     return name if isinstance(name, str) else None
 
 
-def _asked(recording: Recording) -> bytes:
+def _asked(recording: Recording, most: int) -> bytes:
     """OpenAI's request without its compression; as it came if that cannot be undone."""
     body = recording.body(Way.ASKED)
     names = [value for name, value in recording.headers if name == "content-encoding"]
     if not names or not body:
         return body
     try:
-        decoder = Decoder(codings(names), _MOST_BODY)
+        decoder = Decoder(codings(names), most)
         plain = decoder.feed(body)
         decoder.finish()
     except Exception:  # noqa: BLE001 - whatever it is, the proxy has refused it, too
@@ -151,12 +157,9 @@ def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
     streamed = {way: _is_stream(headers) for way, headers in _heads(recording)}
     readers: dict[tuple[Way, int], Events] = {}
     # a whole answer waits for all of its text anyway
-    holds = (
-        streamed[Way.ANSWERED, 0]
-        and recording.plan is not None
-        and recording.plan.reading.grammar is None
-    )
+    holds = streamed[Way.ANSWERED, 0] and recording.outline is not None and recording.outline.plain
     said = given = ends = 0
+    choices = len(recording.sent)
     following = [*recording.moments[1:], None]
     for moment, after in zip(recording.moments, following, strict=True):
         key = moment.way, moment.call
@@ -177,7 +180,7 @@ def _moments(recording: Recording) -> Iterator[dict[str, Any]]:
                 pass  # what is left of it then is held back
             elif holds:
                 # what is held back when the answer has ended is cut
-                shown["cut" if ends >= len(recording.calls) else "held"] = max(0, said - given)
+                shown["cut" if ends >= choices else "held"] = max(0, said - given)
         yield shown
 
 
@@ -219,7 +222,8 @@ def _parameters(recording: Recording, asked: bytes) -> Iterator[dict[str, Any]]:
     endpoint = _ENDPOINTS.get(recording.path.removeprefix("/v1"))
     if endpoint is None:
         return
-    sent = _document(recording.body(Way.SENT)) if recording.calls else {}
+    calls = recording.sent
+    sent = _document(recording.body(Way.SENT, calls[0][0])) if calls else {}
     ignored = dict(recording.answer_headers).get("x-ignored-parameters", "").split(", ")
     for name, value in _document(asked).items():
         row = row_of(name, endpoint)
@@ -247,9 +251,9 @@ def _became(name: str, recording: Recording, sent: Mapping[str, Any]) -> str:
     if name in ("messages", "prompt", "input"):
         return "inputs"
     if name == "n":
-        return f"{len(recording.calls)} requests"
+        return f"{len(recording.sent)} requests"
     if name == "stream":
-        return recording.calls[0].path
+        return recording.sent[0][1].path
     parameters = as_object(sent.get("parameters"))
     fields = _BECOMES.get(name, (name,))
     return ", ".join(f"{each} = {_json(parameters[each])}" for each in fields if each in parameters)
@@ -286,17 +290,17 @@ def _prompts(recording: Recording) -> list[list[dict[str, Any]]]:
 
 def _choices(recording: Recording) -> Iterator[dict[str, Any]]:
     """What LoRAX said and what the client got, choice by choice, and why they differ if they do."""
-    plan = recording.plan
-    if plan is None or plan.reading.grammar is not None or plan.echo or plan.tries != plan.choices:
-        return  # calls, echoes and likeliest choices are no cut of the same text
+    outline = recording.outline
+    if outline is None or not outline.cut:
+        return
     given = _given(recording)
-    for index, call in enumerate(recording.calls):
+    for index, (place, call) in enumerate(recording.sent):
         if not call.path.startswith("/generate"):
             continue
-        said = "".join(_said(recording, index))
+        said = "".join(_said(recording, place))
         got = given.get(index, "")
         kept = said[len(got) :] if said.startswith(got) else ""
-        stop = next((each for each in plan.reading.stops if kept.startswith(each)), None)
+        stop = next((each for each in outline.stops if kept.startswith(each)), None)
         yield {
             "index": index,
             "given": got[:_SHOWN],

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
-from lorax_proxy.core.plan import Plan
-from lorax_proxy.core.stream import Reading
+import msgspec
 
-__all__ = ["LORAX_STREAM", "chunk", "event", "last", "recorded", "stream"]
+from lorax_proxy.core.inspection.recording import Call, Moment, Outline, Recording, Way
+from lorax_proxy.errors import Lost
+
+__all__ = ["LORAX_STREAM", "chunk", "event", "kept_back", "last", "recorded", "stream"]
 
 LORAX_STREAM = (("content-type", "text/event-stream"), ("x-model-id", "base"))
 _OPENAI_STREAM = (("content-type", "text/event-stream; charset=utf-8"),)
@@ -61,14 +63,7 @@ def recorded(
     recording.status = 200
     recording.answer_headers = _OPENAI_STREAM
     recording.calls.append(Call("POST", "/generate_stream", 200, LORAX_STREAM))
-    recording.plan = Plan(
-        prompts=("p",),
-        requests=(),
-        tries=1,
-        choices=1,
-        reading=Reading(stops=stops),
-        token_stream=True,
-    )
+    recording.outline = Outline(stops)
     pieces = [(Way.ASKED, json.dumps(asked).encode()), (Way.SENT, json.dumps(sent).encode())]
     for number in range(max(len(came), len(answered))):
         pieces += [(Way.CAME, came[number])] if number < len(came) else []
@@ -80,3 +75,19 @@ def recorded(
     for name, value in more.items():
         setattr(recording, name, value)
     return recording
+
+
+def kept_back(recording: Recording) -> Recording:
+    """The same, with a LoRAX request before it that was not sent: its connection was gone."""
+    lost = Call("POST", recording.calls[0].path, lost=Lost.RENEWED.value)
+    later = [
+        each
+        if each.way in (Way.ASKED, Way.ANSWERED, Way.DONE)
+        else msgspec.structs.replace(each, call=each.call + 1)
+        for each in recording.moments
+    ]
+    return replace(
+        recording,
+        calls=[lost, *recording.calls],
+        moments=[*later, Moment(1.0, Way.BROKE)],
+    )

@@ -2,15 +2,22 @@
 
 import json
 
+from msgspec.structs import replace
+
 from lorax_proxy.core.inspection.recording import (
     HIDDEN,
     Call,
     Moment,
+    Outline,
     Recording,
     Way,
     hide_secrets,
     hide_token,
 )
+from lorax_proxy.core.plan import Plan
+from lorax_proxy.core.stream import Reading
+from lorax_proxy.core.tools.reader import Form, ToolGrammar
+from lorax_proxy.errors import Lost
 
 
 def test_a_body_is_what_went_one_way() -> None:
@@ -21,6 +28,35 @@ def test_a_body_is_what_went_one_way() -> None:
     assert recording.body(Way.CAME) == b"ab"
     assert recording.body(Way.CAME, 1) == b"x"
     assert recording.body(Way.ANSWERED) == b""
+
+
+def test_what_was_kept_back_was_not_sent() -> None:
+    """The places are those in the list of all."""
+    recording = Recording("POST", "/", (), texts=True)
+    recording.calls = [
+        Call("POST", "/generate", lost=Lost.RENEWED.value),
+        Call("POST", "/generate", lost=Lost.CUT.value),
+        Call("POST", "/generate", 200),
+    ]
+    assert [place for place, _ in recording.sent] == [1, 2]
+
+
+def test_a_plan_leaves_what_the_page_asks_of_it() -> None:
+    """Whether its text may be compared with the answer, and by which stop strings it is cut."""
+    plan = Plan(
+        prompts=("p",),
+        requests=(),
+        tries=1,
+        choices=1,
+        reading=Reading(stops=("STOP",)),
+        token_stream=True,
+    )
+    assert Outline.of(plan) == Outline(("STOP",), plain=True, cut=True)
+    grammar = ToolGrammar({}, Form(frozenset({"f"}), text=False, parallel=False), ())
+    calls = replace(plan, reading=Reading(grammar=grammar))
+    assert Outline.of(calls) == Outline((), plain=False, cut=False)
+    assert Outline.of(replace(plan, echo=True)).cut is False
+    assert Outline.of(replace(plan, tries=2)).cut is False
 
 
 def test_a_snapshot_stays_as_it_is() -> None:

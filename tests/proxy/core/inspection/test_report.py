@@ -11,10 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_mock.scripting.script import read_script
-from lorax_proxy.core.inspection.recording import Call, Moment, Recording, Way
+from lorax_proxy.core.inspection.recording import Call, Moment, Outline, Recording, Way
 from lorax_proxy.core.inspection.report import inspect, inspect_copies, named_model
 from lorax_proxy.wire.openai_replies import encode_json
-from tests.proxy.core.inspection.recorded import LORAX_STREAM, chunk, event, last, recorded, stream
+from tests.proxy.core.inspection.recorded import (
+    LORAX_STREAM,
+    chunk,
+    event,
+    kept_back,
+    last,
+    recorded,
+    stream,
+)
+
+LIMIT = 100_000
 
 ASKED: dict[str, Any] = {
     "model": "acme/x",
@@ -38,7 +48,7 @@ def report(**more: Any) -> dict[str, Any]:
     """A stream that a stop string cut."""
     given: dict[str, Any] = {"asked": ASKED, "sent": SENT, "came": CAME, "answered": ANSWERED}
     given |= {"stops": ("STOP",), "end": Way.CLOSED, **more}
-    return inspect(recorded(**given))
+    return inspect(recorded(**given), LIMIT)
 
 
 def test_each_parameter_says_what_became_of_it() -> None:
@@ -65,12 +75,12 @@ def test_parameters_that_were_not_honoured_say_so() -> None:
         answered=[],
         answer_headers=[("x-ignored-parameters", "logit_bias")],
     )
-    decisions = [row["decision"] for row in inspect(recording)["parameters"]]
+    decisions = [row["decision"] for row in inspect(recording, LIMIT)["parameters"]]
     assert decisions == ["unknown", "unknown", "ignored"]
     completions = replace(recording, path="/v1/completions")
-    decisions = [row["decision"] for row in inspect(completions)["parameters"]]
+    decisions = [row["decision"] for row in inspect(completions, LIMIT)["parameters"]]
     assert decisions == ["left out", "unknown", "ignored"]
-    assert inspect(replace(recording, path="/v1/models"))["parameters"] == []
+    assert inspect(replace(recording, path="/v1/models"), LIMIT)["parameters"] == []
 
 
 def test_the_prompt_shows_its_special_tokens() -> None:
@@ -91,6 +101,22 @@ def test_the_cut_is_shown_with_its_stop_string() -> None:
     assert choice["given"] == "A "
     assert choice["kept"] == "STOP and on"
     assert (choice["stop"], choice["same"]) == ("STOP", True)
+
+
+def test_a_request_that_was_kept_back_is_no_choice() -> None:
+    """It broke with the connection before it was sent; the one behind it is the first choice."""
+    recording = recorded(asked={**ASKED, "n": 1}, sent=SENT, came=CAME, answered=ANSWERED)
+    recording.outline = Outline(("STOP",))
+    plain = inspect(recording, LIMIT)
+    before = kept_back(recording)
+    shown = inspect(before, LIMIT)
+    assert shown["choices"] == plain["choices"]
+    assert shown["parameters"] == plain["parameters"]
+    held = [[(each["held"], each["cut"]) for each in seen["moments"]] for seen in (plain, shown)]
+    assert held[0] == held[1][: len(held[0])]
+    ended = recorded(asked=ASKED, sent=SENT, came=CAME, answered=[*ANSWERED, stream()])
+    cut = [each["cut"] for each in inspect(kept_back(ended), LIMIT)["moments"]]
+    assert 11 in cut
 
 
 def test_without_a_cut_nothing_is_kept() -> None:
@@ -139,11 +165,27 @@ def test_a_compressed_request_is_shown_plain() -> None:
         "POST", "/v1/chat/completions", [("content-encoding", "gzip")], texts=True
     )
     recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
-    shown = inspect(recording)
+    shown = inspect(recording, LIMIT)
     assert json.loads(shown["request"]["body"]) == ASKED
     assert shown["request"]["bytes"] == len(body)
     recording.moments = [Moment(0.0, Way.ASKED, 0, 4, b"rubb")]
-    assert inspect(recording)["request"]["body"] == "rubb"
+    assert inspect(recording, LIMIT)["request"]["body"] == "rubb"
+
+
+def test_a_request_that_becomes_too_long_is_shown_as_it_came() -> None:
+    """The proxy has refused it for the same limit, and looking at it is no way around that."""
+    body = gzip.compress(b'{"model":"m"}' + b" " * LIMIT)
+    recording = Recording("POST", "/v1/completions", [("content-encoding", "gzip")], texts=True)
+    recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
+    assert inspect(recording, LIMIT)["request"]["body"] == body.decode("utf-8", "replace")
+
+
+def test_a_compressed_request_is_not_unpacked_for_its_model() -> None:
+    """A list names it for each request, on the event loop."""
+    body = gzip.compress(b'{"model":"m"}')
+    recording = Recording("POST", "/v1/completions", [("content-encoding", "gzip")], texts=True)
+    recording.moments = [Moment(0.0, Way.ASKED, 0, len(body), body)]
+    assert named_model(recording) is None
 
 
 def test_a_refused_request_still_names_its_model() -> None:
@@ -158,7 +200,7 @@ def test_a_long_text_is_shown_in_part() -> None:
     """A page is not to be given megabytes."""
     recording = Recording("POST", "/v1/completions", (), texts=True)
     recording.moments = [Moment(0.0, Way.ASKED, 0, 100_000, b"x" * 100_000)]
-    body = inspect(recording)["request"]["body"]
+    body = inspect(recording, LIMIT)["request"]["body"]
     assert body.endswith("... and 34464 more")
     assert len(body) < 70_000
 
@@ -174,17 +216,17 @@ def test_rubbish_is_shown_as_it_is(body: bytes) -> None:
             Moment(0.0, way, 0, len(body), body)
             for way in (Way.ASKED, Way.SENT, Way.CAME, Way.ANSWERED)
         ]
-        shown = inspect(recording)
+        shown = inspect(recording, LIMIT)
         assert shown["moments"][-1]["text"] == body.decode("utf-8", "replace")
-        assert inspect_copies(recording, "")["answer"] == body.decode("utf-8", "replace")
+        assert inspect_copies(recording, "", LIMIT)["answer"] == body.decode("utf-8", "replace")
 
 
 def test_what_is_cut_is_not_copied() -> None:
     """Half a request repeats nothing."""
     recording = recorded(asked=ASKED, sent=SENT, came=CAME, answered=ANSWERED)
-    assert inspect_copies(recording, "")["curl"]
-    assert inspect_copies(replace(recording, cut=True), "") == {}
-    assert inspect_copies(replace(recording, texts=False), "") == {}
+    assert inspect_copies(recording, "", LIMIT)["curl"]
+    assert inspect_copies(replace(recording, cut=True), "", LIMIT) == {}
+    assert inspect_copies(replace(recording, texts=False), "", LIMIT) == {}
 
 
 KEYS = st.sampled_from(
@@ -237,7 +279,7 @@ def test_whatever_passed_can_be_shown(
         Moment(0.0, way, 0, len(body), body)
         for way, body in zip((Way.ASKED, Way.SENT, Way.CAME, Way.ANSWERED), bodies, strict=True)
     ]
-    encode_json(inspect(recording))
-    copies = inspect_copies(recording, "http://x")
+    encode_json(inspect(recording, LIMIT))
+    copies = inspect_copies(recording, "http://x", LIMIT)
     ast.parse(copies.get("python", ""))
     read_script(copies.get("mock_rule", ""))
