@@ -47,14 +47,21 @@ def curl(exchange: Exchange, base: str = "http://HOST") -> str:
         words += ["-H", shlex.quote(f"content-type: {media}")]
     for name, value in exchange.request_headers.items():
         if name not in _PROBED and is_secret(name):
-            words += ["-H", f'"{name}: ${name.upper().replace("-", "_")}"']
+            words += ["-H", f"""{shlex.quote(f"{name}: ")}"${_variable(name)}\""""]
         elif name not in _PROBED:
             words += ["-H", shlex.quote(f"{name}: {value}")]
     if body is not None:
         words += ["--data-binary", shlex.quote(body)]
     elif exchange.method == "POST":
         words += ["-X", "POST"]
-    return made + " ".join(words)
+    # In a job's log `##[` begins a command of GitHub's; each stands within single quotes here.
+    return (made + " ".join(words)).replace("##[", "#''#[")
+
+
+def _variable(name: str) -> str:
+    """The name of a shell's variable for a header."""
+    plain = re.sub("[^A-Z0-9]", "_", name.upper())
+    return f"_{plain}" if plain[0].isdecimal() else plain
 
 
 def _body(exchange: Exchange) -> tuple[str, str | None]:

@@ -51,10 +51,14 @@ class CannotRun(ContractsError):
 
 
 def printable(text: str) -> str:
-    """The text on one line, what a terminal might obey or hide written as escapes."""
-    return "".join(
+    """The text on one line, what a terminal might obey or hide written as escapes.
+
+    So is `##[`: GitHub's runner looks for it anywhere in a line (actions/runner, ActionCommand.TryParse).
+    """
+    line = "".join(
         character
         if character.isprintable()
         else character.encode("unicode_escape", "backslashreplace").decode("ascii")
         for character in text
     )
+    return line.replace("##[", "#\\x23[")

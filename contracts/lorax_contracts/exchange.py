@@ -15,7 +15,8 @@ UTF-8, or `body_base64` any bytes.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -165,6 +166,31 @@ class Finding:
     exchange: Exchange | None = None
 
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+
+def _pairs(key: str, given: object) -> Iterable[tuple[str, str]]:
+    """Names in lower case and values of headers, as an object or a list of pairs."""
+    rows: object = [*given.items()] if isinstance(given, Mapping) else given
+    if not isinstance(rows, list):
+        raise CannotRead(f"recorded exchange: {key} must be an object, or a list of pairs")
+    for row in rows:
+        if not (isinstance(row, list | tuple) and len(row) == 2 and isinstance(row[0], str)):
+            raise CannotRead(f"recorded exchange: {key} must hold pairs of name and value")
+        yield row[0].lower(), str(row[1])
+
+
+def _asked_with(given: object) -> dict[str, str]:
+    """The headers of a request: they become words of a command that people paste."""
+    headers = dict(_pairs("request_headers", given))
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise CannotRead(f"recorded exchange: request_headers: {name!r} is no header's name")
+        if not value.isprintable():
+            raise CannotRead(f"recorded exchange: request_headers: {name} holds control characters")
+    return headers
+
+
 def from_json(document: object) -> Exchange:
     """Reads the file form.
 
@@ -176,6 +202,13 @@ def from_json(document: object) -> Exchange:
     for key, kind in (("path", str), ("status", int)):
         if not isinstance(document.get(key), kind):
             raise CannotRead(f"recorded exchange: {key} must be a {kind.__name__}")
+    if not document["path"].isprintable():
+        raise CannotRead("recorded exchange: path holds control characters")
+    method, at = str(document.get("method", "POST")).upper(), document.get("at")
+    if not _TOKEN.fullmatch(method):
+        raise CannotRead(f"recorded exchange: {method!r} is no method")
+    if not isinstance(at, int | None):
+        raise CannotRead("recorded exchange: at must be a whole number of seconds")
     try:
         body = (
             base64.b64decode(document["body_base64"], validate=True)
@@ -188,20 +221,18 @@ def from_json(document: object) -> Exchange:
     except ValueError as error:
         ends = ", ".join(e.value for e in End)
         raise CannotRead(f"recorded exchange: end must be one of {ends}") from error
-    headers = document.get("headers", {})
-    pairs = headers.items() if isinstance(headers, dict) else headers
     text = document.get("request_text")
     return Exchange(
-        method=str(document.get("method", "POST")).upper(),
+        method=method,
         path=document["path"],
         status=document["status"],
-        headers=tuple((str(name).lower(), str(value)) for name, value in pairs),
+        headers=tuple(_pairs("headers", document.get("headers", {}))),
         body=body,
         request=document.get("request"),
         request_text=None if text is None else str(text).encode("utf-8", "surrogatepass"),
-        request_headers=document.get("request_headers", {}),
+        request_headers=_asked_with(document.get("request_headers", {})),
         end=end,
-        at=document.get("at"),
+        at=at,
         trouble=str(document.get("trouble", "")),
     )
 

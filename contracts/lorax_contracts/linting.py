@@ -50,7 +50,8 @@ def linted(
         raise ContractsError(str(error) if file == "-" else f"{file}: {error}") from error
     if unread:
         typer.echo(
-            f"the request is invalid ({unread}); what it asked for was not checked", err=True
+            f"the request is invalid ({printable(unread)}); what it asked for was not checked",
+            err=True,
         )
     return worst_first(found)
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_other_secrets_are_read_from_variables_and_a_wrong_key_is_shown() -> Non
     headers = {"api-key": "s3cret", "x-team": "blue", "authorization": f"Bearer {WRONG_KEY}"}
     words = curl(Exchange("GET", "/v1/models", 200, (), b"", request_headers=headers))
     assert "s3cret" not in words
-    assert '"api-key: $API_KEY"' in words
+    assert "-H 'api-key: '\"$API_KEY\"" in words
     assert "x-team: blue" in words
     assert WRONG_KEY in words
 
@@ -102,3 +103,39 @@ def test_what_a_terminal_would_obey_is_written_as_an_escape() -> None:
     assert command.isprintable()
     assert "é☃" in command
     assert json.loads(shlex.split(command)[-1]) == exchange.request
+
+
+@pytest.mark.parametrize("name", ["x-key$(touch pwned)", "x-key`touch pwned`", "1'key", "a.token"])
+def test_a_headers_name_is_only_text_for_the_shell(name: str, tmp_path: Path) -> None:
+    """Of the words in double quotes there is one variable, and nothing else to expand."""
+    exchange = Exchange("GET", "/v1", 200, (), b"", request_headers={name: "s3cret"})
+    words = f'set -- {curl(exchange).partition(" -H ")[2]}; printf %s "$1"'
+    mine = {"1'key": "_1_KEY", "a.token": "A_TOKEN"}.get(name, "X_KEY__TOUCH_PWNED_")
+    if name.endswith("`"):
+        mine = "X_KEY_TOUCH_PWNED_"
+    done = subprocess.run(
+        ["sh", "-c", words], capture_output=True, cwd=tmp_path, env={mine: "k"}, check=True
+    )
+    assert done.stdout.decode() == f"{name}: k"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        Exchange("POST", "/v1/##[a]", 400, (), b"", request={"model": "###[error]'##["}),
+        Exchange("POST", "/v1", 400, (), b"", request_text=b"##[error]"),
+        Exchange("POST", "/v1", 400, (), b"", request_text=b"##[error]\n'##["),
+        Exchange("GET", "/v1", 400, (), b"", request_headers={"x-a": "##[group]"}),
+    ],
+)
+def test_no_command_of_githubs_runner_is_in_the_command(exchange: Exchange) -> None:
+    """It looks for `##[` anywhere in a line of a log; a shell reads the same words as ever."""
+    command = curl(exchange)
+    assert "##[" not in command
+    words = shlex.split(command.rpartition("| ")[2])
+    assert "http://HOST" + exchange.path in words
+    if exchange.request:
+        assert json.loads(words[-1]) == exchange.request
+    if exchange.request_headers:
+        assert words[-1] == "x-a: ##[group]"

@@ -20,3 +20,4 @@ def test_what_a_terminal_would_obey_or_hide_is_escaped() -> None:
     """Servers' words end up in terminals and logs; letters of any script stay."""
     assert printable("é 日本 😀") == "é 日本 😀"
     assert printable("\x1b[31m\r\n\x9b\u202e\ud800") == r"\x1b[31m\r\n\x9b\u202e\ud800"
+    assert printable("###[error]##[") == r"##\x23[error]#\x23["

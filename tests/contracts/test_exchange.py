@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorax_contracts.curl import curl
 from lorax_contracts.errors import CannotRead
 from lorax_contracts.exchange import End, Exchange, Route, count_of, from_json, to_json
+from lorax_contracts.messages import request_text
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,31 @@ def test_the_file_form_loses_nothing(exchange: Exchange) -> None:
         ({"path": "/", "status": "200"}, "status must be a int"),
         ({"path": "/", "status": 200, "end": "lost"}, "end must be one of complete, cut"),
         ({"path": "/", "status": 200, "body_base64": "&"}, "is not base64"),
+        *(
+            ({"path": "/", "status": 200, key: value}, f"exchange: {key} must")
+            for key in ("headers", "request_headers")
+            for value in (None, ["a"], [1], "ab", [["a"]], [[1, "b"]])
+        ),
+        ({"path": "/\x1b[1m", "status": 200}, "path holds control characters"),
+        ({"path": "/", "status": 200, "method": "GET\n"}, "is no method"),
+        ({"path": "/", "status": 200, "at": "now"}, "at must be"),
+        (
+            {"path": "/", "status": 200, "request_headers": {"x-key$(a)": "b"}},
+            "is no header's name",
+        ),
+        ({"path": "/", "status": 200, "request_headers": {"x-a": "b\n"}}, "x-a holds control"),
     ],
 )
 def test_what_is_no_exchange_is_refused_with_its_key(document: object, said: str) -> None:
     """The key that is wrong is named."""
     with pytest.raises(CannotRead, match=said):
         from_json(document)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-API-Key"])
+def test_a_recorded_key_is_a_key_however_its_header_is_spelled(name: str) -> None:
+    """Neither the command nor the page of a report prints it."""
+    document = {"path": "/v1/models", "status": 200, "request_headers": {name: "sk-secret"}}
+    exchange = from_json(document)
+    assert list(exchange.request_headers) == [name.lower()]
+    assert "sk-secret" not in curl(exchange) + request_text(exchange)

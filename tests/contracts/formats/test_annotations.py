@@ -5,13 +5,20 @@ from dataclasses import replace
 
 from lorax_contracts.baseline import outcome_of
 from lorax_contracts.formats.annotations import annotations, as_github
+from lorax_contracts.formats.text import as_text
+from lorax_contracts.judge import judge
+from tests.contracts import samples
 from tests.contracts.formats.verdicts import outcome, verdict
 
 _COMMAND = re.compile(r"::(?P<level>error|warning|notice) (?P<properties>[^:]*)::(?P<data>.*)")
 
 
 def read(line: str) -> tuple[str, dict[str, str], str]:
-    """Level, properties and message: actions/runner, ActionCommand.TryParseV2."""
+    """Level, properties and message: actions/runner, ActionCommand.TryParseV2.
+
+    A line that is no such command is one of the first version, as TryParse reads it, if `##[` is in it.
+    """
+    assert "##[" not in line
     found = _COMMAND.fullmatch(line)
     assert found is not None, line
     properties = dict(one.split("=", 1) for one in found["properties"].split(","))
@@ -53,3 +60,16 @@ def test_a_recording_is_named() -> None:
     (line, _) = annotations(outcome().new, file="a,b:100%.sse")
     assert line.startswith("::error file=a%2Cb%3A100%25.sse,title=")
     assert read(line)[1]["file"] == "a,b:100%.sse"
+
+
+def test_no_words_of_a_server_are_a_command_of_the_first_version() -> None:
+    """Which the runner takes from anywhere in a line, whatever form the line has."""
+    body = samples.edit(
+        samples.golden("chat_plain"), lambda d: d.update(id="null", object="##[error]x")
+    )
+    asked = samples.asking(body, user="##[add-mask]a")
+    findings = tuple(judge(asked))
+    told = outcome_of(replace(verdict(), findings=findings, model="##[group]m"))
+    for line in (as_github(told) + as_text(told)).splitlines():
+        assert "##[" not in line
+        assert "[error]x" in line or "OAI-CHAT-002" not in line
