@@ -27,6 +27,11 @@ _TELLING: Final = 12
 _CUTS: Final = 100
 """Cut answers of a session that prompts are looked through for."""
 
+_SECRET: Final = frozenset({"api_token"})
+"""Parameters that are in no journal: a page, a log or a failing test's output may be seen by others."""
+
+_HIDDEN: Final = "(not shown)"
+
 
 @dataclass(slots=True)
 class Entry:
@@ -37,6 +42,9 @@ class Entry:
 
     path: str
     request: GenerateRequest
+    stream: bool = False
+    """Whether it is answered as a stream; the request alone does not say so on every route."""
+
     outcome: str = "open"
     status: int = 200
     error_type: str | None = None
@@ -93,12 +101,13 @@ class Entry:
         return " ".join([str(self.status), self.path, adapter, f"{self.tokens} tok", ended, *more])
 
     def shown(self) -> dict[str, Any]:
-        """The entry as JSON shows it."""
+        """The entry as JSON shows it: without the token for adapters, which others may look at."""
         return {
             "number": self.number,
             "path": self.path,
+            "stream": self.stream,
             "inputs": self.request.inputs,
-            "parameters": _given(self.request.parameters),
+            "parameters": _shown(self.request.parameters),
             "outcome": self.outcome,
             "status": self.status,
             "error_type": self.error_type,
@@ -121,12 +130,20 @@ class Journal:
         self._numbers: dict[str, int] = {}
 
     def begin(
-        self, path: str, request: GenerateRequest, *, session: str = "", at: float = 0.0
+        self,
+        path: str,
+        request: GenerateRequest,
+        *,
+        stream: bool = False,
+        session: str = "",
+        at: float = 0.0,
     ) -> Entry:
         """A new entry for a request that was understood; its outcome is recorded later."""
         self._serial += 1
         number = self._numbers[session] = self._numbers.get(session, 0) + 1
-        entry = Entry(number, path, request, session=session, at=at, serial=self._serial)
+        entry = Entry(
+            number, path, request, stream=stream, session=session, at=at, serial=self._serial
+        )
         self.entries.append(entry)
         return entry
 
@@ -225,11 +242,15 @@ def doubts(entries: Iterable[Entry]) -> list[str]:
     ]
 
 
-def _given(parameters: GenerateParameters) -> dict[str, Any]:
-    """The parameters that were given another value than they have by themselves."""
+def _shown(parameters: GenerateParameters) -> dict[str, Any]:
+    """The parameters that were given another value than they have by themselves, secrets replaced."""
     plain = GenerateParameters()
     values = ((name, getattr(parameters, name)) for name in parameters.__struct_fields__)
-    return {name: value for name, value in values if value != getattr(plain, name)}
+    return {
+        name: _HIDDEN if name in _SECRET else value
+        for name, value in values
+        if value != getattr(plain, name)
+    }
 
 
 def _hashable(request: GenerateRequest) -> bytes:

@@ -58,7 +58,7 @@ def begin(
     Raises LoraxRefusal for a strict script without a rule for it, and for a fault that does not exist.
     """
     session = (exchange.header(b"x-lorax-mock-session") or b"").decode("latin-1")
-    entry = journal.begin(exchange.path, request, session=session, at=now)
+    entry = journal.begin(exchange.path, request, stream=stream, session=session, at=now)
     scripted = ScriptedRequest(exchange, request, entry, Action(), None)
     try:
         if not rulebook.empty:

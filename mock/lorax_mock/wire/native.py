@@ -82,7 +82,7 @@ class MergedAdapters(msgspec.Struct, frozen=True):
 class ResponseFormat(msgspec.Struct, frozen=True):
     """`response_format`; only `schema` has an effect, `None` means unconstrained."""
 
-    kind: str
+    kind: str = msgspec.field(name="type")
     schema: Any = None
 
 

@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.compat.browser.conftest import OpenPage, TakePicture
+from tests.compat.copies import ADDRESS, ASKED, COPIES
 
 _COMMAND = shlex.split(
     os.environ.get("LORAX_MOCK_COMMAND", str(Path(__file__).parents[3] / ".venv/bin/lorax-mock"))
@@ -163,30 +164,54 @@ def test_a_request_is_opened_and_closed_without_a_mouse(page: Page, mock: str) -
     expect(page.get_by_role("button", name="Open request 2", exact=True)).to_be_focused()
 
 
-def test_a_request_can_be_asked_again(page: Page, mock: str) -> None:
-    """The curl command gives the same answer, the rule is one, and the Python is Python."""
-    prompt = 'It\'s "quoted" \\ and $HOME,\n`two` lines \u2028 \U0001f389'
-    parameters = {"adapter_id": "acme/poet", "max_new_tokens": 9, "stop": ["\n"], "watermark": True}
-    _, answer = _ask(mock, "/generate", {"inputs": prompt, "parameters": parameters})
-    page.get_by_role("button", name="Open request 1").click()
-    opened = page.get_by_role("article", name="Request 1")
+def _copied(page: Page, number: int, kind: str) -> str:
+    """What is copied of a request."""
+    page.get_by_role("button", name=f"Open request {number}", exact=True).click()
+    opened = page.get_by_role("article", name=f"Request {number}", exact=True)
+    opened.get_by_text(kind, exact=True).click()
+    return opened.get_by_label(kind, exact=True).last.text_content() or ""
 
-    def shown(kind: str) -> str:
-        opened.get_by_text(kind, exact=True).click()
-        return opened.get_by_label(kind, exact=True).last.text_content() or ""
 
-    again = subprocess.run(["sh", "-c", shown("curl")], capture_output=True, text=True, check=True)
-    assert json.loads(again.stdout) == json.loads(answer)
-    python = shown("Python, lorax-client")
-    compile(python, "copied", "exec")
-    assert "stop_sequences=[" in python
-    assert "watermark=True" in python
-    rule = shown("Rule of a script")
+def _run(command: str) -> str:
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", ASKED)
+def test_a_request_can_be_asked_again(page: Page, mock: str, path: str) -> None:
+    """The curl command gives the same answer, to the last digit of a seed; the Python is what `lorax_client` runs."""
+    _, answer = _ask(mock, path, ASKED[path])
+    assert _run(_copied(page, 1, "curl")) == answer
+    page.keyboard.press("Escape")
+    assert _copied(page, 1, "Python, lorax-client") == COPIES[path].replace(ADDRESS, mock)
+    seed = ASKED[path]["parameters"].get("seed")
+    said = page.locator("dt", has_text="seed").locator("+ dd").all_inner_texts()
+    assert said == ([] if seed is None else [str(seed)])
+
+
+def test_a_request_can_be_made_a_rule(page: Page, mock: str) -> None:
+    """Which answers its prompt as it was answered, whatever else is asked."""
+    asked = ASKED["/generate"]
+    _, answer = _ask(mock, "/generate", asked)
+    rule = _copied(page, 1, "Rule of a script")
     assert _ask(mock, "/_mock/script", rule.encode(), method="PUT")[0] == 200
-    text = json.loads(answer)["generated_text"]
-    asked = {"inputs": prompt, "parameters": {**parameters, "seed": 3}}
-    assert json.loads(_ask(mock, "/generate", asked)[1])["generated_text"] == text
+    other = {**asked, "parameters": {**asked["parameters"], "seed": 3, "details": False}}
+    again = json.loads(_ask(mock, "/generate", other)[1])["generated_text"]
+    assert again == json.loads(answer)["generated_text"]
     assert _entries(mock)[-1]["rule"] == "as request 1"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_is_asked_again_as_what_it_became(page: Page, mock: str, *, stream: bool) -> None:
+    """On LoRAX's native route: as a stream if it was one, which `/v1` does not tell by its path."""
+    chat = {"model": "acme/poet", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    _ask(mock, "/v1/chat/completions", chat)
+    native = "/generate_stream" if stream else "/generate"
+    command = _copied(page, 1, "curl")
+    assert f"{mock}{native}'" in command
+    assert _run(command).startswith("data:" if stream else "{")
+    page.keyboard.press("Escape")
+    assert f"client.{native[1:]}(" in _copied(page, 1, "Python, lorax-client")
 
 
 def test_special_tokens_of_a_prompt_stand_out(page: Page, mock: str) -> None:

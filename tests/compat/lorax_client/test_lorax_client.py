@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ import pytest
 import requests
 from lorax import AsyncClient, Client, errors
 from lorax.types import FinishReason, MergedAdapters
+
+from tests.compat.copies import ADDRESS, ASKED, COPIES
 
 _COMMAND = shlex.split(os.environ.get("LORAX_MOCK_COMMAND", "lorax-mock"))
 
@@ -211,3 +214,16 @@ def test_sixty_four_at_once_answer_as_one_alone(url: str) -> None:
     alone = Client(url).generate("question 3").generated_text
     assert texts[3::8] == [alone] * 8
     assert len(set(texts)) == 8
+
+
+@pytest.mark.parametrize("path", COPIES)
+def test_what_the_mocks_page_copies_runs(url: str, path: str) -> None:
+    """It prints the same answer as the request that was copied; `make browser` holds the page to these texts."""
+    program = COPIES[path].replace(ADDRESS, url)
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr == ""
+    reply = requests.post(url + path, json=ASKED[path], timeout=20)
+    last = json.loads(reply.content.decode().strip().rpartition("data:")[2])
+    assert done.stdout.removesuffix("\n") == last["generated_text"].removesuffix("\n")

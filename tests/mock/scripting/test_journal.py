@@ -9,7 +9,7 @@ import pytest
 from lorax_mock.errors import FatalRequest, validation
 from lorax_mock.scripting.journal import Entry, Journal, doubts, manners
 from lorax_mock.testing.inprocess import LocalMock
-from lorax_mock.wire.native import GenerateRequest
+from lorax_mock.wire.native import GenerateParameters, GenerateRequest, ResponseFormat
 
 
 def test_an_entry_tells_request_and_fate() -> None:
@@ -32,6 +32,26 @@ def test_an_entry_tells_request_and_fate() -> None:
     assert told["entries"][2]["notes"] == ["would end a real LoRAX: why (where.rs:1)"]
     assert told["notes"] == ["by the way"]
     assert told["entries"][1]["inputs"] == "b"
+
+
+def test_an_entry_shows_what_was_given_as_lorax_takes_it() -> None:
+    """By LoRAX's names and no others, and whether it is a stream; two that differ in their tokens are no repetition."""
+    journal = Journal()
+    form = ResponseFormat("json_object", {"type": "integer"})
+    for token in ("hf_one", "hf_two"):
+        asked = GenerateParameters(api_token=token, seed=2**64 - 1, response_format=form)
+        entry = journal.begin("/", GenerateRequest("a", asked), stream=True)
+        entry.refused(validation("x"))
+    told = journal.as_json()
+    assert b"hf_" not in told
+    shown = json.loads(told)["entries"][0]
+    assert shown["parameters"] == {
+        "api_token": "(not shown)",
+        "seed": 18446744073709551615,
+        "response_format": {"type": "json_object", "schema": {"type": "integer"}},
+    }
+    assert shown["stream"] is True
+    assert manners(journal.entries) == []
 
 
 _SAID = "Arr, the reef be deep"

@@ -1,30 +1,24 @@
-// A request of the journal as something to run or to keep: pure text, no DOM.
+// A request of the journal as something to run or to keep: pure text, no DOM. Parameters are pasted as the JSON that the
+// mock wrote: parsed, a number above 2^53 would be another one.
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 // What LoRAX was asked, as its native route takes it: /v1 requests are in the journal as what they became.
 function nativePath(request) {
-  const streams = request.stream || request.path === "/generate_stream";
-  return streams ? "/generate_stream" : "/generate";
+  return request.stream ? "/generate_stream" : "/generate";
 }
 
 function asCurl(request) {
-  const body = JSON.stringify({ inputs: request.inputs, parameters: request.parameters });
+  const parameters = Object.entries(request.parameters_json).map(([name, json]) => `"${name}":${json}`);
+  const body = `{"inputs":${JSON.stringify(request.inputs)},"parameters":{${parameters.join(",")}}}`;
   const path = nativePath(request);
   const flags = path === "/generate_stream" ? "-sN" : "-s";
   return `curl ${flags} ${quoted(server + path)} -H 'content-type: application/json' \\\n  -d ${quoted(body)}`;
 }
 
-function pythonic(value) {
-  if (value === null || value === undefined) return "None";
-  if (value === true) return "True";
-  if (value === false) return "False";
-  if (Array.isArray(value)) return `[${value.map(pythonic).join(", ")}]`;
-  if (typeof value === "object") {
-    return `{${Object.entries(value).map(([key, one]) => `${JSON.stringify(key)}: ${pythonic(one)}`).join(", ")}}`;
-  }
-  return JSON.stringify(value);
-}
+// JSON is Python, but for three words and the spaces.
+const PYTHONIC = { null: "None", true: "True", false: "False", ",": ", ", ":": ": " };
+const pythonic = (json) => json.replace(/"(?:[^"\\]|\\.)*"|null|true|false|[,:]/g, (part) => PYTHONIC[part] ?? part);
 
 const CLIENT_NAMES = { stop: "stop_sequences" };
 const CLIENT_KNOWS = new Set([
@@ -32,19 +26,21 @@ const CLIENT_KNOWS = new Set([
   "best_of", "repetition_penalty", "return_full_text", "seed", "stop_sequences", "temperature", "top_k", "top_p",
   "truncate", "typical_p", "watermark", "response_format", "decoder_input_details", "return_k_alternatives", "details",
 ]);
+const NOT_STREAMED = new Set(["best_of", "decoder_input_details", "return_k_alternatives"]);
 
 function asPython(request) {
   const streams = nativePath(request) === "/generate_stream";
-  const given = Object.entries(request.parameters).map(([name, value]) => [CLIENT_NAMES[name] ?? name, value]);
-  const taken = given.filter(([name]) => CLIENT_KNOWS.has(name) && !(name === "details" && asksForDetails(request)));
-  const left = given.filter(([name]) => !CLIENT_KNOWS.has(name)).map(([name]) => name);
+  const knows = (name) => CLIENT_KNOWS.has(name) && !(streams && NOT_STREAMED.has(name));
+  const given = Object.entries(request.parameters_json).map(([name, json]) => [CLIENT_NAMES[name] ?? name, json]);
+  const taken = given.filter(([name]) => knows(name) && !(name === "details" && asksForDetails(request)));
+  const left = given.filter(([name]) => !knows(name)).map(([name]) => name);
   const merged = taken.some(([name]) => name === "merged_adapters");
-  const lines = taken.map(([name, value]) => {
-    const shown = name === "merged_adapters" ? `MergedAdapters(**${pythonic(value)})` : pythonic(value);
+  const lines = taken.map(([name, json]) => {
+    const shown = name === "merged_adapters" ? `MergedAdapters(**${pythonic(json)})` : pythonic(json);
     return `    ${name}=${shown},\n`;
   });
   const call = `client.${streams ? "generate_stream" : "generate"}(\n    ${JSON.stringify(request.inputs)},\n${lines.join("")})`;
-  const note = left.length ? `# lorax-client has no ${left.join(", ")}\n` : "";
+  const note = left.length ? `# lorax-client has no ${left.join(", ")}${streams ? " for streams" : ""}\n` : "";
   const head = `from lorax import Client\n${merged ? "from lorax.types import MergedAdapters\n" : ""}\n${note}client = Client(${JSON.stringify(server)})\n`;
   if (!streams) return `${head}answer = ${call}\nprint(answer.generated_text)\n`;
   return `${head}for event in ${call}:\n    if not event.token.special:\n        print(event.token.text, end="")\n`;

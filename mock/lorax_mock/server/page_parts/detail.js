@@ -5,13 +5,12 @@ const SPECIAL = /(<\|[^|<>]{1,40}\|>|<\/?s>|\[\/?INST\]|<(?:bos|eos|unk|pad)>)/;
 async function openRequest(serial) {
   const known = requests.get(serial);
   // what was refused before it was understood is known by its row alone
-  let told = { session: "", rule: null, fault: null, ...known, inputs: null, parameters: {}, answers: null };
+  let told = { session: "", rule: null, fault: null, ...known, inputs: null, answers: null };
   try {
     if (serial > 0) told = await ask("GET", `/request?serial=${serial}`);
   } catch (error) {
     told.failed = error.message;
   }
-  told.stream = known.stream;
   mark(serial);
   const panel = byId("detail");
   panel.replaceChildren(...detailOf(told, known));
@@ -54,11 +53,11 @@ function detailOf(told, known) {
   const title = told.number === null ? "Refused request" : `Request ${told.number}`;
   const head = [element("div", { class: "bar" }, element("h3", { id: "detail-title" }, title), close), list(facts)];
   if (told.inputs === null) return head;
-  const given = Object.entries(told.parameters);
+  const given = Object.entries(told.parameters_json);
   return [
     ...head,
     element("h4", {}, "Parameters"),
-    given.length ? list(given.map(([name, value]) => [name, JSON.stringify(value)])) : element("p", { class: "quiet" }, "none"),
+    given.length ? list(given) : element("p", { class: "quiet" }, "none"),
     element("h4", {}, "Prompt"),
     element("pre", { tabindex: "0", "aria-label": "Prompt" }, ...marked(told.inputs)),
     ...answersOf(told),

@@ -89,9 +89,16 @@ class _Routes:
         if entry is None:
             raise LoraxRefusal(404, "mock_request", f"the journal has no request {text!r}", "")
         shown = entry.shown()
-        secret = {"api_token"} & shown["parameters"].keys()
-        shown["parameters"] |= dict.fromkeys(secret, "(not shown)")
-        told = {**shown, "serial": serial, "answers": self._state.watching.answer(serial)}
+        told = {
+            **shown,
+            "serial": serial,
+            # a browser's numbers are doubles: a seed above 2^53 is another one once it has parsed it
+            "parameters_json": {
+                name: msgspec.json.encode(value).decode()
+                for name, value in shown["parameters"].items()
+            },
+            "answers": self._state.watching.answer(serial),
+        }
         await exchange.reply(200, msgspec.json.encode(told), [JSON])
 
 

@@ -151,7 +151,7 @@ def test_a_page_is_told_a_load_that_failed_and_a_client_that_left(
 
 
 def test_tokens_for_adapters_are_not_shown(mock: Running) -> None:
-    """A page may be open where others look."""
+    """Neither in the page, which may be open where others look, nor in the journal, also while it is followed."""
     ask = {"inputs": "a", "parameters": {"api_token": "hf_secret", "adapter_id": "acme/sql"}}
     session = {"x-lorax-mock-session": "secret"}
     with _page(mock) as told:
@@ -161,6 +161,39 @@ def test_tokens_for_adapters_are_not_shown(mock: Running) -> None:
         shown = mock.http.get("/_mock/request", params={"serial": serial})
     assert "hf_secret" not in shown.text
     assert shown.json()["parameters"]["adapter_id"] == "acme/sql"
+    assert "hf_secret" not in mock.http.get("/_mock/journal", headers=session).text
+    with mock.http.stream("GET", "/_mock/journal/follow", headers=session) as followed:
+        entry = next(line for line in followed.iter_lines() if line.startswith("data: "))
+    assert "acme/sql" in entry
+    assert "hf_secret" not in entry
+
+
+def test_a_request_tells_its_parameters_as_json_text_too(mock: Running) -> None:
+    """For a browser, which cannot hold every seed; and whether it was a stream, on every route."""
+    parameters = {"seed": 2**64 - 1, "stop": ["\u20ac"], "max_new_tokens": 2}
+    session = {"x-lorax-mock-session": "texts"}
+    chat = {"model": "", "messages": [{"role": "user", "content": "a"}], "max_tokens": 2}
+    with _page(mock) as told:
+        next(told)
+        streams = []
+        for path, ask in (
+            ("/generate", {"inputs": "a", "parameters": parameters}),
+            ("/generate_stream", {"inputs": "a", "parameters": parameters}),
+            ("/", {"inputs": "a", "stream": True}),
+            ("/v1/chat/completions", chat),
+            ("/v1/chat/completions", {**chat, "stream": True}),
+        ):
+            mock.http.post(path, json=ask, headers=session)
+            ended = [one for one in _until(told, "ended") if one["kind"] == "ended"]
+            shown = mock.http.get("/_mock/request", params={"serial": ended[-1]["serial"]}).json()
+            streams.append(shown["stream"])
+            if "parameters" in ask:
+                assert shown["parameters_json"] == {
+                    "max_new_tokens": "2",
+                    "stop": '["\u20ac"]',
+                    "seed": "18446744073709551615",
+                }
+    assert streams == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize("serial", ["", "x", "-1", "999999999", "\u0661"])
