@@ -16,13 +16,10 @@ from urllib.parse import urlsplit
 
 from lorax_proxy.errors import Lost, UpstreamError
 from lorax_proxy.upstream.connection import Connection
-from lorax_proxy.upstream.transport import PAUSE
+from lorax_proxy.upstream.transport import MAX_IDLE, PAUSE
 from lorax_proxy.upstream.turns import Turns
 
 __all__ = ["DirectResponse", "DirectTransport"]
-
-_MAX_IDLE = 256
-"""Connections that are kept: as many as streams that commonly end at once; each is one socket."""
 
 
 class DirectTransport:
@@ -124,7 +121,7 @@ class DirectTransport:
 
     def keep(self, connection: Connection) -> None:
         """Keep a connection for the next request."""
-        if self._closed or len(self._idle) >= _MAX_IDLE:
+        if self._closed or len(self._idle) >= MAX_IDLE:
             connection.abort()
         else:
             self._idle.append(connection)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from lorax_proxy.errors import Lost, UpstreamError
-from lorax_proxy.upstream.transport import PAUSE, pour_reads
+from lorax_proxy.upstream.transport import MAX_IDLE, PAUSE, pour_reads
 
 __all__ = ["FAILURES", "HttpxResponse", "HttpxTransport", "translate"]
 
@@ -79,7 +79,7 @@ class HttpxTransport:
         self.breaks = 0
         self._client = httpx.AsyncClient(
             base_url=url,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=MAX_IDLE),
             trust_env=False,
             follow_redirects=False,
             headers={

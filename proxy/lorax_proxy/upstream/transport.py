@@ -9,7 +9,7 @@ from typing import Protocol
 
 from lorax_proxy.errors import Lost, UpstreamError
 
-__all__ = ["PAUSE", "Response", "Transport", "pour_reads", "read_all"]
+__all__ = ["MAX_IDLE", "PAUSE", "Response", "Transport", "pour_reads", "read_all"]
 
 PAUSE = 0.25
 """Seconds before the second connect that is tried again, and so much more before each further one.
@@ -18,6 +18,10 @@ The first follows at once: a lost packet needs no patience, a server that restar
 _MAX_ANSWER = 256 * 1024 * 1024
 """Bytes of a whole answer. With 20 alternatives a token takes some 2 KB, and the longest contexts
 hold 128k tokens; a server that sends more is not LoRAX, and must not fill our memory."""
+
+
+MAX_IDLE = 256
+"""Connections that are kept: as many as streams that commonly end at once; each is one socket."""
 
 
 class Response(Protocol):
