@@ -214,11 +214,13 @@ def _add_reading_routes(api: FastAPI, directory: Directory, observer: Observer) 
     @api.get("/models", tags=["models"])
     async def list_models() -> dict[str, Any]:
         """The base models and the configured ones (ListModelsResponse)."""
+        await directory.begun()
         return {"object": "list", "data": [model(name) for name in directory.listed()]}
 
     @api.get("/models/{name:path}", tags=["models"])
     async def retrieve_model(name: str) -> dict[str, Any]:
         """One model (Model); ids hold slashes."""
+        await directory.begun()
         listed = directory.listed()
         if name not in listed:
             raise unknown_model(name, listed)

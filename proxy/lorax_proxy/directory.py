@@ -161,13 +161,13 @@ class Directory:
 
     async def _learn(self, kind: Kind) -> UpstreamError | None:
         """Ask every upstream of a kind that is not known yet; return what one said in place of it."""
-        unknown = [u for u in self.upstreams.values() if u.kind is kind and u.facts is None]
-        results = await asyncio.gather(*(u.ready() for u in unknown), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, UpstreamError):
-                raise result
-        failures = (each for each in results if isinstance(each, UpstreamError))
-        return next((each for each in failures if isinstance(each.failure, Refused)), None)
+        return await _ask(
+            [u for u in self.upstreams.values() if u.kind is kind and u.facts is None]
+        )
+
+    async def begun(self) -> None:
+        """Wait until each upstream has been asked once: whether it answers, and what it serves."""
+        await _ask([u for u in self.upstreams.values() if u.is_new])
 
     def catalogue(self) -> Catalogue:
         """Everything that a name can mean now."""
@@ -264,6 +264,16 @@ class Directory:
         """Close every connection."""
         for upstream in self.upstreams.values():
             await upstream.aclose()
+
+
+async def _ask(unknown: Sequence[Upstream]) -> UpstreamError | None:
+    """Ask upstreams that are not known yet; return what one said in place of its facts."""
+    results = await asyncio.gather(*(u.ready() for u in unknown), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, UpstreamError):
+            raise result
+    failures = (each for each in results if isinstance(each, UpstreamError))
+    return next((each for each in failures if isinstance(each.failure, Refused)), None)
 
 
 def _model(settings: ModelSettings, default_upstream: str) -> Model:

@@ -92,6 +92,11 @@ class Upstream:
         self._doubted = asyncio.Event()
         self._asking: asyncio.Task[Facts] | None = None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no question has brought an answer or a failure yet."""
+        return self.facts is None and not self._failed
+
     async def ready(self) -> Facts:
         """The facts, asked for now if they are unknown.
 

@@ -9,7 +9,7 @@ from lorax_proxy.app import create_app
 from lorax_proxy.config import ModelSettings, UpstreamSettings
 from lorax_proxy.errors import SettingsInvalid
 from tests.proxy.running import INFO, Proxy, chat, ended, generation, lorax, running, settings_for
-from tests.proxy.servers import ScriptedServer, Send, json_answer, refusing_port
+from tests.proxy.servers import Hold, ScriptedServer, Send, json_answer, refusing_port
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
@@ -181,3 +181,20 @@ async def test_an_upstream_has_one_kind() -> None:
     assert none.status == 404
     assert none.error["code"] == "model_not_found"
     assert "embed" in none.error["message"]
+
+
+async def test_models_are_listed_once_every_server_was_asked() -> None:
+    """Whoever asks as soon as the proxy listens sees the base model; a server that is not there is left out."""
+    hold = Hold()
+    script = lorax(more={"/info": [hold, Send(json_answer(INFO))]})
+    with refusing_port() as port:
+        async with ScriptedServer(script) as server:
+            upstreams = [
+                UpstreamSettings(name="slow", url=server.url),
+                UpstreamSettings(name="gone", url=f"http://127.0.0.1:{port}"),
+            ]
+            async with running(upstream=upstreams, connect_retries=0) as proxy:
+                listing = await proxy.open("GET", "/v1/models")
+                await server.until_asked("/info", 1)
+                hold.gate.set()
+                assert INFO["model_id"].encode() in await listing.until(b"]}")
