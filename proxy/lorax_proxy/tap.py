@@ -293,7 +293,7 @@ class _TappedTransport:
             self._tap.failed(error, call)
             raise
         called = self._tap.recording.calls[call]
-        called.status, called.headers = response.status, tuple(response.headers)
+        called.status, called.headers = response.status, hide_secrets(response.headers)
         return _TappedResponse(self._tap, call, response)
 
     async def aclose(self) -> None:

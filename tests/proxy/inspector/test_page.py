@@ -5,13 +5,13 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lorax_proxy.client import Client
+from lorax_proxy.client import AsgiApp, Client
 from lorax_proxy.config import ModelSettings, UpstreamSettings
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.inspector.page import Inspector
@@ -334,17 +334,7 @@ async def test_requests_are_forgotten_after_the_last_page() -> None:
         await client.reply(b"{}")
 
     inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100, kept=0)
-    observer = Observer("error")
-    app = living(
-        Surface(
-            {"/x": answered},
-            fallback,
-            observer,
-            admission=Admission(api_key=None),
-            inspector=inspector,
-        )
-    )
-    async with served(app, observer=observer) as proxy:
+    async with served(_surface(inspector, answered)) as proxy:
         async with open_page(proxy.url) as page:
             await proxy.post("/x", {})
             await page.over()
@@ -353,6 +343,18 @@ async def test_requests_are_forgotten_after_the_last_page() -> None:
                 await asyncio.sleep(0)
         async with open_page(proxy.url) as page:
             assert page.rows == {}
+
+
+def _surface(inspector: Inspector, answered: Callable[[Client], Awaitable[None]]) -> AsgiApp:
+    """A server with one endpoint, `/x`."""
+    surface = Surface(
+        {"/x": answered},
+        fallback,
+        Observer("error"),
+        admission=Admission(api_key=None),
+        inspector=inspector,
+    )
+    return living(surface)
 
 
 @pytest.mark.slow
@@ -475,6 +477,30 @@ async def test_no_key_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert secret not in json.dumps([page.rows, shown])
     assert ["authorization", "(hidden)"] in shown["request"]["headers"]
     assert "$OPENAI_API_KEY" in shown["copies"]["curl"]
+
+
+@pytest.mark.parametrize("texts", [True, False])
+async def test_no_cookie_of_either_server_is_shown(*, texts: bool) -> None:
+    """LoRAX may stand behind what sets one, and so may this server; headers are shown without texts, too."""
+    secret = "s3cr3t-of-somebody"
+    async with (
+        ScriptedServer(lorax(stream=ended("a", **{"set-cookie": secret}))) as upstream,
+        running(upstream, inspector=True, inspector_texts=texts) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        shown = await page.over()
+    assert ["set-cookie", "(hidden)"] in shown["calls"][0]["headers"]
+    assert secret not in json.dumps(shown)
+
+    async def answered(client: Client) -> None:
+        await client.reply(b"{}", headers=(("set-cookie", secret),))
+
+    inspector = Inspector(models=list, texts=texts, needs_key=False, most_body=100)
+    async with served(_surface(inspector, answered)) as proxy, open_page(proxy.url) as page:
+        await proxy.post("/x", {})
+        shown = await page.over()
+    assert ["set-cookie", "(hidden)"] in shown["answer"]["headers"]
 
 
 async def test_copies_name_the_server_as_the_page_knows_it() -> None:

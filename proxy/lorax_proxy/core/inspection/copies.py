@@ -8,8 +8,9 @@ Beside them stand the answers as they were, for `lorax-contracts lint`.
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -34,6 +35,17 @@ _OF_OTHERS = frozenset(
 )
 """Parameters that clients of other servers send, and OpenAI's SDK has no argument for."""
 
+_FAILURES: Mapping[str, tuple[int, str]] = {
+    "generation": (424, "error@{}"),
+    "overloaded": (429, "error@{}:overloaded"),
+    "incomplete_generation": (500, "incomplete@{}"),
+}
+"""The mock's faults that are LoRAX's own errors, by `error_type`: a whole answer's status, and the fault
+after so many tokens."""
+
+_MOST_ARGUMENT = 96 * 1024
+"""Bytes of a body that a command's argument holds, quoted: Linux takes 128 KiB of one (MAX_ARG_STRLEN)."""
+
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "date"})
 
 
@@ -45,24 +57,31 @@ def copies(recording: Recording, asked: bytes, base_url: str) -> dict[str, str]:
         asked: OpenAI's request, without compression.
         base_url: Where this server is, without `/v1`.
     """
-    forms = {"curl": _curl(recording, asked, base_url)}
+    made: dict[str, Callable[[], str | None]] = {"curl": lambda: _curl(recording, asked, base_url)}
     document = _object(asked)
     known = _METHODS.get(recording.path.removeprefix("/v1"))
     if known is not None and document is not None:
         endpoint, method = known
-        forms["python"] = _python(document, endpoint, method, base_url)
-        forms["javascript"] = _javascript(document, method, base_url)
-    rules = [_rule(recording, index, call) for index, call in recording.sent]
-    if any(rules):
-        forms["mock_rule"] = "rules:\n" + "".join(filter(None, rules))
-    if document is not None and recording.status:
-        forms["transcript"] = _transcript(recording, document)
+        made["python"] = lambda: _python(document, endpoint, method, base_url)
+        made["javascript"] = lambda: _javascript(document, method, base_url)
+    made["mock_rule"] = lambda: _rules(recording)
+    if document is not None and recording.status and not _breaks(recording):
+        made["transcript"] = lambda: _transcript(recording, document)
+    forms = {name: form for name, make in made.items() if (form := _made(make))}
     if answer := recording.body(Way.ANSWERED):
         forms["answer"] = answer.decode("utf-8", "replace")
     for number, (index, _) in enumerate(recording.sent, 1):
         if reply := recording.body(Way.CAME, index):
             forms[f"reply_{number}"] = reply.decode("utf-8", "replace")
     return forms
+
+
+def _made(make: Callable[[], str | None]) -> str | None:
+    """A form; None of a request that is nested too deep to be written in it."""
+    try:
+        return make()
+    except RecursionError:
+        return None
 
 
 def _object(body: bytes) -> dict[str, Any] | None:
@@ -80,15 +99,25 @@ def _needs_key(recording: Recording) -> bool:
 def _curl(recording: Recording, asked: bytes, base_url: str) -> str:
     document = _object(asked) or {}
     words = ["curl", "-sSN" if document.get("stream") is True else "-sS"]
-    if recording.method not in ("GET", "POST"):
+    if recording.method == "HEAD":
+        words.append("-I")
+    elif recording.method not in ("GET", "POST"):
         words += ["-X", recording.method]
-    words.append(shlex.quote(base_url + recording.path))
+    # the path is kept as it was read; what is percent-encoded is nothing to curl's own patterns either
+    words.append(shlex.quote(base_url + quote(recording.path, safe="/:@!$&'()*+,;=")))
     if _needs_key(recording):
         words += ["-H", '"authorization: Bearer $OPENAI_API_KEY"']
-    if recording.method == "POST":
-        text = asked.decode("utf-8", "replace")
-        words += ["-H", "'content-type: application/json'", "--data-binary", shlex.quote(text)]
-    return " ".join(words)
+    if recording.method != "POST":
+        return " ".join(words)
+    words += ["-H", "'content-type: application/json'"]
+    text = asked.decode("utf-8", "replace")
+    if len(text.encode()) < _MOST_ARGUMENT:
+        # raw: else a body that begins with @ names a file to send
+        return " ".join([*words, "--data-raw", shlex.quote(text)])
+    end = "END"
+    while end in text:
+        end += "_"
+    return f"{' '.join(words)} --data-binary @- <<'{end}'\n{text}\n{end}"
 
 
 def _split(
@@ -173,6 +202,11 @@ def _yaml(value: object) -> str:
     )
 
 
+def _rules(recording: Recording) -> str | None:
+    rules = [_rule(recording, index, call) for index, call in recording.sent]
+    return "rules:\n" + "".join(filter(None, rules)) if any(rules) else None
+
+
 def _rule(recording: Recording, index: int, call: Call) -> str | None:
     """A rule that has the mock answer as LoRAX did; None where no answer is to be repeated."""
     asked = _object(recording.body(Way.SENT, index)) or {}
@@ -183,7 +217,8 @@ def _rule(recording: Recording, index: int, call: Call) -> str | None:
     merged = as_object(parameters.get("merged_adapters")).get("ids")
     ids = map(str, merged) if isinstance(merged, list) else ()
     adapter = ",".join(ids) or str(parameters.get("adapter_id") or "base")
-    when: dict[str, Any] = {"adapter": adapter, "path": call.path, "prompt": prompt}
+    # not the path: whether the proxy asks for a stream depends on how warm it is
+    when: dict[str, Any] = {"adapter": adapter, "prompt": prompt}
     several = len(recording.sent) > 1
     if several and "seed" in parameters:
         # the choices of one request differ by their seeds alone
@@ -201,24 +236,31 @@ def _action(recording: Recording, call: Call, index: int) -> Sequence[str]:
     if call.status == 429:
         return ["fault: overload"]
     if call.status != 200:
-        return [f"fault: {_yaml(f'status:{call.status or 503}')}"]
+        error_type = str((_object(reply) or {}).get("error_type"))
+        status, fault = _FAILURES.get(error_type, (None, ""))
+        if status != call.status:
+            fault = f"status:{call.status or 503}"
+        return [f"fault: {_yaml(fault.format(0))}"]
     tokens, reason, error = _tokens(call, reply)
-    if error:
-        return [f"fault: {_yaml(f'error@{len(tokens)}')}"]
+    if error is not None:
+        _, fault = _FAILURES.get(error, _FAILURES["generation"])
+        said = [f"reply: {{tokens: {_yaml(tokens)}}}"] if tokens else []
+        return [*said, f"fault: {_yaml(fault.format(len(tokens)))}"]
     if call.lost is not None:
         return [f"fault: {_yaml(f'cut@{len(reply)}')}"]
     finish = f", finish: {reason}" if reason in ("length", "stop_sequence") and tokens else ""
     return [f"reply: {{tokens: {_yaml(tokens)}{finish}}}"]
 
 
-def _tokens(call: Call, reply: bytes) -> tuple[list[str], str | None, bool]:
-    """The texts of an answer's tokens without the end token, why it ended, and whether it failed."""
+def _tokens(call: Call, reply: bytes) -> tuple[list[str], str | None, str | None]:
+    """The texts of an answer's tokens without the end token, why it ended, and an error's type."""
     found: list[Mapping[str, Any]] = []
-    reason, failed = None, False
+    reason, error = None, None
     if call.path == "/generate_stream":
         for event in Events().feed(reply):
             document = _object(event.encode()) or {}
-            failed = failed or "error" in document
+            if "error" in document:
+                error = str(document.get("error_type"))
             if isinstance(document.get("token"), dict):
                 found.append(document["token"])
             reason = as_object(document.get("details")).get("finish_reason", reason)
@@ -228,7 +270,7 @@ def _tokens(call: Call, reply: bytes) -> tuple[list[str], str | None, bool]:
         reason = details.get("finish_reason")
     if reason == "eos_token" and found:
         found = found[:-1]
-    return [str(token.get("text", "")) for token in found], reason, failed
+    return [str(token.get("text", "")) for token in found], reason, error
 
 
 def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
@@ -253,6 +295,13 @@ def _transcript(recording: Recording, document: Mapping[str, Any]) -> str:
         "openai", recording.status, recording.answer_headers, recording.body(Way.ANSWERED)
     )
     return "\n".join(parts) + "\n"
+
+
+def _breaks(recording: Recording) -> bool:
+    """Whether a reply has a line that a transcript would take for the head of its next part."""
+    bodies = [recording.body(Way.ANSWERED)]
+    bodies += [recording.body(Way.CAME, index) for index, _ in recording.sent]
+    return any(b"\n=== " in b"\n" + body for body in bodies)
 
 
 def _was_closed(recording: Recording, call: int) -> bool:

@@ -20,6 +20,12 @@ _SECRET = re.compile(r"auth|cookie|key|secret|(?<!-per-)(?<!-output-)(?<!-first-
 
 HIDDEN = "(hidden)"
 
+_TOKEN = re.compile(
+    rb'("api_token"\s*:\s*)"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)',
+    re.DOTALL,
+)
+_HIDDEN_TOKEN = rb'\1"%b"' % HIDDEN.encode()
+
 
 class Way(Enum):
     """Which way bytes went."""
@@ -162,11 +168,9 @@ def hide_secrets(headers: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], .
 
 
 def hide_token(body: bytes) -> bytes:
-    """A LoRAX request without an adapter's download token: nobody is to see it who may see texts."""
-    if b'"api_token"' not in body:
-        return body
-    document = msgspec.json.decode(body)
-    parameters = document.get("parameters", {})
-    if "api_token" in parameters:
-        parameters["api_token"] = HIDDEN
-    return msgspec.json.encode(document)
+    """A request of either wire without a download token: nobody is to see it who may see texts.
+
+    LoRAX's has an adapter's; in OpenAI's a client of LoRAX may have left its own, which is refused.
+    Everything else stays, byte for byte, also of a body that is no JSON, or only the beginning of one.
+    """
+    return _TOKEN.sub(_HIDDEN_TOKEN, body) if b'"api_token"' in body else body

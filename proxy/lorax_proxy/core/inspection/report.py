@@ -21,7 +21,7 @@ from lorax_proxy.core.inspection.events import (
     is_end,
     token_text,
 )
-from lorax_proxy.core.inspection.recording import Moment, Recording, Way
+from lorax_proxy.core.inspection.recording import HIDDEN, Moment, Recording, Way, hide_token
 from lorax_proxy.core.parameters import Endpoint, Treatment, row_of
 from lorax_proxy.wire.compression import Decoder, codings
 
@@ -68,7 +68,7 @@ def inspect_copies(recording: Recording, base_url: str, most_body: int) -> dict[
         most_body: Bytes that a compressed request may become.
     """
     whole = recording.texts and not recording.cut
-    return copies(recording, _asked(recording, most_body), base_url) if whole else {}
+    return copies(recording, hide_token(_asked(recording, most_body)), base_url) if whole else {}
 
 
 def inspect(recording: Recording, most_body: int) -> dict[str, Any]:
@@ -79,7 +79,14 @@ def inspect(recording: Recording, most_body: int) -> dict[str, Any]:
         most_body: Bytes that a compressed request may become.
     """
     asked = _asked(recording, most_body)
+    plain = hide_token(asked)
     moments = list(_moments(recording))
+    if plain != asked:
+        # the token may stand in two of them, or compressed
+        for moment in moments:
+            if moment["way"] == Way.ASKED.value:
+                moment["text"] = HIDDEN
+    asked = plain
     document: dict[str, Any] = {
         "texts": recording.texts,
         "cut": recording.cut,

@@ -4,6 +4,8 @@ import ast
 import inspect
 import json
 import shlex
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeGuard
@@ -47,11 +49,40 @@ def test_curl_sends_the_same_bytes() -> None:
     """As a shell reads it."""
     words = shlex.split(forms()["curl"])
     assert words[:3] == ["curl", "-sSN", f"{BASE}/v1/chat/completions"]
-    assert json.loads(words[words.index("--data-binary") + 1]) == ASKED
+    assert json.loads(words[words.index("--data-raw") + 1]) == ASKED
     listed = Recording("GET", "/v1/models", [("authorization", "(hidden)")], texts=True)
     assert copies(listed, b"", BASE) == {
         "curl": f'curl -sS {BASE}/v1/models -H "authorization: Bearer $OPENAI_API_KEY"'
     }
+
+
+def test_curl_reads_no_file_of_whoever_runs_it() -> None:
+    """Which it does for a body that begins with an at sign, unless it is told that this is the body."""
+    recording = Recording("POST", "/v1/completions", (), texts=True)
+    words = shlex.split(copies(recording, b"@/etc/passwd", BASE)["curl"])
+    assert words[-2:] == ["--data-raw", "@/etc/passwd"]
+
+
+def test_curl_asks_for_the_same_path_by_the_same_method() -> None:
+    """A path is kept as it was read; of HEAD curl must not wait for a body."""
+    recording = Recording("HEAD", "/v1/models/a b?c#d/é{1}", (), texts=True)
+    url = f"{BASE}/v1/models/a%20b%3Fc%23d/%C3%A9%7B1%7D"
+    assert shlex.split(copies(recording, b"", BASE)["curl"]) == ["curl", "-sS", "-I", url]
+    other = Recording("DELETE", "/v1/x", (), texts=True)
+    assert shlex.split(copies(other, b"", BASE)["curl"])[2:4] == ["-X", "DELETE"]
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a shell")
+def test_curl_takes_a_body_that_is_too_long_for_an_argument() -> None:
+    """By its standard input; nothing in it ends it early."""
+    body = b'{"prompt":\nEND\nEND_\n"%b"}' % (b"$HOME 'x' " * 10_000)
+    recording = Recording("POST", "/v1/completions", (), texts=True)
+    command = copies(recording, body, BASE)["curl"]
+    assert " --data-binary @- <<" in command
+    script = "curl() { cat; }\n" + command
+    # by its own standard input: as an argument the script would be too long as well
+    said = subprocess.run(["sh"], input=script.encode(), stdout=subprocess.PIPE, check=True)
+    assert said.stdout == body + b"\n"
 
 
 def test_python_calls_the_sdk_with_the_same_parameters() -> None:
@@ -127,6 +158,9 @@ def test_the_mock_reads_its_rule_and_says_the_same() -> None:
     assert action.reply.finish is None
     assert rule.misses(_facts(SENT["inputs"])) == []
     assert rule.misses(_facts("another")) != []
+    # a cold proxy asks for a whole answer where a warm one streams
+    whole = replace(_facts(SENT["inputs"]), path="/generate", stream=False)
+    assert rule.misses(whole) == []
 
 
 FAULTS = [
@@ -135,9 +169,22 @@ FAULTS = [
     (Call("POST", "/generate_stream", 0, lost="could not be reached"), b"", "status:503"),
     (
         Call("POST", "/generate_stream", 200, LORAX_STREAM),
-        event("a") + b'data:{"error":"x","error_type":"generation"}\n\n',
-        "error@1",
+        b'data:{"error":"x","error_type":"overloaded"}\n\n',
+        "error@0:overloaded",
     ),
+    (
+        Call("POST", "/generate_stream", 200, LORAX_STREAM),
+        b'data:{"error":"x","error_type":"of another server"}\n\n',
+        "error@0",
+    ),
+    (Call("POST", "/generate", 424), b'{"error":"x","error_type":"generation"}', "error@0"),
+    (
+        Call("POST", "/generate", 500),
+        b'{"error":"x","error_type":"incomplete_generation"}',
+        "incomplete@0",
+    ),
+    (Call("POST", "/generate", 503), b'{"error":"x","error_type":"generation"}', "status:503"),
+    (Call("POST", "/generate", 500), b'{"error":"x","error_type":"other"}', "status:500"),
     (
         Call("POST", "/generate_stream", 200, LORAX_STREAM, "ended its answer before"),
         event("a"),
@@ -155,6 +202,17 @@ def test_a_failure_becomes_the_mocks_fault(call: Call, body: bytes, fault: str) 
     (action,) = rule.actions
     assert action.reply is None
     assert str(action.fault) == fault
+
+
+def test_a_stream_that_fails_says_what_it_said_and_fails() -> None:
+    """After the same tokens."""
+    error = b'data:{"error":"x","error_type":"overloaded"}\n\n'
+    recording = recorded(asked=ASKED, sent=SENT, came=[event("a"), event("b"), error], answered=[])
+    (rule,) = read_script(forms(recording)["mock_rule"]).rules
+    (action,) = rule.actions
+    assert action.reply is not None
+    assert action.reply.tokens == ("a", "b")
+    assert str(action.fault) == "error@2:overloaded"
 
 
 def test_a_budget_and_a_whole_answer_keep_their_finish() -> None:
@@ -189,7 +247,7 @@ def test_a_budget_and_a_whole_answer_keep_their_finish() -> None:
     (rule,) = read_script(forms(recording)["mock_rule"]).rules
     assert rule.actions[0].reply is not None
     assert rule.actions[0].reply.tokens == ("a",)
-    assert (dict(rule.when)["adapter"], dict(rule.when)["path"]) == ("p,q", "/generate")
+    assert dict(rule.when) == {"adapter": "p,q", "prompt": "x"}
 
 
 def test_choices_are_told_apart_by_their_seeds() -> None:
@@ -221,6 +279,19 @@ def test_the_contracts_read_their_transcript() -> None:
     moments = [each for each in recording.moments if each.way is not Way.ENDED]
     closed = replace(recording, moments=[*moments, Moment(1.0, Way.CLOSED)])
     assert parse("x", forms(closed)["transcript"]).calls[0].reply.end is End.CUT
+
+
+@pytest.mark.parametrize("way", [Way.CAME, Way.ANSWERED])
+@pytest.mark.parametrize("body", [b"=== lorax reply\n200", b"x\n=== openai request\n"])
+def test_what_a_transcript_would_read_as_its_own_lines_has_none(way: Way, body: bytes) -> None:
+    """It would be read as another conversation."""
+    plain, bodies = {Way.CAME: b"a", Way.ANSWERED: b"b"}, {Way.CAME: b"a", Way.ANSWERED: b"b"}
+    bodies[way] = body
+    for of, offered in ((plain, True), (bodies, False)):
+        recording = recorded(
+            asked=ASKED, sent=SENT, came=[of[Way.CAME]], answered=[of[Way.ANSWERED]]
+        )
+        assert ("transcript" in forms(recording)) is offered
 
 
 def test_what_is_no_document_has_no_form_but_curl() -> None:

@@ -93,5 +93,9 @@ def test_an_adapters_token_is_hidden() -> None:
     sent = {"inputs": "hi", "parameters": {"api_token": "hf_x", "seed": 1}}
     hidden = json.loads(hide_token(json.dumps(sent).encode()))
     assert hidden == {"inputs": "hi", "parameters": {"api_token": HIDDEN, "seed": 1}}
-    plain = json.dumps({"inputs": 'say "api_token"', "parameters": {"seed": 1}}).encode()
+    openai = b'{"model": "m", "api_token" :\t"hf_\\"x\\\\", "seed": 9007199254740993, "top_p": 1.0}'
+    assert hide_token(openai) == openai.replace(b'"hf_\\"x\\\\"', b'"%b"' % HIDDEN.encode())
+    for begun in (b'{"api_token":"hf_', b'{"api_token":"hf_\\'):
+        assert b"hf_" not in hide_token(begun)
+    plain = json.dumps({"inputs": 'say "api_token": "', "parameters": {"seed": 1}}).encode()
     assert hide_token(plain) == plain

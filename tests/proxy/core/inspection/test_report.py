@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lorax_mock.scripting.script import read_script
-from lorax_proxy.core.inspection.recording import Call, Moment, Outline, Recording, Way
+from lorax_proxy.core.inspection.recording import HIDDEN, Call, Moment, Outline, Recording, Way
 from lorax_proxy.core.inspection.report import inspect, inspect_copies, named_model
 from lorax_proxy.wire.openai_replies import encode_json
 from tests.proxy.core.inspection.recorded import (
@@ -158,6 +158,25 @@ def test_events_stand_with_the_bytes_that_completed_them() -> None:
     assert shown["at"] == 2.0
 
 
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_clients_download_token_is_hidden(*, packed: bool) -> None:
+    """It is refused, and nobody is to see it in what is shown or copied."""
+    body = json.dumps({**ASKED, "api_token": "hf_secret"}).encode()
+    recording = recorded(asked={}, sent=SENT, came=CAME, answered=ANSWERED)
+    headers = [("content-encoding", "gzip")] if packed else []
+    body = gzip.compress(body) if packed else body
+    half = len(body) - 6
+    parts = [Moment(0.0, Way.ASKED, 0, len(part), part) for part in (body[:half], body[half:])]
+    recording = replace(recording, headers=headers, moments=[*parts, *recording.moments[1:]])
+    shown = inspect(recording, LIMIT)
+    assert json.loads(shown["request"]["body"]) == {**ASKED, "api_token": HIDDEN}
+    assert [m["text"] for m in shown["moments"] if m["way"] == "asked"] == [HIDDEN, HIDDEN]
+    assert shown["moments"][2]["text"] == json.dumps(SENT)
+    copies = inspect_copies(recording, "", LIMIT)
+    assert {"curl", "python", "javascript", "transcript"} <= copies.keys()
+    assert "hf_s" not in json.dumps([shown, copies])
+
+
 def test_a_compressed_request_is_shown_plain() -> None:
     """And one that cannot be is shown as it came."""
     body = gzip.compress(json.dumps(ASKED).encode())
@@ -219,6 +238,19 @@ def test_rubbish_is_shown_as_it_is(body: bytes) -> None:
         shown = inspect(recording, LIMIT)
         assert shown["moments"][-1]["text"] == body.decode("utf-8", "replace")
         assert inspect_copies(recording, "", LIMIT)["answer"] == body.decode("utf-8", "replace")
+
+
+@pytest.mark.parametrize("depth", [100, 500, 900, 960, 980, 990, 995])
+def test_whatever_is_nested_deep_is_shown_and_copied_in_what_forms_it_has(depth: int) -> None:
+    """At least as the bytes that came."""
+    body = b'{"model":"m","messages":%b1%b}' % (b"[" * depth, b"]" * depth)
+    recording = recorded(asked={}, sent=SENT, came=CAME, answered=ANSWERED)
+    recording.moments[0] = Moment(0.0, Way.ASKED, 0, len(body), body)
+    assert inspect(recording, LIMIT)["request"]["body"] == body.decode()
+    copies = inspect_copies(recording, "", LIMIT)
+    assert {"curl", "mock_rule", "answer", "reply_1"} <= copies.keys()
+    # what is too deep for Python's own recursion depends on its version
+    assert "python" in copies or depth > 100
 
 
 def test_what_is_cut_is_not_copied() -> None:
