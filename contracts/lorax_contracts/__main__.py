@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lorax_contracts.address import address
 from lorax_contracts.errors import CannotRun, ContractsError, printable
 from lorax_contracts.options import (
     Baseline,
@@ -47,6 +48,7 @@ from lorax_contracts.outputs import Output, outputs_of, write_all
 
 if TYPE_CHECKING:
     from lorax_contracts.baseline import Known
+    from lorax_contracts.exchange import Finding
 
 __all__ = ["app", "main"]
 
@@ -141,11 +143,24 @@ def lint(
     from lorax_contracts.listing import severities  # noqa: PLC0415 - see laws
 
     outputs = outputs_of(form or (), _LINT)
-    found = {one: linted(one, kind=kind_of(kind), request=request, strict=strict) for one in files}
-    write_all(outputs, lambda form: report(form, found))
-    every = [one for findings in found.values() for one in findings]
-    typer.echo("\n".join(severities(every)) or "no law is broken", err=True)
-    raise typer.Exit(1 if every else 0)
+    found: dict[str, list[Finding]] = {}
+    unread: list[str] = []
+    for one in files:
+        found[one] = []  # with a report of several, each file has its name
+        try:
+            found[one] = linted(one, kind=kind_of(kind), request=request, strict=strict)
+        except ContractsError as error:
+            unread.append(str(error))
+    if len(unread) < len(files):
+        write_all(outputs, lambda form: report(form, found))
+        every = [one for findings in found.values() for one in findings]
+        result = severities(every) or ([] if unread else ["no law is broken"])
+        typer.echo("".join(f"{line}\n" for line in result), err=True, nl=False)
+    else:
+        every = []
+    for why in dict.fromkeys(unread):
+        typer.echo(f"lorax-contracts: {printable(why)}", err=True)
+    raise typer.Exit(2 if unread else 1 if every else 0)
 
 
 @app.command()
@@ -173,7 +188,7 @@ def check(
     insecure: Insecure = False,
 ) -> None:
     """Check a running server. Reads only, and keeps within bounds."""
-    from lorax_contracts.baseline import outcome_of, write_baseline  # noqa: PLC0415 - see laws
+    from lorax_contracts.baseline import outcome_of, read_baseline, write_baseline  # noqa: PLC0415 - see laws
     from lorax_contracts.check import check as run  # noqa: PLC0415 - see laws
     from lorax_contracts.formats import Format, written  # noqa: PLC0415 - see laws
     from lorax_contracts.formats.text import print_summary  # noqa: PLC0415 - see laws
@@ -181,6 +196,8 @@ def check(
     outputs = outputs_of(form or (), _CHECK)
     if update_baseline and baseline is None:
         raise ContractsError("--update-baseline: name the file with --baseline FILE")
+    if update_baseline and baseline is not None and not baseline.absolute().parent.is_dir():
+        raise ContractsError(f"--baseline {baseline}: {baseline.parent} is no folder")
     known = None if baseline is None else _known(baseline, may_be_missing=update_baseline)
     options = options_of(
         kind=kind,
@@ -201,11 +218,24 @@ def check(
     with _no_traces(), _progress() as tell:
         verdict = run(url, options, tell)
     outcome = outcome_of(verdict, known)
-    write_all(outputs, lambda form: written(Format(form), outcome))
-    print_summary(outcome)
-    if baseline is not None and update_baseline:
-        write_all([Output("text", baseline)], lambda _form: write_baseline(outcome))
-    elif outcome.new:
+    updated = baseline if update_baseline else None
+    text = write_baseline(outcome)
+
+    def write(form: str) -> str:
+        if form == "baseline":
+            return text
+        # What was just accepted is no error of the job that accepts it.
+        accepted = outcome_of(verdict, read_baseline(text)) if updated else outcome
+        return written(Format(form), accepted if form == "github" else outcome)
+
+    try:
+        write_all([*outputs, *([Output("baseline", updated)] if updated else ())], write)
+        if updated:
+            typer.echo(f"{updated}: written; only other findings are new from now on", err=True)
+    finally:
+        # The result, whatever became of the reports, and as the last lines.
+        print_summary(outcome)
+    if outcome.new and not updated:
         raise typer.Exit(1)
     left = verdict.unfinished or (verdict.why_not(verdict.laws[0]) if only else "")
     raise typer.Exit(2 if left else 0)
@@ -276,7 +306,8 @@ def matrix(
                 judged.append(Judged(name, why=str(error)))
     write_all(outputs, lambda form: compared(form, judged))
     whole = all(one.verdict and not one.verdict.unfinished for one in judged)
-    raise typer.Exit(0 if whole else 2)
+    told = not only or not all(one.why_not for one in judged)
+    raise typer.Exit(0 if whole and told else 2)
 
 
 def _named(servers: list[str]) -> list[tuple[str, str]]:
@@ -288,6 +319,7 @@ def _named(servers: list[str]) -> list[tuple[str, str]]:
         name, url = (name, url) if equals and not {"/", ":", "?"} & set(name) else (one, one)
         if not name or name in named:
             raise ContractsError(f"{one}: give each server a name of its own, as NAME=URL")
+        address(url)  # one with a password in it would be the name of a column
         named[name] = url
     return list(named.items())
 
@@ -301,7 +333,10 @@ def _no_traces() -> Generator[None]:
 
     with TemporaryDirectory(prefix="lorax-contracts-") as folder:
         set_hypothesis_home_dir(folder)
-        yield
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
 
 
 @contextmanager

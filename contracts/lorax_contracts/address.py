@@ -1,7 +1,8 @@
 """A server's address as people type it: with or without a scheme, a route, a query."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from lorax_contracts.curl import is_secret
 from lorax_contracts.errors import CannotRun
 
 __all__ = ["address"]
@@ -15,7 +16,7 @@ def address(url: str) -> tuple[str, str]:
     What stands behind the prefix of an API is left out: people paste the address that they post to.
 
     Raises:
-        CannotRun: it is no address of a web server, or has a password in it.
+        CannotRun: it is no address of a web server, or has a password or key in it.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -27,6 +28,12 @@ def address(url: str) -> tuple[str, str]:
     if "@" in parts.netloc:
         raise CannotRun(
             "the address holds a user name or password, and would be printed with every finding;"
+            " give a key with OPENAI_API_KEY or --api-key"
+        )
+    named = [name for name, _ in parse_qsl(parts.query, True) if is_secret(name.lower())]
+    if named:
+        raise CannotRun(
+            f"the address holds {named[0]!r} in its query, and would be printed with every finding;"
             " give a key with OPENAI_API_KEY or --api-key"
         )
     path = parts.path.rstrip("/")

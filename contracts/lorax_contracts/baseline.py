@@ -116,7 +116,9 @@ def read_baseline(text: str | bytes) -> tuple[Known, ...]:
     """
     try:
         document = json.loads(text)
-        return tuple(Known(str(one["law"]), str(one["message"])) for one in document["known"])
+        return tuple(
+            Known(str(one["law"]).strip().upper(), str(one["message"])) for one in document["known"]
+        )
     except (ValueError, RecursionError) as error:
         raise CannotRead(f"the baseline is not JSON: {error}") from error
     except (TypeError, KeyError) as error:

@@ -42,6 +42,14 @@ class Judged:
             return "other wire"
         return "not judged" if self.verdict.why_not(law_id) else "kept"
 
+    @property
+    def why_not(self) -> str:
+        """Why no law was judged there; "" where one was."""
+        if self.verdict is None:
+            return self.why
+        reasons = [self.verdict.why_not(one) for one in self.verdict.laws]
+        return reasons[0] if reasons and all(reasons) else ""
+
     def count(self, word: str) -> int:
         """How many laws have that word there."""
         return sum(self.word(one) == word for one in self.verdict.laws) if self.verdict else 0
@@ -85,11 +93,12 @@ def _notes(servers: Sequence[Judged]) -> list[str]:
             continue
         where = one.name if one.name == one.verdict.url else f"{one.name}: {one.verdict.url}"
         early = f"; ended early: {one.verdict.unfinished}" if one.verdict.unfinished else ""
+        early = early or (f"; not judged: {one.why_not}" if one.why_not else "")
         lines.append(f"{where} ({told_of(one.verdict)}){early}")
     words = [_words(servers, one) for one in all_laws()]
     kept, left = (sum(each == {word} for each in words) for word in ("kept", "not judged"))
     return [
-        f"Left out: {kept} laws that all of them keep, {left} that none of them is judged by.",
+        f"Left out: {kept} laws that each server of their wire keeps, {left} that none of them is judged by.",
         *lines,
     ]
 
@@ -113,7 +122,8 @@ def _as_text(servers: Sequence[Judged]) -> str:
     for row in rows:
         table.add_row(*map(printable, row))
     # As wide as it is: a table that is wrapped cannot be read, and one in a file has no width.
-    console = Console(markup=False, highlight=False, width=80 + sum(map(len, head)) * 2)
+    width = 80 + sum(map(len, head)) * 2
+    console = Console(markup=False, emoji=False, highlight=False, width=width)
     with console.capture() as written:
         console.print(table)
     lines = [line.rstrip() for line in written.get().splitlines()]
@@ -125,7 +135,7 @@ def _as_json(servers: Sequence[Judged]) -> str:
         {
             "name": one.name,
             "url": one.verdict.url if one.verdict else None,
-            "why_not": one.why or None,
+            "why_not": one.why_not or None,
             "unfinished": (one.verdict.unfinished or None) if one.verdict else None,
             "laws": {law: one.word(law) for law in one.verdict.laws} if one.verdict else {},
             "broken": [

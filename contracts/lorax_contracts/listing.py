@@ -99,7 +99,7 @@ def law_table(laws: Iterable[Law]) -> str:
     table.add_column("promised")
     for one in laws:
         table.add_row(one.id, one.severity.value, one.text, style=None)
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, emoji=False, highlight=False)
     with console.capture() as written:
         console.print(table)
     return written.get()

@@ -52,12 +52,13 @@ def outputs_of(given: Sequence[str], forms: Collection[str]) -> list[Output]:
 
 
 def write_all(outputs: Sequence[Output], write: Callable[[str], str]) -> None:
-    """Writes each; `write` makes the text of a form.
+    """Writes each, the others too where one cannot be; `write` makes the text of a form.
 
     Raises:
-        ContractsError: a file cannot be written.
+        ContractsError: files cannot be written; it names them all.
         OSError: standard output cannot.
     """
+    failed: list[str] = []
     for one in outputs:
         text = write(one.form)
         if one.file is None:
@@ -66,4 +67,6 @@ def write_all(outputs: Sequence[Output], write: Callable[[str], str]) -> None:
         try:
             one.file.write_text(text, "utf-8", errors="backslashreplace")
         except OSError as error:
-            raise ContractsError(f"{one.file}: {error.strerror}") from error
+            failed.append(f"{one.file}: {error.strerror}")
+    if failed:
+        raise ContractsError("; ".join(failed))

@@ -26,6 +26,8 @@ def test_an_address_is_taken_as_people_type_it(url: str, known: tuple[str, str])
     ("url", "said"),
     [
         ("http://user:secret@h", "OPENAI_API_KEY"),
+        ("http://h/v1?api-version=2&API-Key=secret", "'API-Key' in its query.*OPENAI_API_KEY"),
+        ("http://h/v1?access%5Ftoken=secret", "OPENAI_API_KEY"),
         ("http://[bad", r"'http://\[bad'"),
         ("http://h\nx", "not an address"),
         ("", "'' is not an address"),

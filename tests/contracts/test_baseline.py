@@ -101,6 +101,12 @@ def test_what_is_no_baseline_is_told(text: str, said: str) -> None:
         read_baseline(text)
 
 
+def test_a_law_is_known_however_its_id_was_typed() -> None:
+    """As on the command line."""
+    (known,) = read_baseline('{"known": [{"law": " oai-chat-003", "message": "x"}]}')
+    assert known.law == "OAI-CHAT-003"
+
+
 def _two(_: Asked, said: Said) -> None:
     if said.status == 200 and said.chunks is None and "choices" in (said.document or {}):
         said.document.update(id="null", object="text_completion")

@@ -50,7 +50,7 @@ def test_every_server_is_told_of() -> None:
     assert "gone: not judged: no connection" in lines
     assert any(one.startswith("http://native (lorax, ") for one in lines)
     left = len(family("OAI-CHAT")) - 2 + len(family("LORAX-GEN"))
-    assert f"Left out: {left} laws that all of them keep, 0 that" in text
+    assert f"Left out: {left} laws that each server of their wire keeps, 0 that" in text
 
 
 def test_where_nothing_could_be_judged_there_is_no_law() -> None:
@@ -68,6 +68,21 @@ def test_programs_get_every_law_and_finding() -> None:
     assert set(right["laws"].values()) == {"kept"}
     assert [one["law"] for one in broken["broken"]] == ["OAI-CHAT-003", "OAI-CHAT-002"]
     assert (gone["url"], gone["why_not"]) == (None, "no connection")
+    assert right["why_not"] is None
+
+
+def test_a_server_where_the_one_law_could_not_be_judged_says_why() -> None:
+    """In each form; else it would look as if it kept the law."""
+    alone = [Judged("one", replace(verdict(), findings=(), laws=("OAI-EMB-001",)))]
+    (server,) = json.loads(compared("json", alone))
+    assert server["why_not"] == "embeddings: POST /embeddings is 404"
+    for form in ("text", "html", "markdown"):
+        assert "not judged: embeddings: POST /embeddings is 404" in compared(form, alone)
+
+
+def test_a_name_between_colons_stays_a_name() -> None:
+    """No terminal's emoji."""
+    assert ":smile:" in compared("text", [Judged(":smile:", RIGHT)]).splitlines()[0]
 
 
 def test_an_early_end_is_told() -> None:

@@ -15,6 +15,7 @@ from lorax_contracts.check import Options, check, check_server
 from lorax_contracts.client import Bounds
 from lorax_contracts.errors import CannotRun
 from lorax_contracts.opening import find
+from tests.contracts.command import command
 from tests.contracts.inprocess import InProcess
 from tests.contracts.raw_server import Handle, says, serving
 from tests.contracts.reference import Asked, Said, openai
@@ -147,6 +148,9 @@ def test_a_certificate_that_nobody_knows_is_told_and_may_be_let_in(tmp_path: Pat
             check(secure, Options(bounds=QUICK))
         with pytest.raises(CannotRun, match="lists no model"):
             check(secure, Options(bounds=QUICK, verify=False))
+        for name in ("check", "matrix"):
+            done = command(name, secure, "--insecure", "--kind", "openai")
+            assert "lists no model" in done.err + done.out
         with pytest.raises(CannotRun, match=r"closed the connection|does it speak https"):
             check(url, Options(bounds=QUICK))
 

@@ -48,3 +48,12 @@ def test_each_form_is_written_to_its_place(
     assert capsys.readouterr().out.startswith("text")
     with pytest.raises(ContractsError, match="Is a directory"):
         write_all([Output("json", tmp_path)], str)
+
+
+def test_one_that_cannot_be_written_keeps_no_other_from_it(tmp_path: Path) -> None:
+    """A check takes a while: what can be kept of it is. All that failed is named."""
+    other = tmp_path / "other"
+    outputs = [Output("json", tmp_path), Output("html", other), Output("text", Path("/dev/full"))]
+    with pytest.raises(ContractsError, match=r"Is a directory; /dev/full: No space left"):
+        write_all(outputs, str)
+    assert other.read_text() == "html"

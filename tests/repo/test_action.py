@@ -11,7 +11,7 @@ from tests.contracts.planted import DEVIATIONS
 from tests.contracts.reference import KEY
 from tests.repo.action import read_action, run_step
 
-_CHECK = 1
+_INSTALL, _CHECK = 0, 1
 _BROKEN = next(one for one in DEVIATIONS if one.law == "OAI-CHAT-003")
 
 
@@ -31,8 +31,8 @@ def test_a_broken_law_fails_the_step_and_is_annotated(job: Path) -> None:
     given = {
         "only": "OAI-CHAT-003",
         "baseline": "known.json",
-        "format": "json:my report.json\nhtml:report.html\n",
-        "options": "--examples\n0\n--seed\n5",
+        "format": "  json:my report.json\t\r\nhtml:report.html \r\n \n",
+        "options": "--examples\n0\r\n--seed\n5",
         "model": "acme/poet",
         "strict": "true",
     }
@@ -54,8 +54,33 @@ def test_what_cannot_be_judged_fails_the_step_otherwise(job: Path) -> None:
     """An address is an address, whatever it is."""
     done = run_step(_CHECK, job, {"url": "--help $(touch x); `touch x`"})
     assert (done.code, done.outputs) == (2, {"exit-code": "2"})
-    assert "::error title=lorax-contracts::" in done.log
+    assert "::error title=lorax-contracts::the check could not be made, or" in done.log
     assert not (job / "x").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "tgi"}, "--kind tgi: openai or lorax"),
+        ({"only": "OAI-EMB-001", "without": "OAI-EMB-001"}, "asked for alone, and left out"),
+        ({"strict": "yes"}, "the input `strict` is neither true nor false"),
+    ],
+)
+def test_inputs_that_cannot_be_meant_are_told(job: Path, given: dict[str, str], said: str) -> None:
+    """None is lost on its way to the program, nor read as what it is not; no server is asked."""
+    done = run_step(_CHECK, job, {"url": "http://127.0.0.1:9", **given})
+    assert (done.code, done.outputs) == (2, {"exit-code": "2"})
+    assert said in done.log
+
+
+def test_where_nothing_can_be_installed_the_exit_code_is_2(tmp_path: Path) -> None:
+    """As if the server could not be judged; a Python that is too old says no as `false` does."""
+    done = run_step(_INSTALL, tmp_path, {"url": "http://h", "python": "false"})
+    assert (done.code, done.outputs) == (2, {"exit-code": "2"})
+    assert "::error title=lorax-contracts::false is not Python 3.11 or newer" in done.log
+    value = read_action()["outputs"]["exit-code"]["value"]
+    assert value == "${{ steps.check.outputs.exit-code || steps.install.outputs.exit-code }}"
 
 
 def test_every_input_is_explained_and_used() -> None:

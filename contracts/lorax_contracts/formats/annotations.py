@@ -43,11 +43,15 @@ def annotations(
             level,
             f"{one.law} ({law(one.law).severity.value})",
             "\n".join(
-                [printable(one.message), *(line.strip() for line in finding_lines(one, base)[1:])]
+                [
+                    printable(one.message + at),
+                    *(line.strip() for line in finding_lines(one, base)[1:]),
+                ]
             ),
             file,
         )
         for one in findings
+        for at in (f" at {one.at}" if one.at else "",)
     ]
 
 

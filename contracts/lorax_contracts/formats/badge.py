@@ -15,16 +15,20 @@ _LETTER = 7.0
 
 def _said(outcome: Outcome) -> tuple[str, str]:
     """Words and colour."""
+    if outcome.new and outcome.compared:
+        return f"{len(outcome.new)} new", _RED
     if outcome.new:
-        broken = len({one.law for one in outcome.new})
-        kind = "new" if outcome.compared else f"law{'' if broken == 1 else 's'} broken"
-        return f"{broken} {kind}", _RED
+        return f"{_laws(len({one.law for one in outcome.new}))} broken", _RED
     if outcome.verdict.unfinished:
         return "ended early", _GREY
     if outcome.known:
-        return f"{len({one.law for one in outcome.known})} known", _YELLOW
+        return f"{len(outcome.known)} known", _YELLOW
     judged = sum(not outcome.verdict.why_not(one) for one in outcome.verdict.laws)
-    return (f"{judged} laws kept", _GREEN) if judged else ("not judged", _GREY)
+    return (f"{_laws(judged)} kept", _GREEN) if judged else ("not judged", _GREY)
+
+
+def _laws(number: int) -> str:
+    return f"{number} law{'' if number == 1 else 's'}"
 
 
 def as_badge(outcome: Outcome) -> str:

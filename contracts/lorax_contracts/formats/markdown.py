@@ -14,13 +14,21 @@ __all__ = ["as_markdown", "fenced", "plain"]
 
 _LONGEST = 4_000
 """Characters of a command: a summary holds a MiB, and some requests are long on purpose."""
-_MARKS = re.compile(r"[^\w\s,;:=/.'\"()-]|(?<!\w)_|_(?!\w)|(?<=:)//", re.ASCII)
+_MARKS = re.compile(
+    r"[^\w\s,;:=/.'\"()-]|(?<!\w)_|_(?!\w)|(?<=:)//|(?<=www)\.", re.ASCII | re.IGNORECASE
+)
+_NAMING = "@#"
+"""What GitHub reads a name, a mail's address or an issue behind, even where it is written as an escape:
+a zero-width space keeps them apart."""
 
 
 def plain(text: str) -> str:
     """The text on one line with nothing in it that Markdown or HTML would read as more."""
     return _MARKS.sub(
-        lambda mark: "".join(f"&#{ord(one)};" for one in mark.group()), printable(text)
+        lambda mark: "".join(
+            f"&#{ord(one)};{'&#8203;' if one in _NAMING else ''}" for one in mark.group()
+        ),
+        printable(text),
     )
 
 

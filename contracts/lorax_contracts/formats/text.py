@@ -43,7 +43,7 @@ def print_summary(outcome: Outcome) -> None:
     from rich.table import Table  # noqa: PLC0415 - see above
 
     verdict = outcome.verdict
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     table = Table(box=None, pad_edge=False)
     for name in ("family", "laws", "broken", "not judged"):
         table.add_column(name, justify="left" if name == "family" else "right")
@@ -55,7 +55,7 @@ def print_summary(outcome: Outcome) -> None:
     lines += [f"fixed: {one.law}: {one.message}" for one in outcome.fixed]
     if verdict.unfinished:
         lines.append(f"ended early: {verdict.unfinished}")
-    lines += severities(verdict.findings)
+    lines += severities(outcome.new)
     lines.append(f"{outcome.result} at {verdict.url} ({told_of(verdict)})")
     # A line stays one, however narrow the terminal: it is searched for, and pasted.
     for line in lines:

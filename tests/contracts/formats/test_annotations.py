@@ -40,6 +40,7 @@ def test_each_finding_is_one_command_and_the_worst_is_first() -> None:
         ("error", {"title": "OAI-CHAT-002 (shape)"}),
     ]
     message = read(lines[1])[2].splitlines()
+    assert message[0].endswith(" at /object")
     assert message[1] == r'seen      "\u0000<b>|`odd`::"'
     assert message[2].startswith("promised ")
     assert message[3].startswith("repeat    curl ")

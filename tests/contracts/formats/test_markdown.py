@@ -1,10 +1,13 @@
 """A run as a job's summary."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lorax_contracts.baseline import outcome_of
 from lorax_contracts.formats.markdown import as_markdown, fenced, plain
-from tests.contracts.formats.verdicts import outcome
+from tests.contracts.formats.verdicts import outcome, verdict
 
 
 def test_it_has_a_table_of_findings_and_each_in_full() -> None:
@@ -45,3 +48,19 @@ def test_no_text_is_more_than_text(text: str) -> None:
 def test_plain_words_stay_readable() -> None:
     """What needs no escape has none."""
     assert plain("top_logprobs: 3 of 4 (a, b); it's") == "top_logprobs: 3 of 4 (a, b); it's"
+
+
+def test_an_early_end_is_told() -> None:
+    """Above everything that was found by then."""
+    early = as_markdown(outcome_of(replace(verdict(), unfinished="9 requests are used up")))
+    assert "\n\n**The check ended early:** 9 requests are used up\n\n" in early
+
+
+def test_no_address_or_name_becomes_a_link() -> None:
+    """GitHub makes links of these wherever they stand, of names and numbers even behind an escape."""
+    said = plain("see www.evil.example, WWW.x, me@evil.example, @team, #12, http://h")
+    assert "www." not in said.lower()
+    assert "//" not in said
+    for sign in ("&#64;", "&#35;"):
+        assert all(part.startswith("&#8203;") for part in said.split(sign)[1:])
+    assert said.replace("&#46;", ".").startswith("see www.evil.example")

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from lorax_contracts.baseline import outcome_of
 from lorax_contracts.formats.report import as_html
 from lorax_contracts.laws import law
-from tests.contracts.formats.verdicts import outcome, verdict
+from tests.contracts.formats.verdicts import family, outcome, verdict
 
 _VOID = {"meta"}
 
@@ -97,3 +97,14 @@ def test_a_key_is_not_on_the_page() -> None:
     text = as_html(outcome_of(replace(verdict(), findings=tuple(keyed))))
     assert "authorization: (not shown)" in text
     assert secret not in text
+
+
+def test_what_was_not_judged_is_not_called_kept() -> None:
+    """Nor, after an early end, is anything; which the page says."""
+    kept = as_html(outcome()).partition("<h2>Kept</h2>")[2]
+    assert f"{len(family('OAI-CHAT')) - 2} laws" in kept
+    assert "OAI-EMB-" not in kept
+    assert "OAI-CHAT-010" in kept
+    early = as_html(outcome_of(replace(verdict(), unfinished="9 requests are used up")))
+    assert "<h2>Ended early</h2><ul>\n<li>9 requests are used up</li>" in early
+    assert "<summary>0 laws</summary>" in early

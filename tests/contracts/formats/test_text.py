@@ -62,3 +62,17 @@ def test_a_line_stays_a_line_and_obeys_nobody(capsys: pytest.CaptureFixture[str]
     assert sum("mmmm" in line for line in said.splitlines()) == 1
     assert "\x1b" not in said
     assert "\x9b" not in said
+
+
+def test_a_name_between_colons_stays_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """No terminal's emoji: a model's name is pasted into --model."""
+    print_summary(outcome_of(replace(verdict(), model="a:smile:b")))
+    assert "a:smile:b" in capsys.readouterr().err
+
+
+def test_severities_are_of_what_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    """Above a line that counts what is new."""
+    print_summary(outcome(compared=True))
+    said = capsys.readouterr().err
+    assert "1 breaks: " in said
+    assert "1 shape: " not in said
