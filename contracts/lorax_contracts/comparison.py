@@ -1,6 +1,5 @@
 """Several servers beside each other: a row for each law that one of them breaks, or that tells them apart."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from lorax_contracts.formats.markdown import plain
 from lorax_contracts.formats.page import escaped, page, wide
 from lorax_contracts.formats.text import told_of
 from lorax_contracts.laws import Law, Severity, all_laws
-from lorax_contracts.listing import finding_document, worst_first
+from lorax_contracts.listing import as_document, finding_document, worst_first
 
 __all__ = ["FORMS", "Judged", "compared"]
 
@@ -145,7 +144,7 @@ def _as_json(servers: Sequence[Judged]) -> str:
         }
         for one in servers
     ]
-    return json.dumps(document, indent=2) + "\n"
+    return as_document(document)
 
 
 def _as_markdown(servers: Sequence[Judged]) -> str:

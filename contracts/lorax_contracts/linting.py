@@ -10,7 +10,7 @@ import typer
 
 from lorax_contracts.errors import ContractsError, printable
 from lorax_contracts.exchange import Finding
-from lorax_contracts.listing import finding_document, finding_lines, worst_first
+from lorax_contracts.listing import as_document, finding_document, finding_lines, worst_first
 from lorax_contracts.recording import lint, unread_request
 
 __all__ = ["linted", "report"]
@@ -65,7 +65,7 @@ def report(form: str, found: Mapping[str, Sequence[Finding]]) -> str:
             for file, findings in found.items()
             for one in findings
         ]
-        return json.dumps(listed, indent=2) + "\n"
+        return as_document(listed)
     lines: list[str] = []
     for file, findings in found.items():
         if form == "github":

@@ -1,5 +1,6 @@
 """Laws and findings as text for people and as JSON for programs."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,7 @@ from lorax_contracts.exchange import Exchange, Finding
 from lorax_contracts.laws import Evidence, Law, Promise, Severity, law
 
 __all__ = [
+    "as_document",
     "finding_document",
     "finding_lines",
     "law_document",
@@ -103,6 +105,11 @@ def law_table(laws: Iterable[Law]) -> str:
     with console.capture() as written:
         console.print(table)
     return written.get()
+
+
+def as_document(value: Any) -> str:
+    """The value as a document of JSON, in which `##[` is an escape for the reason of `printable`."""
+    return json.dumps(value, indent=2).replace("##[", "#\\u0023[") + "\n"
 
 
 def finding_document(finding: Finding, base: str = "") -> dict[str, Any]:

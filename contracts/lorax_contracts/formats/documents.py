@@ -1,12 +1,11 @@
 """A run for programs: JSON, and JUnit for CI."""
 
-import json
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from lorax_contracts.baseline import Known, Outcome
 from lorax_contracts.exchange import Finding
-from lorax_contracts.listing import finding_document, finding_lines, worst_first
+from lorax_contracts.listing import as_document, finding_document, finding_lines, worst_first
 
 __all__ = ["as_json", "as_junit"]
 
@@ -34,7 +33,7 @@ def as_json(outcome: Outcome) -> str:
     }
     if outcome.compared:
         document |= {"fixed": _rows(outcome.fixed), "known_not_judged": _rows(outcome.unjudged)}
-    return json.dumps(document, indent=2) + "\n"
+    return as_document(document)
 
 
 def _rows(known: tuple[Known, ...]) -> list[dict[str, str]]:
@@ -70,7 +69,8 @@ def as_junit(outcome: Outcome) -> str:
             failure.text = _clean("\n".join(lines))
         elif why[law_id]:
             ET.SubElement(case, "skipped", message=_clean(why[law_id]))
-    return ET.tostring(suite, encoding="unicode") + "\n"
+    # As in `as_document`; only text and attributes can hold it.
+    return ET.tostring(suite, encoding="unicode").replace("##[", "#&#35;[") + "\n"
 
 
 def _clean(text: str) -> str:

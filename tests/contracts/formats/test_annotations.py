@@ -1,10 +1,14 @@
 """A run as workflow commands, read back as GitHub's runner reads them."""
 
+import json
 import re
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 from lorax_contracts.baseline import outcome_of
+from lorax_contracts.comparison import Judged, compared
 from lorax_contracts.formats.annotations import annotations, as_github
+from lorax_contracts.formats.documents import as_json, as_junit
 from lorax_contracts.formats.text import as_text
 from lorax_contracts.judge import judge
 from tests.contracts import samples
@@ -74,3 +78,9 @@ def test_no_words_of_a_server_are_a_command_of_the_first_version() -> None:
     for line in (as_github(told) + as_text(told)).splitlines():
         assert "##[" not in line
         assert "[error]x" in line or "OAI-CHAT-002" not in line
+    for text in (as_json(told), as_junit(told), compared("json", [Judged("##[x]", told.verdict)])):
+        assert "##[" not in text
+    assert json.loads(as_json(told))["model"] == "##[group]m"
+    suite = ET.fromstring(as_junit(told))  # noqa: S314 - our own
+    messages = [one.get("message") or "" for one in suite.iter("failure")]
+    assert any("[error]x" in one for one in messages)
