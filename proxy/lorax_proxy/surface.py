@@ -83,7 +83,7 @@ class Surface:
             request_id=_request_id(scope), method=scope["method"], path=path, begun=time.time()
         )
         tap = None
-        if self._recorder.watched and not self._is_quiet(bare):
+        if self._recorder.watched and not self._is_quiet(bare, path):
             tap = self._recorder.begin(record, scope["headers"])
             scope, receive, send = watched(scope, receive, send, tap)
         client = Client(scope, receive, send, record, self._extra, tap)
@@ -126,14 +126,16 @@ class Surface:
             if not client.ended:
                 await client.fail(failures.internal(record.request_id))
 
-    def _is_quiet(self, bare: str) -> bool:
+    def _is_quiet(self, bare: str, path: str) -> bool:
         """Whether a request is not shown: those of probes and scrapers, and the page's own."""
-        return bare in QUIET or (self._inspector is not None and self._inspector.owns(bare))
+        return bare in QUIET or (self._inspector is not None and self._inspector.owns(path))
 
     async def _answer_other(self, client: Client, scope: Scope, bare: str) -> None:
-        if self._inspector is not None and self._inspector.owns(bare):
+        # by its own path alone: the page finds its calls, and this server's, from where it is
+        path = client.record.path
+        if self._inspector is not None and self._inspector.owns(path):
             client.record.route = INSPECTOR
-            await self._inspector.answer(client, bare)
+            await self._inspector.answer(client, path)
         else:
             await self._pass_through(client, scope, bare)
 

@@ -1,5 +1,6 @@
 """The recorder: what it keeps while a page is open, within its bounds, and whom it tells."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -155,6 +156,19 @@ def test_sizes_are_kept_without_texts() -> None:
         (Way.ASKED, 6, b""),
         (Way.SENT, 6, b""),
     ]
+
+
+def test_times_are_those_since_the_request_arrived() -> None:
+    """In seconds."""
+    recorder = Recorder(texts=True)
+    with recorder.watching(lambda: None):
+        before = time.perf_counter()
+        tap = begin(recorder)
+        tap.add(Way.ASKED, b"x")
+        tap.add(Way.DONE)
+        took = time.perf_counter() - before
+    first, last = (moment.at for moment in tap.recording.moments)
+    assert 0 <= first <= last <= took
 
 
 def test_a_page_is_told_once_of_all_that_changed() -> None:

@@ -19,7 +19,7 @@ def watched(scope: Scope, receive: Receive, send: Send, tap: Tap) -> tuple[Scope
         tap: Where they pass.
     """
     connected: Connected = scope["extensions"][CONNECTED]
-    tapped = _Tapped(connected, receive, send, tap)
+    tapped = _Tapped(connected, receive, send, tap, no_body=scope["method"] == "HEAD")
     extensions = {**scope["extensions"], CONNECTED: tapped}
     # who compares them learns whether something stands between (`Client.start`)
     through = tapped.send if send == connected.send else tapped.send_through
@@ -29,11 +29,15 @@ def watched(scope: Scope, receive: Receive, send: Send, tap: Tap) -> tuple[Scope
 class _Tapped:
     """A connection (`client.Connected`) that shows what passes."""
 
-    def __init__(self, connected: Connected, receive: Receive, send: Send, tap: Tap) -> None:
+    def __init__(
+        self, connected: Connected, receive: Receive, send: Send, tap: Tap, *, no_body: bool
+    ) -> None:
         self._connected = connected
         self._receive = receive
         self._send = send
         self._tap = tap
+        # the server leaves out the body of what HEAD asks for (`exchange`)
+        self._no_body = no_body
 
     @property
     def on_disconnect(self) -> Callable[[], None] | None:
@@ -111,7 +115,7 @@ class _Tapped:
         )
 
     def _answered(self, data: bytes) -> None:
-        if data and not self._connected.disconnected:
+        if data and not self._no_body and not self._connected.disconnected:
             self._tap.add(Way.ANSWERED, data)
 
     def _done(self) -> None:

@@ -68,6 +68,7 @@ class Inspector:
         most_body: int,
         at_root: bool = False,
         kept: float = _KEPT,
+        alive: float = _ALIVE,
     ) -> None:
         """Prepare the page.
 
@@ -78,6 +79,7 @@ class Inspector:
             most_body: Bytes that a compressed request may become.
             at_root: Whether `/` leads to it.
             kept: Seconds that requests are kept for after the last page was closed.
+            alive: Seconds of silence after which a page is told that its stream is alive.
         """
         self.recorder = Recorder(texts=texts)
         self._models = models
@@ -85,6 +87,7 @@ class Inspector:
         self._most_body = most_body
         self._at_root = at_root
         self._kept = kept
+        self._alive = alive
         self._html = files("lorax_proxy.inspector").joinpath("page.html").read_bytes()
         self._policy = _policy(self._html.decode())
         self._forgetting: asyncio.TimerHandle | None = None
@@ -183,7 +186,7 @@ class Inspector:
                 client.write(_told("requests", [_row(tap) for tap in self.recorder]))
                 while not ending.is_set():
                     try:
-                        async with asyncio.timeout(_ALIVE):
+                        async with asyncio.timeout(self._alive):
                             await changed.wait()
                     except TimeoutError:
                         client.write(COMMENT)

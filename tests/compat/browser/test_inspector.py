@@ -135,6 +135,39 @@ def test_the_demo_shows_a_chat_on_both_wires(demo: str, open_page: OpenPage) -> 
         expect(wires.locator("summary", has_text="finish_reason stop")).to_be_visible()
 
 
+def test_numbers_are_shown_as_they_were_written(demo: str, open_page: OpenPage) -> None:
+    """JavaScript's own would round a seed, and 1.0 would be 1."""
+    hello = [{"role": "user", "content": 'say "{[1.0, 2]}" \\ ok'}]
+    with open_page(demo) as page:
+        ready(page)
+        post(demo, model="acme/poet", messages=hello, seed=2**60 + 1, top_p=1.0, tools=[], user="")
+        page.locator("#rows tr").click()
+        wires = page.locator(".wires")
+        wires.locator("summary", has_text="POST /v1/chat/completions").click()
+        shown = wires.locator("pre").filter(has_text="messages")
+        expect(shown).to_contain_text('\n  "seed": 1152921504606846977,\n  "top_p": 1.0,\n')
+        expect(shown).to_contain_text('  "tools": [],\n  "user": ""\n}')
+        expect(shown).to_contain_text(json.dumps(hello[0]["content"]))
+        wires.locator("summary", has_text="POST /generate").click()
+        sent = wires.locator("pre").filter(has_text='"inputs"')
+        expect(sent).to_contain_text('"seed": 1152921504606846977')
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(demo: str, open_page: OpenPage) -> None:
+    """The page goes on when its server was in the middle of an answer."""
+    with open_page(demo) as page:
+        ready(page)
+        page.route("**/_inspector/requests/*", lambda route: route.fulfill(body='{"half'), times=1)
+        for model in ("acme/poet", "acme/sql"):
+            post(demo, model=model, messages=[{"role": "user", "content": "Hello!"}])
+        rows = page.locator("#rows tr:visible")
+        expect(rows).to_have_count(2)
+        with page.expect_response("**/_inspector/requests/*"):
+            rows.first.click()
+        rows.last.click()
+        expect(page.locator("#facts")).to_contain_text("acme/poet")
+
+
 def test_what_others_ask_is_listed_and_opened(demo: str, open_page: OpenPage) -> None:
     """The row is the button."""
     with open_page(demo) as page:
@@ -221,8 +254,14 @@ def test_the_list_is_filtered_paused_and_cleared(demo: str, open_page: OpenPage)
         expect(pause).to_have_attribute("aria-pressed", "true")
         post(demo, model="acme/pirate", messages=hello)
         expect(page.locator("#count")).to_have_text("(2) and 1 waiting")
+        # what waits is no more than what is kept
+        page.evaluate("kept = 2")
+        for _ in range(2):
+            post(demo, model="acme/pirate", messages=hello)
+        post(demo, model="acme/support", messages=hello)
         pause.click()
-        expect(rows).to_have_count(3)
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text("acme/support")
         page.get_by_role("button", name="Clear").click()
         expect(rows).to_have_count(0)
 

@@ -5,19 +5,22 @@ import json
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from lorax_proxy.client import AsgiApp, Client
+from lorax_proxy.client import CONNECTED, AsgiApp, Client
 from lorax_proxy.config import ModelSettings, UpstreamSettings
 from lorax_proxy.core.admission import Admission
 from lorax_proxy.inspector.page import Inspector
 from lorax_proxy.observe import Observer
 from lorax_proxy.surface import Surface
-from tests.proxy.inspector.pages import open_page
+from tests.proxy.inspector.pages import PATIENCE, open_page
 from tests.proxy.running import (
     Proxy,
     chat,
@@ -54,6 +57,31 @@ async def test_without_being_asked_for_there_is_no_page() -> None:
             assert (await proxy.get(path)).status == 404
 
 
+PRIVATE = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+"""Headers that keep what is shown out of caches and of other sites' pages."""
+
+
+async def test_what_is_shown_stays_with_who_looks() -> None:
+    """No cache keeps it, and no page of another site includes it."""
+    async with (
+        ScriptedServer(lorax(stream=ended("a"))) as upstream,
+        running(upstream, inspector=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        await proxy.post(CHAT, chat(stream=True))
+        await page.over()
+        assert {name: page.headers.get(name) for name in PRIVATE} == PRIVATE
+        for path in ("models", "requests/1", "requests/1/copies"):
+            reply = await proxy.get(f"{PAGE}{path}")
+            assert {name: reply.headers.get(name) for name in PRIVATE} == PRIVATE, path
+
+
 async def test_the_page_is_one_document_that_takes_nothing_from_elsewhere() -> None:
     """Its policy names its own script and style by their hashes, and forbids everything else."""
     async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
@@ -62,7 +90,10 @@ async def test_the_page_is_one_document_that_takes_nothing_from_elsewhere() -> N
         root = await proxy.get("/")
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
+    for reply in (page, bare):
+        assert {name: reply.headers.get(name) for name in PRIVATE} == PRIVATE
     policy = page.headers["content-security-policy"]
+    assert policy.endswith("; frame-ancestors 'none'")
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
     html = page.body.decode()
@@ -76,6 +107,32 @@ async def test_a_head_of_the_page_has_no_body() -> None:
     """As of any GET."""
     async with ScriptedServer(lorax()) as upstream, running(upstream, inspector=True) as proxy:
         assert (await proxy.request("HEAD", PAGE)).status == 200
+
+
+async def test_the_page_is_nowhere_else() -> None:
+    """Under `/v1` as everything here it would look for its calls, and the chat's, where they are not."""
+    async with (
+        ScriptedServer(lorax()) as upstream,
+        running(upstream, inspector=True, demo=True) as proxy,
+    ):
+        for path in ("/v1/_inspector/", "/v1/_inspector", "/v1/_inspector/events", "/v1/"):
+            assert (await proxy.get(path)).status == 404, path
+
+
+@pytest.mark.parametrize("path", ["/v1/models", CHAT])
+async def test_of_a_head_no_body_is_shown(path: str) -> None:
+    """None went out, whoever answers: the routes, or a refusal."""
+    async with (
+        ScriptedServer(lorax()) as upstream,
+        running(upstream, inspector=True, inspector_texts=True) as proxy,
+        open_page(proxy.url) as page,
+    ):
+        reply = await proxy.request("HEAD", path)
+        shown = await page.over()
+    assert (reply.body, shown["status"]) == (b"", reply.status)
+    assert shown["answer"]["bytes"] == 0
+    assert "answer" not in shown["copies"]
+    assert [moment["way"] for moment in shown["moments"]] == ["done"]
 
 
 async def test_the_demo_leads_to_it() -> None:
@@ -343,6 +400,148 @@ async def test_requests_are_forgotten_after_the_last_page() -> None:
                 await asyncio.sleep(0)
         async with open_page(proxy.url) as page:
             assert page.rows == {}
+
+
+async def test_requests_are_kept_when_the_page_is_loaded_again() -> None:
+    """What would have forgotten them is called off. Here the wait is short."""
+    kept = 0.5
+
+    async def answered(client: Client) -> None:
+        await client.reply(b"{}")
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100, kept=kept)
+    async with served(_surface(inspector, answered)) as proxy:
+        async with open_page(proxy.url) as page:
+            await proxy.post("/x", {})
+            await page.over()
+        async with asyncio.timeout(10):
+            while inspector.recorder.watched:  # noqa: ASYNC110 - the proxy rings no bell
+                await asyncio.sleep(0)
+        over = asyncio.Event()
+        # later than the proxy's own, which stands on the same clock
+        asyncio.get_running_loop().call_later(kept, over.set)
+        async with open_page(proxy.url) as page:
+            assert list(page.rows) == [1]
+            await over.wait()
+            await page.opened(1)
+
+
+async def test_a_silent_page_is_told_that_its_stream_is_alive() -> None:
+    """Else what stands between takes it for dead."""
+
+    async def answered(client: Client) -> None:
+        await client.reply(b"{}")
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100, alive=0.01)
+    async with (
+        served(_surface(inspector, answered)) as proxy,
+        httpx.AsyncClient(base_url=proxy.url, trust_env=False) as http,
+        http.stream("GET", EVENTS) as response,
+        asyncio.timeout(PATIENCE),
+    ):
+        told = 0
+        async for line in response.aiter_lines():
+            told += line == ":"
+            if told == 2:
+                break
+
+
+class Noted:
+    """A connection (`client.Connected`) of which it is noted when it is written to, and when waited for."""
+
+    def __init__(self, connected: Any, notes: list[str]) -> None:
+        vars(self).update(connected=connected, notes=notes)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("write", "drain"):
+            self.notes.append(name)
+        return getattr(vars(self)["connected"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(vars(self)["connected"], name, value)
+
+
+async def test_a_page_that_reads_slowly_is_waited_for() -> None:
+    """Each time before it is told more: what it does not take would pile up here."""
+    notes: list[str] = []
+
+    async def answered(client: Client) -> None:
+        await client.reply(b"{}")
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100)
+    surface = _surface(inspector, answered)
+
+    async def noted(scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") == EVENTS:
+            noting = Noted(scope["extensions"][CONNECTED], notes)
+            scope = {**scope, "extensions": {**scope["extensions"], CONNECTED: noting}}
+        await surface(scope, receive, send)
+
+    async with served(noted) as proxy, open_page(proxy.url) as page:
+        for number in (1, 2, 3):
+            await proxy.post("/x", {})
+            await page.over(number)
+        told = "".join(each[0] for each in notes)
+    # hello and the list, then each telling
+    assert re.fullmatch("ww(wd){2,}w?d?", told), told
+
+
+async def test_what_is_shown_is_of_one_moment() -> None:
+    """While it is worked out beside the loop, more passes."""
+    going, gate = asyncio.Event(), threading.Event()
+
+    async def answered(client: Client) -> None:
+        await client.start(200, (("content-type", "text/plain"),))
+        client.write(b"a")
+        await going.wait()
+        client.end(b"b")
+
+    class Workers(ThreadPoolExecutor):
+        """One worker, and who wants to know that there is something for it to do."""
+
+        def submit(self, *args: Any, **more: Any) -> Any:
+            going.set()
+            return super().submit(*args, **more)
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100)
+    async with served(_surface(inspector, answered)) as proxy, open_page(proxy.url) as page:
+        asking = asyncio.create_task(proxy.post("/x", {}))
+        await page.until(lambda row: row["status"] == 200)
+        with Workers(1) as workers:
+            busy = asyncio.wrap_future(ThreadPoolExecutor.submit(workers, gate.wait))
+            asyncio.get_running_loop().set_default_executor(workers)
+            opening = asyncio.create_task(page.http.get("/_inspector/requests/1"))
+            try:
+                assert (await asking).body == b"ab"
+                await page.until(lambda row: row["over"])
+            finally:
+                gate.set()
+            await busy
+            shown = (await opening).json()
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    assert [each["text"] for each in shown["moments"]] == ["a"]
+    assert shown["over"] is False
+
+
+async def test_what_is_said_to_nobody_is_not_shown_as_sent() -> None:
+    """The client has left; what the endpoint still says goes nowhere."""
+    left = asyncio.Event()
+
+    async def answered(client: Client) -> None:
+        client.when_gone(left.set)
+        await client.start(200, (("content-type", "text/plain"),))
+        client.write(b"a")
+        await left.wait()
+        client.write(b"unheard")
+        client.end(b"unheard")
+
+    inspector = Inspector(models=list, texts=True, needs_key=False, most_body=100)
+    async with served(_surface(inspector, answered)) as proxy, open_page(proxy.url) as page:
+        connection = await proxy.open("POST", "/x", {})
+        await page.until(lambda row: row["status"] == 200)
+        connection.leave()
+        shown = await page.over()
+    assert [(each["way"], each["text"]) for each in shown["moments"]] == [("answered", "a")]
 
 
 def _surface(inspector: Inspector, answered: Callable[[Client], Awaitable[None]]) -> AsgiApp:
