@@ -254,6 +254,39 @@ def test_the_shard_is_drawn_with_axis_title_and_legend(page: Page, mock: str) ->
     expect(page.get_by_role("article", name="Request 3")).to_be_focused()
 
 
+def test_what_comes_as_another_goes_is_counted_as_one(page: Page, mock: str) -> None:
+    """In the charts of queue and batch; a sequence that need not wait was never in the queue."""
+    _generate(mock, "alone", tokens=2)
+    drawing = page.get_by_role("group", name="What the shard does")
+    expect(drawing).to_contain_text("batch: up to 1")
+    expect(drawing).to_contain_text("queue: up to 0")
+
+
+@pytest.mark.parametrize(
+    ("width", "opened", "left_out"),
+    [
+        (1280, False, set()),
+        (1280, True, {"Time", "First, ms", "Token, ms"}),
+        (360, False, {"Time", "Route", "First, ms", "Token, ms"}),
+    ],
+)
+def test_a_narrow_list_leaves_out_these_columns_and_no_others(
+    open_page: OpenPage, mock: str, width: int, *, opened: bool, left_out: set[str]
+) -> None:
+    """Whole, their heads with them: what is shown where there is room for little is chosen, not lost."""
+    with _opened(open_page, mock, width=width) as page:
+        _generate(mock, "one", tokens=3)
+        expect(_rows(page)).to_have_count(1)
+        heads = page.locator("#list thead th").all_text_contents()
+        assert len(set(heads)) == 10
+        if opened:
+            page.get_by_role("button", name="Open request 1").click()
+        for row in ("#list thead tr", "#rows tr"):
+            shown = [cell.is_visible() for cell in page.locator(f"{row} > *").all()]
+            missing = {head for head, seen in zip(heads, shown, strict=True) if not seen}
+            assert missing == left_out, row
+
+
 def test_the_controls_do_what_they_say(page: Page, mock: str) -> None:
     """And a refusal is told in the mock's own words."""
     script = page.locator("#script")

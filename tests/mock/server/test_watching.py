@@ -1,6 +1,14 @@
 """What an open page is told, and that nothing is kept without one."""
 
+import asyncio
+import sys
+from collections.abc import MutableMapping
+from types import FrameType
+from typing import Any
+
 from lorax_mock.scripting.journal import Journal
+from lorax_mock.server import watching as watching_module
+from lorax_mock.server.app import MockApp, create_app
 from lorax_mock.server.ticket import Ticket, Work
 from lorax_mock.server.watching import Page, Watching, row
 from lorax_mock.shard.jobs import Done, Failed, Job, Span, Step
@@ -155,3 +163,50 @@ def test_a_row_names_a_merge_by_its_members_and_shows_the_prompts_end() -> None:
     assert told["adapter"] == "a+b"
     assert told["prompt"].endswith("xend")
     assert len(told["prompt"]) == 160
+
+
+async def _calls_for(app: MockApp) -> set[str]:
+    """The functions of `watching` that are called while requests end in every way, and the shard is renewed."""
+    called: set[str] = set()
+
+    def note(frame: FrameType, event: str, _value: object) -> None:
+        if event == "call" and frame.f_code.co_filename == watching_module.__file__:
+            called.add(frame.f_code.co_name)
+
+    async def send(_message: MutableMapping[str, Any]) -> None:
+        pass
+
+    sys.setprofile(note)
+    try:
+        for path, body in (
+            ("/generate", b'{"inputs":"a"}'),
+            ("/generate_stream", b'{"inputs":"a"}'),
+            ("/generate", b'{"inputs":"a","parameters":{"adapter_id":"no/ne"}}'),
+            ("/generate", b"{"),
+            ("/_mock/reset", b""),
+        ):
+            waiting = [body]
+
+            async def receive(waiting: list[bytes] = waiting) -> MutableMapping[str, Any]:
+                if not waiting:
+                    await asyncio.Event().wait()
+                return {"type": "http.request", "body": waiting.pop()}
+
+            headers = [(b"content-type", b"application/json")]
+            await app(
+                {"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send
+            )
+    finally:
+        sys.setprofile(None)
+    return called
+
+
+async def test_without_a_page_nothing_is_called() -> None:
+    """A look at `open` is all that a request and a turn of the shard cost then; with a page everything is told."""
+    app = create_app()
+    told = {"began", "answering", "ended", "refused", "arrived", "stepped", "spent", "renewed"}
+    assert await _calls_for(app) == set()
+    page = app.state.watching.enter()
+    assert told <= await _calls_for(app)
+    app.state.watching.leave(page)
+    assert await _calls_for(app) == set()
