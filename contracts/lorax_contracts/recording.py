@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from lorax_contracts import loader, sse
+from lorax_contracts.curl import is_secret
 from lorax_contracts.errors import CannotRead
 from lorax_contracts.exchange import End, Exchange, Finding, count_of, from_json
 from lorax_contracts.judge import judge, wire_of
@@ -25,6 +27,19 @@ _STATUS_LINE = re.compile(
 )
 _KNOWN = frozenset({"choices", "object", "id", "model", "usage", "data", "created"})
 _NOT_RECORDED = ("LORAX-HEAD-", "LORAX-HTTP-", "OAI-HTTP-002", "OAI-HTTP-003", "OAI-ERR-008")
+
+
+def _without_key(exchange: Exchange) -> Exchange:
+    """The exchange without the values in its query that look like secrets: its path is printed."""
+    path, mark, query = exchange.path.partition("?")
+    pairs = [one.partition("=") for one in query.split("&")]
+    shown = "&".join(
+        f"{name}=KEY"
+        if value and is_secret(unquote_plus(name).lower())
+        else f"{name}{equals}{value}"
+        for name, equals, value in pairs
+    )
+    return replace(exchange, path=path + mark + shown)
 
 
 def _is_exchange(document: Any) -> bool:
@@ -129,7 +144,7 @@ def read_recording(data: bytes, *, kind: str | None = None) -> tuple[Exchange, b
                 "the recording is a cassette of lorax-mock; replay it and check the mock"
             )
         if _is_exchange(document):
-            exchange, headed = from_json(document), True
+            exchange, headed = _without_key(from_json(document)), True
         else:
             path, status = _document_path(document, kind)
             # A byte order mark is the editor's, not the server's.

@@ -202,3 +202,12 @@ def test_damage_is_judged_or_refused_and_never_raises(data: bytes) -> None:
     """Whatever happened to a recording, the judge answers."""
     with contextlib.suppress(CannotRead):
         lint(data, strict=True)
+
+
+def test_a_key_in_a_recorded_address_is_not_kept() -> None:
+    """The path is printed with every finding; the rest of the query says which API was asked."""
+    path = "/v1/models?api-version=2&access%5Ftoken=sk&key=&x"
+    exchange, _ = read_recording(json.dumps({"path": path, "status": 200, "body": "{}"}).encode())
+    assert exchange.path == "/v1/models?api-version=2&access%5Ftoken=KEY&key=&x"
+    plain, _ = read_recording(b'{"path": "/v1/models", "status": 200, "body": "{}"}')
+    assert plain.path == "/v1/models"
