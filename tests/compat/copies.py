@@ -31,7 +31,7 @@ ASKED: Final[Mapping[str, Mapping[str, Any]]] = {
             "best_of": 1,
             "max_new_tokens": 40,
             "response_format": {
-                "type": "json_object",
+                "type": "json_schema",
                 "schema": {"type": "object", "properties": {}, "additionalProperties": False},
             },
         },

@@ -36,7 +36,10 @@ function asPython(request) {
   const left = given.filter(([name]) => !knows(name)).map(([name]) => name);
   const merged = taken.some(([name]) => name === "merged_adapters");
   const lines = taken.map(([name, json]) => {
-    const shown = name === "merged_adapters" ? `MergedAdapters(**${pythonic(json)})` : pythonic(json);
+    let shown = pythonic(json);
+    if (name === "merged_adapters") shown = `MergedAdapters(**${shown})`;
+    // the client takes no other type, and to LoRAX the schema alone matters
+    if (name === "response_format") shown = shown.replace(/^{"type": "\w+"/, '{"type": "json_object"');
     return `    ${name}=${shown},\n`;
   });
   const call = `client.${streams ? "generate_stream" : "generate"}(\n    ${JSON.stringify(request.inputs)},\n${lines.join("")})`;
