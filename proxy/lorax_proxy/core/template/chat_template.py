@@ -343,10 +343,10 @@ def _compile(source: str, name: str, limits: Limits) -> _Compiled:
         literals = {c.value for c in tree.find_all(nodes.Const) if isinstance(c.value, str)}
         attributes = {g.attr for g in tree.find_all(nodes.Getattr)}
         variables = meta.find_undeclared_variables(tree)
-        templates = (
-            _template(plain, plain.compile(source, name)),
-            _template(metered, metered.compile(counting(metered.parse(source)), name)),
-        )
+        # Jinja evaluates constants while it compiles, their filters too, and escapes otherwise then
+        with metering(Meter(limits)):
+            counted = metered.compile(counting(metered.parse(source)), name)
+        templates = (_template(plain, plain.compile(source, name)), _template(metered, counted))
     except TemplateSyntaxError as error:
         raise TemplateInvalid(name, error.lineno, error.message or "invalid syntax") from error
     except RecursionError:

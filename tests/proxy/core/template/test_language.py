@@ -71,6 +71,7 @@ def test_chance_is_not_available(source: str) -> None:
         ("{{ messages[::-1][0].role }}{{ 'abc'[1:] }}{{ 'abc'[:-1:2] }}", "userbca"),
         ("{{ 1 < 2 < 3 }}{{ 'a' in 'ab' }}{{ 2 not in [1] }}", "TrueTrueTrue"),
         ("{% autoescape true %}{{ '<' ~ messages[0].role }}{% endautoescape %}", "&lt;user"),
+        ("{% autoescape true %}{{ '<' ~ '>' | safe }}{% endautoescape %}", "&lt;&gt;"),
         (
             "{% autoescape true %}{{ ('<' | safe) ~ messages[0].role }}{% endautoescape %}",
             "<user",
