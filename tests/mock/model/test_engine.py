@@ -162,7 +162,7 @@ _PROPERTIES = {
     "kind": {"enum": ["large", "small", "neither"]},
 }
 _CITY = {"type": "object", "properties": _PROPERTIES, "required": [*_PROPERTIES]}
-_AS_CITY: dict[str, object] = {"response_format": {"kind": "json_object", "schema": _CITY}}
+_AS_CITY: dict[str, object] = {"response_format": {"type": "json_object", "schema": _CITY}}
 
 # what is asked -> the digest of all that is answered
 _KEPT: list[tuple[dict[str, object], str]] = [
@@ -317,7 +317,7 @@ def test_an_alternative_is_spelled_as_if_it_followed_the_chosen_token() -> None:
         {"do_sample": True, "top_k": 3, "seed": 1},
         {"top_p": 0.9, "seed": 1},
         {"typical_p": 0.5, "seed": 1},
-        {"response_format": {"kind": "json_object", "schema": {"type": "boolean"}}},
+        {"response_format": {"type": "json_object", "schema": {"type": "boolean"}}},
     ],
 )
 def test_masked_alternatives_come_by_their_ids(parameters: dict[str, object]) -> None:
@@ -423,13 +423,13 @@ def test_top_k_above_the_vocabulary_fails_the_pass(scripted: Reply | None) -> No
         "Request failed during generation: Server error: "
         "index 128256 is out of bounds for dimension 1 with size 128256"
     )
-    banana = {"kind": "json_object", "schema": {"type": "banana"}}
+    banana = {"type": "json_object", "schema": {"type": "banana"}}
     if scripted is None:
         with pytest.raises(LoraxRefusal, match="Could not translate the instance"):
             ask(most + 1, response_format=banana)
 
 
-_BOOLEAN: dict[str, object] = {"kind": "json_object", "schema": {"type": "boolean"}}
+_BOOLEAN: dict[str, object] = {"type": "json_object", "schema": {"type": "boolean"}}
 
 
 @pytest.mark.parametrize(
@@ -481,7 +481,7 @@ def test_a_tiny_repetition_penalty_makes_greedy_decoding_say_the_prompts_first_i
 @pytest.mark.parametrize("spelled", ["<|eot_id|>", "<|begin_of_text|>x", "a<|python_tag|>"])
 def test_a_grammar_spells_special_tokens_with_ordinary_ones(spelled: str) -> None:
     """Under a grammar special spellings are ordinary tokens, so the document goes on behind them."""
-    form = {"kind": "json_object", "schema": {"enum": [spelled]}}
+    form = {"type": "json_object", "schema": {"enum": [spelled]}}
     answer = _ask(response_format=form)
     assert answer.text == f'"{spelled}"'
     assert [token.special for token in answer.tokens[:-1]] == [False] * (len(answer.tokens) - 1)
@@ -491,7 +491,7 @@ def test_a_grammar_spells_special_tokens_with_ordinary_ones(spelled: str) -> Non
 def test_a_schema_is_obeyed_or_cut() -> None:
     """A schema gives conforming JSON and EOS, and a short budget invalid JSON and `length`."""
     schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-    form = {"kind": "json_object", "schema": schema}
+    form = {"type": "json_object", "schema": schema}
     whole = _ask(response_format=form)
     assert whole.finish_reason is FinishReason.EOS
     assert msgspec.json.decode(whole.text)["a"]
