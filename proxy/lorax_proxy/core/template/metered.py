@@ -150,7 +150,8 @@ class _Rewriting(NodeTransformer):
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802 - Jinja's visitors
         self.generic_visit(node)
-        if not isinstance(node.arg, nodes.Slice):
+        if not isinstance(node.arg, nodes.Slice) or node.find(nodes.Name) is None:
+            # a slice of constants is one, and what Jinja makes of a wrong one is nothing, not an error
             return node
         none = nodes.Const(None, lineno=node.lineno)
         bounds = (node.arg.start, node.arg.stop, node.arg.step)

@@ -69,6 +69,7 @@ def test_chance_is_not_available(source: str) -> None:
         ("{% set ns = namespace(self=1) %}{{ ns.self }}{{ ns }}", "1<Namespace {'self': 1}>"),
         ("{{ dict(a=1) }}{{ dict.fromkeys('ab', 0) }}", "{'a': 1}{'a': 0, 'b': 0}"),
         ("{{ messages[::-1][0].role }}{{ 'abc'[1:] }}{{ 'abc'[:-1:2] }}", "userbca"),
+        ("{{ 'a'['a':'a'] }}{{ 'abc'[1:2] }}", "b"),
         ("{{ 1 < 2 < 3 }}{{ 'a' in 'ab' }}{{ 2 not in [1] }}", "TrueTrueTrue"),
         ("{% autoescape true %}{{ '<' ~ messages[0].role }}{% endautoescape %}", "&lt;user"),
         ("{% autoescape true %}{{ '<' ~ '>' | safe }}{% endautoescape %}", "&lt;&gt;"),
