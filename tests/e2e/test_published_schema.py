@@ -5,6 +5,7 @@ a 5xx, and never an answer that the SDKs could not read.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,6 +91,15 @@ def _properties(schema: Mapping[str, Any]) -> set[str]:
     }
 
 
+def _misfits(name: str, document: object, sent: Mapping[str, Any]) -> list[str]:
+    """Where a document does not fit; an echoed prompt's first token has no log probability, as OpenAI's has none."""
+    found = [misfit.at for misfit in schemas.validate(name, document)]
+    return [at for at in found if not (sent.get("echo") and _FIRST.fullmatch(at))]
+
+
+_FIRST = re.compile(r"/choices/\d+/logprobs/(token|top)_logprobs/0")
+
+
 @pytest.mark.slow
 @pytest.mark.property
 @pytest.mark.parametrize("path", list(ENDPOINTS))
@@ -115,9 +125,9 @@ def test_whatever_the_schema_allows_is_answered_or_refused(base_url: str, path: 
                 ]
                 assert events.pop() == "[DONE]"
                 for event in events:
-                    assert schemas.validate(chunk, json.loads(event)) == []
+                    assert _misfits(chunk, json.loads(event), sent) == []
             else:
-                assert schemas.validate(whole, response.json()) == []
+                assert _misfits(whole, response.json(), sent) == []
 
         judged()
     # both outcomes were seen: the property would hold for a server that refuses everything
