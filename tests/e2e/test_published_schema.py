@@ -93,8 +93,13 @@ def _properties(schema: Mapping[str, Any]) -> set[str]:
 
 def _misfits(name: str, document: object, sent: Mapping[str, Any]) -> list[str]:
     """Where a document does not fit; an echoed prompt's first token has no log probability, as OpenAI's has none."""
-    found = [misfit.at for misfit in schemas.validate(name, document)]
-    return [at for at in found if not (sent.get("echo") and _FIRST.fullmatch(at))]
+    return [
+        f"{misfit.at}: {misfit.message}"
+        for misfit in schemas.validate(name, document)
+        if not (
+            sent.get("echo") and _FIRST.fullmatch(misfit.at) and misfit.message.startswith("null ")
+        )
+    ]
 
 
 _FIRST = re.compile(r"/choices/\d+/logprobs/(token|top)_logprobs/0")
